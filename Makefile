@@ -1,0 +1,58 @@
+# `make run` and `make test` need nothing but Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help run test bench check format migrate translations screenshots chaos chaos-redis clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(STAMP): requirements.txt requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(STAMP)
+
+run: $(STAMP) ## start everything on this machine
+	@exec $(BIN)/python -m workers.launch
+
+test: $(STAMP) ## the whole suite
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+bench: $(STAMP) ## every table of measurements, beside its floor (ten minutes)
+	$(BIN)/python -m benchmarks
+
+check: $(STAMP) ## ruff, mypy, the architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+format: $(STAMP) ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+chaos: $(STAMP) ## a campaign to 10,000 through kills, freezes and restarts, with both policies
+	$(BIN)/python -m tests.chaos.chaos
+
+migrate: $(STAMP) ## bring the database of this machine up to date
+	$(BIN)/flask db upgrade
+
+BABEL := $(BIN)/python -m babel.messages.frontend --quiet
+CATALOGUE := chatbot/translations
+
+translations: $(STAMP) ## find new sentences and compile what is translated
+	$(BABEL) extract -F babel.cfg -k _l --no-location --sort-output -o $(VENV)/messages.pot chatbot
+	$(BABEL) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -i $(VENV)/messages.pot -d $(CATALOGUE)
+	$(BABEL) compile -d $(CATALOGUE)
+
+screenshots: $(STAMP) ## each page in both themes, at 1280 and 390 px, into var/screenshots
+	$(BIN)/python -m tests.support.screenshots var/screenshots
+
+chaos-redis: $(STAMP) ## Redis killed and started again twenty times under load
+	PROSA_CHAOS_ROUNDS=20 $(BIN)/python -m pytest tests/flows/test_redis_chaos.py -s
+
+clean: ## forget the virtual environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Measurements: one module a table, each run as `python -m benchmarks.<table>`. Nothing is asserted."""

@@ -1,0 +1,62 @@
+"""`python -m benchmarks.answers [CUSTOMERS]`: how long a customer waits while a campaign runs at full rate.
+
+Real processes; the campaign sends as fast as the number allows (80 a second) and all its statuses come
+back meanwhile. A second of each answer is the bot's own pause: people write in bursts.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.flows.test_campaign_sends import FAST, sent_so_far, start_campaign
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack
+
+PER_SECOND = 80
+CUSTOMERS = 20
+SECONDS_EACH = 2.5  # so that the campaign outlasts them
+
+
+def ask(stack: Stack, number: int) -> float:
+    """Seconds from a customer's message to the answer on his phone."""
+    customer, asked = f"5521966{number:06d}", time.monotonic()
+    stack.says(customer, "oi")
+    wait_for(lambda: stack.replies_to(customer) or None, 60, every=0.05)
+    return time.monotonic() - asked
+
+
+def main(customers: int) -> None:
+    home = Path(tempfile.mkdtemp(prefix="prosa-answers-"))
+    redis = RedisServer()
+    redis.start()
+    stack = Stack(home, f"sqlite:///{home / 'prosa.db'}", redis.url, MESSAGES_PER_SECOND=PER_SECOND)
+    try:
+        stack.flask("db", "upgrade")
+        stack.start()
+        stack.simulator("settings", FAST)
+        people = round(customers * SECONDS_EACH * PER_SECOND)
+        campaign = start_campaign(stack, home, people=people)
+        wait_for(lambda: stack.figures(campaign)["delivered"] or None, 60)
+        sent, began = sent_so_far(stack), time.monotonic()
+        took = sorted(ask(stack, number) for number in range(customers))
+        rate = (sent_so_far(stack) - sent) / (time.monotonic() - began)
+        left = stack.figures(campaign)["pending"]
+    finally:
+        stack.stop()
+        redis.kill()
+    p95 = took[max(0, round(0.95 * customers) - 1)]
+    print(
+        "\n| answers beside a campaign | p50 s | p95 s (≤ 3) | campaign, messages/s |\n|---|---|---|---|"
+    )
+    print(f"| {customers} customers | {statistics.median(took):.2f} | {p95:.2f} | {rate:.0f} |")
+    if not left:
+        print("\nThe campaign ended before the customers did: take fewer of them.")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else CUSTOMERS)

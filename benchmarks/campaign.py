@@ -1,0 +1,123 @@
+"""`python -m benchmarks.campaign`: how fast one campaign worker sends, beside what bounds it.
+
+The floor is a bare aiohttp loop with the same concurrency, connection settings and bodies, against the
+same simulator. Beside it stand Celery (prefork, two processes, one task a message; where it is
+installed: `pip install celery`) and RQ (one job a message). Everything runs in processes of its own
+whose CPU seconds are their own; the simulator's work is in nobody's figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.places import Places
+from chatbot.delivery.sender import AT_ONCE
+from tests.support.redis_server import RedisServer
+
+PAIRS = 5
+FEW_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one sender did: messages, wall and CPU seconds, and Prosa's own counts."""
+
+    messages: int
+    wall_s: float
+    cpu_s: float
+    redis_trips: int = 0
+    sql_statements: int = 0
+
+    @property
+    def rate(self) -> float:
+        return self.messages / self.wall_s
+
+    @property
+    def cpu_ms(self) -> float:
+        return 1000 * self.cpu_s / self.messages
+
+
+def measure(places: Places, latency_ms: int, messages: int, slow_messages: int) -> None:
+    """Print the table of one latency."""
+    places.simulate(latency_ms)
+    pairs = [(run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(PAIRS)]
+    floor, ours = median(bare for bare, _ in pairs), median(prosa for _, prosa in pairs)
+    # Each beside its neighbour, since the speed of machines changes from minute to minute.
+    rate = statistics.median(prosa.rate / bare.rate for bare, prosa in pairs)
+    cpu = statistics.median(prosa.cpu_ms / bare.cpu_ms for bare, prosa in pairs)
+    print(f"\n{latency_ms} ms latency, {PAIRS} times {messages} messages, {os.cpu_count()} cores")
+    print(f"  {'':16}{'msg/s':>9}{'CPU ms/msg':>12}")
+    for name, result in (("bare aiohttp", floor), ("prosa", ours)):
+        print(f"  {name:16}{result.rate:9.0f}{result.cpu_ms:12.3f}")
+    print(f"  rate ÷ bare {rate:.2f} (≥ 0.85)")
+    print(f"  CPU ÷ bare {cpu:.2f} (≤ 1.4)")
+    print(f"  Redis trips a message {ours.redis_trips / ours.messages:.3f} (≤ 0.05)")
+    print(f"  SQL statements a message {ours.sql_statements / ours.messages:.3f} (≤ 0.05)")
+    for name in ("celery", "rq") if slow_messages else ():
+        _print_beside(ours, name, places.run(name, slow_messages))
+    if latency_ms:
+        _print_two_workers(places, messages)
+
+
+def _print_beside(ours: Run, name: str, found: dict[str, Any] | None) -> None:
+    if found is None:
+        print(f"  {name:16}  not installed here")
+        return
+    beside = Run(**found)
+    times = ours.rate / beside.rate
+    print(f"  {name:16}{beside.rate:9.0f}{beside.cpu_ms:12.3f}  prosa is {times:.1f} times as fast")
+
+
+def _print_two_workers(places: Places, messages: int) -> None:
+    """At full speed two workers and the simulator want more than two cores: the scaling shows where
+    each has fewer calls in the air."""
+    for at_once in (AT_ONCE, FEW_AT_ONCE):
+        alone = places.run_together("prosa", messages, 1, at_once)
+        pair = places.run_together("prosa", messages * 2, 2, at_once)
+        print(
+            f"  two workers ÷ one, {at_once} calls at once each: {pair:.0f} ÷ {alone:.0f} = "
+            f"{pair / alone:.2f} (≥ 1.7)"
+        )
+
+
+def median(runs: Iterable[Run]) -> Run:
+    ordered = sorted(runs, key=lambda r: r.rate)
+    return ordered[len(ordered) // 2]
+
+
+def run(places: Places, sender: str, messages: int) -> Run:
+    found = places.run(sender, messages)
+    assert found is not None
+    return Run(**found)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--slow-messages", type=int, default=600, help="for Celery and RQ")
+    parser.add_argument("--latencies", type=int, nargs="*", default=[0, 50])
+    parser.add_argument("--database-url", help="default: SQLite in a folder of its own")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="prosa-bench-") as home:
+        redis = RedisServer()
+        redis.start()
+        places = Places(Path(home), redis.url, asked.database_url)
+        try:
+            for latency_ms in asked.latencies:
+                measure(places, latency_ms, asked.messages, asked.slow_messages)
+        finally:
+            places.close()
+            redis.kill()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""100,000 contacts with 1,000,000 messages, and a campaign to all of them: `python -m benchmarks.dataset`.
+
+Made in the database itself, by INSERT ... SELECT over a series of numbers, in a minute; kept, and used
+again by every benchmark that finds it. Messages are spread over the last 30 days, the inbox and the
+campaign over their states.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute
+
+from benchmarks.databases import fresh, kept, name_of, prosa_on
+from chatbot.accounts.models import Role, User
+from chatbot.accounts.service import create_user
+from chatbot.campaigns.models import Campaign, CampaignState, Recipient
+from chatbot.channels.service import get_default_channel
+from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind
+from chatbot.conversations.models import Author, Conversation, ConversationState, Direction, Message
+from chatbot.core import clock
+from chatbot.core.db import db, db_now, is_postgresql
+from chatbot.delivery.states import State
+from chatbot.message_templates.models import MessageTemplate
+from tests.support.staff import PASSWORD
+
+DATABASE = "prosa_bench"
+ROUNDS = 10  # messages of each conversation
+STAFF = 50
+SPREAD_S = 30 * 86_400.0
+GIVEN = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fabio", "Gabriela", "Hugo", "Ines", "Joao")
+FAMILY = (
+    "Almeida",
+    "Barbosa",
+    "Cardoso",
+    "Duarte",
+    "Esteves",
+    "Ferreira",
+    "Gomes",
+    "Lima",
+    "Souza",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    contacts: int = 100_000
+
+    @property
+    def messages(self) -> int:
+        return self.contacts * ROUNDS
+
+
+def email_of(number: int) -> str:
+    return f"staff{number}@prosa.test"
+
+
+def ensured() -> str:
+    """The URL of a database that holds the data set; made anew when it is not of today, since half of
+    what is measured is what happened today."""
+    size, url = Size(), kept(DATABASE)
+    with prosa_on(url, None):
+        if is_made(size):
+            return url
+    url, started = fresh(DATABASE), time.perf_counter()
+    with prosa_on(url, None):
+        make(size)
+        tidy()
+    print(
+        f"made {size.contacts} contacts and {size.messages} messages in {name_of(url)}: "
+        f"{time.perf_counter() - started:.0f} s"
+    )
+    return url
+
+
+def is_made(size: Size) -> bool:
+    """Also False where the tables are those of another version, whose migrations were rewritten since."""
+    query = sa.select(sa.func.count(), sa.func.max(Message.recorded_at))
+    try:
+        db.session.scalars(sa.select(Message).limit(1)).all()
+        count, last = db.session.execute(query).one()
+    except sa.exc.DBAPIError:
+        return False
+    finally:
+        db.session.rollback()
+    return count >= size.messages and last > clock.now() - timedelta(hours=12)
+
+
+def make(size: Size) -> None:
+    channel_id = get_default_channel().id
+    _make_staff()
+    template_id = _make_template(channel_id)
+    people, said = _series(size.contacts), _series(size.messages)
+    _insert(Contact, people, _contact(people.c.i))
+    _insert(ContactIdentity, people, _identity(people.c.i))
+    _insert(Conversation, people, _conversation(people.c.i, channel_id, size))
+    _insert(Message, said, _message(said.c.i, size))
+    campaign_id = _make_campaign(channel_id, template_id)
+    _insert(Recipient, people, _recipient(people.c.i, campaign_id))
+    if is_postgresql(db.session.connection()):
+        for model in (Contact, Conversation, Message, Recipient):
+            db.session.execute(_next_id(model.__tablename__))
+    db.session.commit()
+
+
+def tidy() -> None:
+    """What the database does by itself in time: know its rows, and which pages hold only living ones."""
+    words = "VACUUM ANALYZE" if db.engine.dialect.name == "postgresql" else "ANALYZE"
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(words))
+
+
+def _series(count: int) -> sa.CTE:
+    """The numbers from 1, in both databases."""
+    first = sa.select(sa.literal(1).label("i")).cte(f"series_of_{count}", recursive=True)
+    return first.union_all(sa.select(first.c.i + 1).where(first.c.i < count))
+
+
+def _insert(
+    model: Any, series: sa.CTE, columns: dict[InstrumentedAttribute[Any], sa.ColumnElement[Any]]
+) -> None:
+    """Columns that are not named get the model's own defaults."""
+    values = sa.select(*columns.values()).select_from(series)
+    names = [column.key for column in columns]
+    db.session.execute(sa.insert(model).from_select(names, values))
+
+
+def _next_id(table: str) -> sa.TextClause:
+    return sa.text(
+        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
+    )
+
+
+def _make_staff() -> None:
+    """All with one password, whose hash is slow to make and so made once."""
+    first = create_user(email_of(1), "Pessoa 1", Role.MANAGER, PASSWORD)
+    for number in range(2, STAFF + 1):
+        db.session.add(
+            User(
+                email=email_of(number),
+                name=f"Pessoa {number}",
+                role=Role.MANAGER,
+                password_hash=first.password_hash,
+            )
+        )
+    db.session.flush()
+
+
+def _make_template(channel_id: int) -> int:
+    template = MessageTemplate(
+        channel_id=channel_id,
+        name="lembrete_fatura",
+        language="pt_BR",
+        category="UTILITY",
+        status="APPROVED",
+        components=[{"type": "BODY", "text": "Sua fatura vence amanhã."}],
+        synced_at=clock.now(),
+    )
+    db.session.add(template)
+    db.session.flush()
+    return template.id
+
+
+def _make_campaign(channel_id: int, template_id: int) -> int:
+    """Paused, so that its figures are shown and no worker sends it."""
+    campaign = Campaign(
+        name="Fatura de novembro",
+        channel_id=channel_id,
+        template_id=template_id,
+        audience={"kind": "all"},
+        state=CampaignState.PAUSED,
+    )
+    db.session.add(campaign)
+    db.session.flush()
+    return campaign.id
+
+
+def _text(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    return sa.cast(value, sa.String)
+
+
+def _one_of(words: tuple[str, ...], number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    return sa.case(dict(enumerate(words)), value=number % len(words))
+
+
+def _digits(i: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    return sa.literal("5511") + _text(980_000_000 + i)
+
+
+def _contact(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]:
+    name = _one_of(GIVEN, i) + " " + _one_of(FAMILY, i) + " " + _text(i)
+    return {
+        Contact.id: i,
+        Contact.name: name,
+        Contact.search_name: sa.func.lower(name),
+        Contact.wa_id: _digits(i),
+        Contact.phone: sa.literal("+") + _digits(i),
+    }
+
+
+def _identity(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]:
+    """By `core.phone.match_key`, which leaves the ninth digit out."""
+    return {
+        ContactIdentity.kind: sa.literal(IdentityKind.PHONE.value),
+        ContactIdentity.value: sa.literal("5511") + _text(80_000_000 + i),
+        ContactIdentity.contact_id: i,
+    }
+
+
+def _age_s(message: sa.ColumnElement[Any], size: Size) -> sa.ColumnElement[Any]:
+    """How long before now, negative: message 1 is the oldest."""
+    return sa.cast((message - size.messages) * (SPREAD_S / size.messages), sa.Float)
+
+
+def _conversation(
+    i: sa.ColumnElement[int], channel_id: int, size: Size
+) -> dict[InstrumentedAttribute[Any], Any]:
+    """Of a hundred 2 wait, 3 are assigned and 30 are closed."""
+    state = sa.case(
+        (i % 100 < 2, ConversationState.WAITING),
+        (i % 100 < 5, ConversationState.ASSIGNED),
+        (i % 100 < 35, ConversationState.CLOSED),
+        else_=ConversationState.BOT,
+    )
+    last = db_now(_age_s(i + (ROUNDS - 1) * size.contacts, size))
+    return {
+        Conversation.id: i,
+        Conversation.channel_id: sa.literal(channel_id),
+        Conversation.contact_id: i,
+        Conversation.state: state,
+        Conversation.assigned_user_id: sa.case(
+            (sa.and_(i % 100 >= 2, i % 100 < 5), i % STAFF + 1), else_=sa.null()
+        ),
+        Conversation.last_message_at: last,
+        Conversation.last_inbound_at: last,
+        Conversation.last_message_text: sa.literal("Quanto devo este mês?"),
+        Conversation.unread_count: sa.case((i % 100 < 2, 1), else_=0),
+    }
+
+
+def _message(i: sa.ColumnElement[int], size: Size) -> dict[InstrumentedAttribute[Any], Any]:
+    """In rounds over all conversations, by turns in and out; the last of each came in."""
+    is_inbound = ((i - 1) // size.contacts) % 2 == (ROUNDS - 1) % 2
+    moment = db_now(_age_s(i, size))
+    sent = sa.case(
+        (i % 20 < 12, State.READ), (i % 20 < 18, State.DELIVERED), (i % 20 < 19, State.SENT),
+        else_=State.FAILED,
+    )  # fmt: skip
+    return {
+        Message.id: i,
+        Message.conversation_id: (i - 1) % size.contacts + 1,
+        Message.direction: sa.case((is_inbound, Direction.INBOUND), else_=Direction.OUTBOUND),
+        Message.author: sa.case((is_inbound, Author.CONTACT), else_=Author.BOT),
+        Message.kind: sa.literal("text"),
+        Message.text: sa.literal("Mensagem número ") + _text(i),
+        Message.state: sa.case((is_inbound, sa.null()), else_=sent),
+        Message.wamid: sa.literal("wamid.bench.") + _text(i),
+        Message.occurred_at: moment,
+        Message.recorded_at: moment,
+    }
+
+
+def _recipient(i: sa.ColumnElement[int], campaign_id: int) -> dict[InstrumentedAttribute[Any], Any]:
+    state = sa.case(
+        (i % 10 < 5, State.READ), (i % 10 < 8, State.DELIVERED), (i % 10 < 9, State.SENT),
+        else_=State.QUEUED,
+    )  # fmt: skip
+    return {
+        Recipient.id: i,
+        Recipient.campaign_id: sa.literal(campaign_id),
+        Recipient.contact_id: i,
+        Recipient.state: state,
+        Recipient.attempt: sa.case((i % 10 < 9, 1), else_=0),
+    }
+
+
+def main() -> int:
+    print(f"the data set is in {name_of(ensured())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

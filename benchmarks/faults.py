@@ -1,0 +1,105 @@
+"""`python -m benchmarks.faults`: fault × feature → what happened, and the 95th percentile of its times.
+
+A real Redis is broken in each way of `tests.support.faults` under an application in this process; the
+features are those of `tests.support.degraded`, whose assertions hold while it measures.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+
+from chatbot import create_app
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from chatbot.extensions import alembic
+from tests.support.degraded import FEATURES, Feature, Scene
+from tests.support.faults import FAULTS, Fault
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+
+
+@contextmanager
+def running(server: RedisServer) -> Iterator[Flask]:
+    home = Path(tempfile.mkdtemp(prefix="prosa-faults-"))
+    url = f"sqlite:///{home / 'prosa.db'}"
+    app = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=server.url, WEB_CONCURRENCY=2))
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    with app.app_context():
+        alembic.upgrade()
+        yield app
+        db.session.rollback()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened, and the 95th percentile of the times in milliseconds."""
+
+    happened: str
+    p95_ms: float
+
+
+def tried(feature: Feature, scene: Scene) -> Outcome:
+    scene.times_s.clear()
+    happened = feature.during()
+    times = scene.times_s
+    p95_s = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
+    return Outcome(happened, 1000 * min(p95_s, max(times)))
+
+
+def outcomes(fault: Fault) -> list[Outcome]:
+    """One a feature, in their order; each is right again once the fault is mended."""
+    server = RedisServer()
+    server.start()
+    try:
+        with running(server) as app:
+            scene, breaker = Scene(app), prosa_redis.breaker()
+            features = [feature(scene) for feature in FEATURES]
+            for feature in features:
+                feature.prepare()
+            fault.make(server)
+            found = [tried(feature, scene) for feature in features]
+            fault.mend(server)
+            wait_for(lambda: not breaker.is_open, 10)
+            for feature in features:
+                feature.after()
+            return found
+    finally:
+        server.thaw()
+        server.kill()
+
+
+def table(columns: dict[str, list[Outcome]]) -> str:
+    """Markdown, a line a feature; where a fault is answered otherwise than the first, its cell says so."""
+    lines = [
+        ["use", "what happened", *(f"{name}: p95 ms" for name in columns)],
+        ["---"] * (2 + len(columns)),
+    ]
+    for number, feature in enumerate(FEATURES):
+        row = [outcomes[number] for outcomes in columns.values()]
+        usual = row[0].happened
+        cells = [
+            f"{it.p95_ms:.0f}" if it.happened == usual else f"{it.happened}: {it.p95_ms:.0f}"
+            for it in row
+        ]
+        lines.append([feature.name, usual, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> int:
+    logging.disable(logging.WARNING)
+    print(table({fault.name: outcomes(fault) for fault in FAULTS}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

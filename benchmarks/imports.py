@@ -1,0 +1,93 @@
+"""`python -m benchmarks.imports [DATABASE_URL]`: contacts a second, and what memory an import takes.
+
+Each size is imported by a process of its own, from the uploaded file on as the worker does, into an empty
+database (whose tables are dropped first) and then a second time, when all are known. Without an address
+it is SQLite in a new folder. The growth is that of the process's peak over what it had before.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from chatbot import create_app
+from chatbot.accounts.models import Role
+from chatbot.accounts.service import create_user
+from chatbot.contacts.jobs import run_imports
+from chatbot.contacts.uploads import Upload, UploadState, store_upload
+from chatbot.core.db import db
+from chatbot.extensions import alembic
+from tests.support.settings import make_settings
+
+SIZES = (10_000, 100_000)
+BAD = 100  # one line in so many
+
+
+def lines(count: int) -> Iterator[bytes]:
+    yield b"telefone;nome;email;etiquetas;plano;opt_in\n"
+    for n in range(count):
+        phone = "123" if n % BAD == 0 else f"119{80_000_000 + n}"
+        yield f"{phone};Pessoa {n};p{n}@exemplo.com.br;vip|sp;fibra {n % 9};sim\n".encode()
+
+
+def peak_mb(*, afresh: bool = False) -> float:
+    """The most memory that this process has held since it was asked `afresh`; what it holds, then."""
+    if afresh:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def run(url: str, count: int, told: multiprocessing.SimpleQueue[str]) -> None:
+    home = Path(tempfile.mkdtemp(prefix="prosa-imports-"))
+    app = create_app(make_settings(home, DATABASE_URL=url))
+    with app.app_context():
+        with db.engine.begin() as connection:
+            found = sa.MetaData()
+            found.reflect(connection)
+            found.drop_all(connection)
+        alembic.upgrade()
+        user_id = create_user("bench@prosa.example", "Bench", Role.MANAGER, "bench bench bench").id
+        db.session.commit()
+        file = io.BytesIO(b"".join(lines(count)))
+        for kind in ("new", "known"):
+            file.seek(0)
+            store_upload(file, "lista.csv", user_id).state = UploadState.CONFIRMED
+            db.session.commit()
+            before, begun, cpu = peak_mb(afresh=True), time.perf_counter(), time.process_time()
+            run_imports()
+            wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
+            last = sa.select(Upload.report).order_by(Upload.id.desc()).limit(1)
+            assert db.session.scalars(last).one()["bad"] == count // BAD
+            db.session.rollback()
+            told.put(
+                f"| {db.engine.dialect.name} | {count:,} {kind} | {wall:.1f} | {count / wall:,.0f} "
+                f"| {cpu:.1f} | {peak_mb():.0f} | {peak_mb() - before:.0f} |"
+            )
+
+
+def main() -> None:
+    folder = tempfile.mkdtemp(prefix="prosa-imports-")
+    url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/prosa.db"
+    print(
+        "| database | lines | wall s | lines/s | CPU s here | peak MB | growth MB |\n" + "|---" * 7
+    )
+    context = multiprocessing.get_context("spawn")
+    for count in SIZES:
+        told = context.SimpleQueue()
+        process = context.Process(target=run, args=(url, count, told))
+        process.start()
+        process.join()
+        while not told.empty():
+            print(told.get(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

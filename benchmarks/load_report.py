@@ -1,0 +1,98 @@
+"""What `benchmarks.load` says in the end: what was wanted, what came, and where the SQL came from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.crowd import in_ms
+
+MOST_STATEMENTS = 12
+SHOWN = 110  # characters of a statement
+
+
+@dataclass(slots=True)
+class Felt:
+    """Seconds of the pages by path; and of changes, whether the next look showed it."""
+
+    pages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    late: list[float] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is read before the load and after it: hits and misses by namespace, and how often each
+    statement was sent, by (part, route, statement)."""
+
+    looks: Mapping[str, tuple[int, int]]
+    sql: Counter[tuple[str, str, str]]
+    web_cpu_s: float
+
+
+def report(felt: Felt, before: State, after: State, seconds: float, web_cpu_s: float) -> None:
+    looks = {name: _since(after.looks[name], before.looks.get(name)) for name in after.looks}
+    sql = after.sql - before.sql
+    pages = sum(map(len, felt.pages.values()))
+    print(f"{pages / seconds:.0f} pages and {felt.written / seconds:.0f} messages a second "
+          f"for {seconds:.0f} s\n")  # fmt: skip
+    _report_wanted(felt, looks, sql, seconds)
+    print(f"| CPU of the web process | {web_cpu_s / seconds:.0%} of a core, "
+          f"{1000 * web_cpu_s / pages:.1f} ms a page | |")  # fmt: skip
+    print(f"| the client was late by (p95) | {in_ms(felt.late, 0.95)} | |")
+    _report_pages(felt.pages)
+    _report_cache(looks)
+    _report_sql(sql, seconds)
+
+
+Looks = Mapping[str, tuple[int, int]]
+
+
+def _since(now: tuple[int, int], before: tuple[int, int] | None) -> tuple[int, int]:
+    hits, misses = before or (0, 0)
+    return now[0] - hits, now[1] - misses
+
+
+def _report_wanted(
+    felt: Felt, looks: Looks, sql: Counter[tuple[str, str, str]], seconds: float
+) -> None:
+    hits, misses = (sum(column) for column in zip(*looks.values(), strict=True))
+    print("| | measured | wanted |\n|---|---|---|")
+    print(f"| cache hit rate | {100 * hits / (hits + misses):.1f} % of {hits + misses} | ≥ 95 % |")
+    parts = _summed(sql, 0)
+    print(f"| SQL statements a second of the panel | {parts['panel'] / seconds:.1f} | ≤ 10 |")
+    print(f"| … of the webhook door | {parts['door'] / seconds:.1f} | |")
+    print(f"| changes seen by who looked next | {sum(felt.seen)} of {len(felt.seen)} | all |")
+
+
+def _report_pages(pages: Mapping[str, list[float]]) -> None:
+    print("\n| page | asked | p50 | p95 |\n|---|---|---|---|")
+    for path, times in sorted(pages.items()):
+        print(f"| `{path}` | {len(times)} | {in_ms(times, 0.5)} | {in_ms(times, 0.95)} |")
+    every = [taken for times in pages.values() for taken in times]
+    print(f"| all | {len(every)} | {in_ms(every, 0.5)} | {in_ms(every, 0.95)} |")
+
+
+def _report_cache(looks: Looks) -> None:
+    print("\n| cached | looked up | not there |\n|---|---|---|")
+    for name, (hits, misses) in sorted(looks.items()):
+        print(f"| {name} | {hits + misses} | {misses} |")
+
+
+def _report_sql(sql: Counter[tuple[str, str, str]], seconds: float) -> None:
+    panel = Counter({place: number for place, number in sql.items() if place[0] == "panel"})
+    print("\n| the panel's SQL, by route | a second |\n|---|---|")
+    for route, number in _summed(panel, 1).most_common():
+        print(f"| `{route}` | {number / seconds:.2f} |")
+    print("\n| … by statement | a second |\n|---|---|")
+    for statement, number in _summed(panel, 2).most_common(MOST_STATEMENTS):
+        print(f"| `{statement[:SHOWN]}` | {number / seconds:.2f} |")
+
+
+def _summed(sql: Counter[tuple[str, str, str]], place: int) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for names, number in sql.items():
+        total[names[place]] += number
+    return total

@@ -1,0 +1,182 @@
+"""`python -m benchmarks.redis_table`: what the panel asks for most, without Redis and with it.
+
+Each operation is one of the product's own functions, on the data set of `benchmarks.dataset`, in two
+applications that differ in REDIS_ENABLED alone; pages are asked for through the application's own WSGI
+door. The floors are one round trip to Redis through the same client, and a Flask route that says "ok".
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+from limits import parse
+
+from benchmarks.databases import name_of, prosa_on
+from benchmarks.dataset import STAFF, email_of, ensured
+from chatbot.accounts.signed_in import signed_in
+from chatbot.conversations.queries import Inbox, read_inbox
+from chatbot.core import redis as prosa_redis
+from chatbot.core.cache import get_or_compute
+from chatbot.core.db import db, reading
+from chatbot.panel.profile import get_profile
+from chatbot.panel.queries import read_home
+from tests.support.redis_server import RedisServer
+from tests.support.staff import PASSWORD
+from tests.support.visitors import Visitor, visitor
+
+LEAST, LEAST_S = 30, 1.5  # each is done so often, and for so long
+PEOPLE = 5  # who open pages by turns: each may open 600 a minute
+CONTACTS = 25  # all are in the cache once it is warm
+LISTS = (Inbox.ALL, Inbox.WAITING, Inbox.MINE, Inbox.CLOSED)
+GENEROUS = parse("100000000 per minute")
+
+Operation = Callable[[int], object]
+
+
+def find_user(turn: int) -> object:
+    number = turn % STAFF + 1
+    return get_or_compute(signed_in(f"{number}:0", f"session-of-{number}"))
+
+
+def list_conversations(turn: int) -> object:
+    return read_inbox(LISTS[turn % len(LISTS)], turn % STAFF + 1)
+
+
+def open_profile(turn: int) -> object:
+    return get_profile(turn % CONTACTS + 1)
+
+
+def dashboard(_turn: int) -> object:
+    return read_home()
+
+
+def check_rate(turn: int) -> object:
+    limiter = current_app.extensions["prosa_limiter"].limiter
+    return limiter.hit(GENEROUS, f"user:{turn % STAFF}")
+
+
+def ask_redis(turn: int) -> object:
+    return prosa_redis.client().get(f"prosa:bench:{turn % STAFF}")
+
+
+OPERATIONS: dict[str, Operation] = {
+    "find a user (of a session)": find_user,
+    "list conversations": list_conversations,
+    "a contact's profile": open_profile,
+    "dashboard metrics": dashboard,
+    "rate-limit check": check_rate,
+}
+PAGES = {"the page `/`": "/", "the page `/conversations/`": "/conversations/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds: the median of the wall, and the mean of this process's CPU."""
+
+    median_ms: float
+    cpu_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.median_ms:.2f} ({self.cpu_ms:.2f})"
+
+
+def measure(operation: Operation) -> Times:
+    """After some that warm up; what a request does at its end is part of each."""
+    turns = itertools.count()
+    for _ in range(LEAST):
+        operation(next(turns))
+    taken: list[float] = []
+    began, began_cpu = time.perf_counter(), time.process_time()
+    while len(taken) < LEAST or time.perf_counter() - began < LEAST_S:
+        started = time.perf_counter()
+        operation(next(turns))
+        taken.append(time.perf_counter() - started)
+    cpu_s = time.process_time() - began_cpu
+    return Times(1000 * statistics.median(taken), 1000 * cpu_s / len(taken))
+
+
+def in_room(operation: Operation) -> Operation:
+    """As in a GET: it reads, and its transaction ends."""
+
+    def call(turn: int) -> None:
+        with reading():
+            operation(turn)
+            db.session.rollback()
+
+    return call
+
+
+def visits(app: Flask, path: str, people: list[Visitor]) -> Operation:
+    def call(turn: int) -> None:
+        answer = people[turn % len(people)].get(path)
+        assert answer.status_code == 200, answer.status
+
+    return call
+
+
+def people_of(app: Flask) -> list[Visitor]:
+    people = [visitor(app, f"10.0.0.{number}") for number in range(PEOPLE)]
+    for number, person in enumerate(people, 1):
+        form = {"email": email_of(number), "password": PASSWORD}
+        assert person.post("/login", data=form).status_code == 303
+    return people
+
+
+def measure_app(app: Flask) -> dict[str, Times]:
+    found = {name: measure(in_room(operation)) for name, operation in OPERATIONS.items()}
+    people = people_of(app)
+    return found | {name: measure(visits(app, path, people)) for name, path in PAGES.items()}
+
+
+def bare_page() -> Times:
+    """The floor of a page, through the same test client."""
+    app = Flask("bare")
+    app.add_url_rule("/", view_func=lambda: "ok")
+    return measure(visits(app, "/", [visitor(app)]))
+
+
+@contextmanager
+def application(url: str, redis_url: str, enabled: bool) -> Iterator[Flask]:
+    with prosa_on(url, redis_url, REDIS_ENABLED=str(enabled).lower()) as app:
+        yield app
+
+
+def print_table(
+    without: dict[str, Times], with_redis: dict[str, Times], trip: Times, page: Times
+) -> None:
+    print("\n| median ms (CPU ms) | without Redis | with Redis | ratio | bare floor |")
+    print("|---|---|---|---|---|")
+    for name, slow in without.items():
+        fast, floor = with_redis[name], page if name in PAGES else trip
+        ratio = slow.median_ms / fast.median_ms
+        print(f"| {name} | {slow} | {fast} | {ratio:.1f}× | {floor} |")
+
+
+def main() -> int:
+    logging.disable(logging.WARNING)
+    url = ensured()
+    redis = RedisServer()
+    redis.start()
+    with ExitStack() as stack:
+        stack.callback(redis.kill)
+        with application(url, redis.url, False) as app:
+            without = measure_app(app)
+        with application(url, redis.url, True) as app:
+            with_redis = measure_app(app)
+            trip, page = measure(ask_redis), bare_page()
+        print(f"\n100,000 contacts, 1,000,000 messages, {name_of(url)}; floors: one round trip to")
+        print("Redis through the same client, and a bare Flask route in the same test client")
+        print_table(without, with_redis, trip, page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""One sender in a process of its own: `python -m benchmarks.senders bare|prosa|celery|rq MESSAGES`.
+
+Prints what it did as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks import one_by_one as one_by_one_jobs
+from benchmarks.people import BODY, make_campaign_of, number_of
+from chatbot import create_app
+from chatbot.campaigns.ledger import CampaignSource
+from chatbot.campaigns.models import Recipient
+from chatbot.channels.service import get_default_channel, make_gateway
+from chatbot.channels.whatsapp.client import make_session
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from chatbot.delivery.pacer import Line, Pacer
+from chatbot.delivery.sender import AT_ONCE, Sender
+from config import load
+from tests.support.wire import counted_sql
+
+NO_LIMIT = 1e6  # messages per second: the pace is off
+
+
+def bare(messages: int) -> dict[str, Any]:
+    """As many workers as Prosa has calls in the air, each sending one body after the other."""
+    settings = load()
+    url = f"{settings.whatsapp_api_url}/{settings.whatsapp_phone_number_id}/messages"
+    headers = {
+        "Authorization": f"Bearer {settings.whatsapp_token}",
+        "Content-Type": "application/json",
+    }
+
+    async def work(http: Any, numbers: Any) -> None:
+        for number in numbers:
+            body = json.dumps({**BODY, "to": number_of(number)}).encode()
+            async with http.post(url, data=body) as response:
+                assert response.status == 200
+                json.loads(await response.read())
+
+    async def everything() -> None:
+        numbers = iter(range(messages))
+        async with make_session(128, headers) as http:
+            await asyncio.gather(*(work(http, numbers) for _ in range(AT_ONCE)))
+
+    return timed(lambda: asyncio.run(everything()), messages)
+
+
+def prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
+    """What a campaign job does, from the claim to the result."""
+    with create_app().app_context():
+        channel = get_default_channel()
+        if not asked.prepared:
+            make_campaign_of(channel, messages)
+        db.session.commit()
+        db.session.refresh(channel)
+        db.session.expunge(channel)
+        db.session.rollback()
+        if asked.only_prepare:
+            return {}
+        trips = count_redis()
+        sender = Sender(
+            db.engine,
+            CampaignSource(db.engine, channel.id),
+            make_gateway(channel),
+            Pacer(prosa_redis.client(), Line(channel.id, NO_LIMIT)),
+            doubt_window_s=60,
+        )
+        gc.freeze()  # as the worker does before a job
+        sender._room = asyncio.Semaphore(asked.at_once)
+        sent = []
+        time.sleep(max(0.0, asked.begin_at - time.time()))
+        with counted_sql(db.engine) as sql:
+            result = timed(lambda: sent.append(asyncio.run(sender.run(300))), messages)
+        return result | {
+            "messages": sent[0],
+            "redis_trips": trips[0],
+            "sql_statements": sql.number,
+        }
+
+
+def count_redis() -> list[int]:
+    """Round trips: each command of ours is sent by itself, a pipeline as one."""
+    trips, pool = [0], prosa_redis.state().pool
+    take = pool.get_connection
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        trips[0] += 1
+        return take(*args, **kwargs)
+
+    pool.get_connection = counting  # type: ignore[method-assign]
+    return trips
+
+
+def timed(work: Callable[[], object], messages: int) -> dict[str, Any]:
+    began, before = time.monotonic(), cpu_s()
+    work()
+    return {
+        "messages": messages,
+        "wall_s": time.monotonic() - began,
+        "cpu_s": cpu_s() - before,
+    }
+
+
+def cpu_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def one_by_one(sender: str, messages: int) -> dict[str, Any] | None:
+    """A job a message, over the same rows; None where the job system is not installed."""
+    if sender == "celery" and one_by_one_jobs.app is None:
+        return None
+    with create_app().app_context():
+        channel = get_default_channel()
+        campaign_id = make_campaign_of(channel, messages)
+        ids = sa.select(Recipient.id).where(Recipient.campaign_id == campaign_id)
+        row_ids = list(db.session.scalars(ids))
+        db.session.rollback()
+    before = cpu_s()
+    work = one_by_one_jobs.with_celery if sender == "celery" else one_by_one_jobs.with_rq
+    return work(row_ids) | {"cpu_s": cpu_s() - before}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sender")
+    parser.add_argument("messages", type=int)
+    parser.add_argument("--only-prepare", action="store_true")
+    parser.add_argument("--prepared", action="store_true")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--begin-at", type=float, default=0.0)
+    asked = parser.parse_args()
+    if asked.sender == "bare":
+        result: dict[str, Any] | None = bare(asked.messages)
+    elif asked.sender == "prosa":
+        result = prosa(asked.messages, asked)
+    else:
+        result = one_by_one(asked.sender, asked.messages)
+    json.dump(result, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`flask accounts ...`"""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from chatbot.accounts import service
+from chatbot.accounts.models import Role
+from chatbot.core.db import db
+
+cli = AppGroup("accounts", help="Users of the panel.")
+
+
+@cli.command("create-admin")
+@click.option("--email", required=True, help="The address to sign in with.")
+@click.option("--password", help="Made and printed when left out.")
+@click.option("--name", default="", help="How the panel shows the user.")
+def create_admin(email: str, password: str | None, name: str) -> None:
+    """Create a user who may do everything."""
+    chosen = password or service.make_password()
+    user = service.create_user(email, name, Role.ADMIN, chosen)
+    db.session.commit()
+    click.echo(f"Created admin {user.email}.")
+    if password is None:
+        click.echo(f"Password: {chosen}")

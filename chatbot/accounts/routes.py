@@ -1,0 +1,148 @@
+"""Signing in and out, the link of an invitation, the language: for anybody. One's own account."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_login import current_user, login_user, logout_user
+
+from chatbot.accounts import invitations, service
+from chatbot.accounts.forms import ChangePasswordForm, ChoosePasswordForm, SignInForm
+from chatbot.accounts.models import User
+from chatbot.accounts.service import TooManyFailures
+from chatbot.accounts.users import get_user
+from chatbot.core.db import db
+from chatbot.core.errors import AppError, InvalidInput
+from chatbot.extensions import LOCALES
+
+bp = Blueprint("accounts", __name__)
+own = Blueprint("account", __name__, url_prefix="/account")
+
+LANGUAGE_KEPT_S = 365 * 86400
+
+
+@bp.route("/login", methods=["GET", "POST"])
+def sign_in() -> ResponseReturnValue:
+    if current_user.is_authenticated:
+        return redirect(_local(request.args.get("next")) or url_for("panel.home"))
+    form = SignInForm()
+    if not form.validate_on_submit():
+        return _sign_in_page(form, 422 if form.errors else 200)
+    try:
+        user = service.sign_in(form.email.data or "", form.password.data or "", _address())
+    except TooManyFailures as error:
+        form.password.errors = [_(error.message, **error.values)]
+        return *_sign_in_page(form, 429), {"Retry-After": str(error.retry_after_s)}
+    if user is None:
+        form.password.errors = [_("E-mail or password is wrong.")]
+        return _sign_in_page(form, 401)
+    _begin_session(user)
+    return redirect(_local(request.args.get("next")) or url_for("panel.home"), 303)
+
+
+def _sign_in_page(form: SignInForm, status: int) -> tuple[str, int]:
+    return render_template("accounts/sign_in.html", form=form), status
+
+
+def _begin_session(user: User) -> None:
+    """Nothing of a session from before the sign-in stays in it."""
+    session.clear()
+    login_user(user)
+    session.permanent = True
+
+
+def _address() -> str:
+    return request.remote_addr or ""
+
+
+def _local(target: str | None) -> str | None:
+    """Only a path of this site: a link must not lead elsewhere through our sign-in."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return None
+    if any(character < " " for character in target):
+        return None
+    parts = urlsplit(target)
+    return target if not parts.netloc and not parts.scheme else None
+
+
+@bp.post("/logout")
+def sign_out() -> ResponseReturnValue:
+    logout_user()
+    session.clear()
+    flash(_("You have signed out."), "success")
+    return redirect(url_for("accounts.sign_in"), 303)
+
+
+@bp.post("/language")
+def choose_language() -> ResponseReturnValue:
+    response = redirect(_local(request.form.get("next")) or url_for("panel.home"), 303)
+    chosen = request.form.get("locale")
+    if chosen in LOCALES:
+        response.set_cookie(
+            "locale",
+            chosen,
+            max_age=LANGUAGE_KEPT_S,
+            samesite="Lax",
+            httponly=True,
+            secure=request.is_secure,
+        )
+    return response
+
+
+@bp.route("/welcome/<token>", methods=["GET", "POST"])
+def welcome(token: str) -> ResponseReturnValue:
+    """Choose a password by a one-time link. Looking at the page does not use it up."""
+    user = invitations.find_invited(token)
+    if user is None:
+        return render_template("accounts/link_gone.html"), 404
+    form = ChoosePasswordForm()
+    if form.validate_on_submit():
+        try:
+            user = invitations.choose_password(token, form.password.data or "")
+            db.session.commit()
+            _begin_session(user)
+            flash(_("Welcome! Your password is set."), "success")
+            return redirect(url_for("panel.home"), 303)
+        except InvalidInput as error:
+            form.password.errors = [_(error.message, **error.values)]
+    page = render_template("accounts/welcome.html", form=form, user=user)
+    return page, 422 if form.errors else 200
+
+
+@own.get("/")
+def show() -> ResponseReturnValue:
+    return render_template("accounts/account.html", form=ChangePasswordForm(formdata=None))
+
+
+@own.post("/password")
+def change_password() -> ResponseReturnValue:
+    form = ChangePasswordForm()
+    status = 422
+    if form.validate():
+        try:
+            user = get_user(current_user.id)
+            service.change_password(
+                user, form.present.data or "", form.password.data or "", _address()
+            )
+            db.session.commit()
+            _begin_session(user)
+            flash(_("Your password is changed. Other devices were signed out."), "success")
+            return redirect(url_for("account.show"), 303)
+        except AppError as error:
+            status = error.status
+            field = form.password if error.field == "password" else form.present
+            field.errors = [_(error.message, **error.values)]
+    return render_template("accounts/account.html", form=form), status
+
+
+@own.post("/sign-out-everywhere")
+def sign_out_everywhere() -> ResponseReturnValue:
+    service.sign_out_everywhere(get_user(current_user.id))
+    db.session.commit()
+    logout_user()
+    session.clear()
+    flash(_("You have signed out on all devices."), "success")
+    return redirect(url_for("accounts.sign_in"), 303)

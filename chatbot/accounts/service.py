@@ -1,0 +1,155 @@
+"""Signing in and out, passwords, and the limit on guessing them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+from functools import cache
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from chatbot.accounts.audit import Action, record_event
+from chatbot.accounts.models import FailedSignIn, Role, User
+from chatbot.core import clock
+from chatbot.core.db import db, reading, serialize, storable
+from chatbot.core.errors import AppError, Conflict, InvalidInput
+from chatbot.core.messages import N_
+
+MAX_FAILURES = 5
+WINDOW = timedelta(minutes=15)
+MIN_PASSWORD = 10
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_hasher = PasswordHasher()
+
+
+class TooManyFailures(AppError):
+    """`retry_after_s` seconds until the next attempt is looked at."""
+
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            N_("Too many failed attempts. Try again in %(minutes)s min."),
+            minutes=max(1, -(-retry_after_s // 60)),
+        )
+        self.retry_after_s = retry_after_s
+
+
+def sign_in(email: str, password: str, address: str) -> User | None:
+    """The user, or None when e-mail and password don't fit.
+
+    Each failure counts against the account and the address; after 5 in 15 minutes nothing is
+    answered any more. Counted in SQL, one attempt at a time per subject, so that it is exact over all
+    processes and through any outage of Redis. The slow hash is worked out before the lock is taken:
+    else who guesses would hold up everybody who writes to SQLite.
+
+    Raises:
+        TooManyFailures: with the seconds to wait.
+    """
+    subjects = [f"account:{_plain(email)}"[:300], f"address:{address}"[:300]]
+    session = db.session
+    with reading():
+        _check_failures(subjects)
+        stored = _hash_of(find_user(email))
+    session.rollback()
+    fits = _fits(stored, password)
+    for subject in sorted(subjects):
+        serialize(session.connection(), f"accounts.sign_in:{subject}")
+    _check_failures(subjects)
+    user = find_user(email)
+    if fits and user is not None and _hash_of(user) == stored:
+        record_event(user, Action.SIGNED_IN)
+        session.commit()
+        return user
+    now = clock.now()
+    session.add_all(FailedSignIn(subject=subject, failed_at=now) for subject in subjects)
+    session.commit()
+    return None
+
+
+def _check_failures(subjects: list[str]) -> None:
+    since = clock.now() - WINDOW
+    rows = db.session.execute(
+        sa.select(sa.func.count(), sa.func.min(FailedSignIn.failed_at))
+        .where(FailedSignIn.subject.in_(subjects), FailedSignIn.failed_at > since)
+        .group_by(FailedSignIn.subject)
+    ).all()
+    waits = [first + WINDOW - clock.now() for count, first in rows if count >= MAX_FAILURES]
+    if waits:
+        db.session.rollback()
+        raise TooManyFailures(max(1, round(max(waits).total_seconds())))
+
+
+def _hash_of(user: User | None) -> str | None:
+    return user.password_hash if user is not None and user.is_active else None
+
+
+@cache
+def _no_account() -> str:
+    """Checked for an unknown account, so that the answer's time tells nobody which accounts exist."""
+    return _hasher.hash(secrets.token_hex(16))
+
+
+def _fits(stored: str | None, password: str) -> bool:
+    try:
+        return _hasher.verify(stored or _no_account(), password) and stored is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _plain(email: str) -> str:
+    """How an address is stored and compared."""
+    return (storable(email, 254) or "").strip().lower()
+
+
+def find_user(email: str) -> User | None:
+    return db.session.scalar(sa.select(User).where(User.email == _plain(email)))
+
+
+def create_user(email: str, name: str, role: Role, password: str | None) -> User:
+    """Raises InvalidInput or Conflict, naming the field."""
+    email = _plain(email)
+    if not _EMAIL.fullmatch(email):
+        raise InvalidInput("This is not an e-mail address.", field="email")
+    name = (storable(name, 200) or "").strip() or email.partition("@")[0]
+    user = User(email=email, name=name, role=role)
+    if password is not None:
+        set_password(user, password)
+    try:
+        with db.session.begin_nested():
+            db.session.add(user)
+    except sa.exc.IntegrityError:
+        raise Conflict("There is a user with this e-mail already.", field="email") from None
+    return user
+
+
+def change_password(user: User, present: str, password: str, address: str) -> None:
+    """Raises InvalidInput naming the field, or TooManyFailures: guessing counts as at sign-in."""
+    if sign_in(user.email, present, address) is None:
+        raise InvalidInput("This is not your present password.", field="present")
+    set_password(user, password)
+    record_event(user, Action.PASSWORD_CHANGED)
+
+
+def sign_out_everywhere(user: User) -> None:
+    """Every session of this user is void, the present one too."""
+    user.session_epoch += 1
+    record_event(user, Action.SIGNED_OUT_EVERYWHERE)
+
+
+def set_password(user: User, password: str) -> None:
+    """A new password ends every session of the old one. Raises InvalidInput when it is too short."""
+    if len(password) < MIN_PASSWORD:
+        raise InvalidInput(
+            "A password needs at least %(least)s characters.", field="password", least=MIN_PASSWORD
+        )
+    user.password_hash = _hasher.hash(password)
+    user.session_epoch = (user.session_epoch or 0) + 1
+
+
+def make_password() -> str:
+    return secrets.token_urlsafe(12)

@@ -1,0 +1,79 @@
+"""What an administrator does with users: list, create, change the role, close and open again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from chatbot.accounts.audit import Action, record_event
+from chatbot.accounts.invitations import make_link, void_links
+from chatbot.accounts.models import Role, User
+from chatbot.accounts.service import create_user
+from chatbot.accounts.signed_in import Actor
+from chatbot.core.db import db, serialize
+from chatbot.core.errors import Conflict, NotFound
+
+
+def list_users() -> Sequence[User]:
+    """Open accounts first."""
+    query = sa.select(User).order_by(User.is_active.desc(), sa.func.lower(User.name), User.id)
+    return db.session.scalars(query).all()
+
+
+def get_user(user_id: int) -> User:
+    """For a change. Raises NotFound."""
+    # Not against who only refers to the user: the audit's rows would wait for each other for ever.
+    query = sa.select(User).where(User.id == user_id).with_for_update(key_share=True)
+    user = db.session.scalar(query)
+    if user is None:
+        raise NotFound("This user does not exist.")
+    return user
+
+
+def invite(email: str, name: str, role: Role, by: Actor) -> tuple[User, str]:
+    """A user without a password, and the token of the link that lets him choose one."""
+    user = create_user(email, name, role, None)
+    record_event(by, Action.USER_CREATED, f"{user.email} ({role})")
+    return user, make_link(user, by)
+
+
+def change_role(user: User, role: Role, by: Actor) -> None:
+    """Raises Conflict when nobody would be left to administer."""
+    if user.role == role:
+        return
+    if role != Role.ADMIN:
+        _keep_an_admin(user)
+    record_event(by, Action.ROLE_CHANGED, f"{user.email}: {user.role} → {role}")
+    user.role = role
+
+
+def close_user(user: User, by: Actor) -> None:
+    """No sign-in any more, sessions end at once. Raises Conflict for oneself and the last admin."""
+    if user.id == by.id:
+        raise Conflict("You can't close your own account: ask another administrator.")
+    if not user.is_active:
+        return
+    _keep_an_admin(user)
+    user.is_active = False
+    user.session_epoch += 1
+    void_links(user)
+    record_event(by, Action.USER_CLOSED, user.email)
+
+
+def open_user(user: User, by: Actor) -> None:
+    if not user.is_active:
+        user.is_active = True
+        record_event(by, Action.USER_OPENED, user.email)
+
+
+def _keep_an_admin(user: User) -> None:
+    """Two administrators who demote each other at once must not both succeed."""
+    if user.role != Role.ADMIN or not user.is_active:
+        return
+    serialize(db.session.connection(), "accounts.admins")
+    others = sa.select(sa.func.count()).where(
+        User.role == Role.ADMIN, User.is_active, User.id != user.id
+    )
+    if not db.session.scalar(others):
+        raise Conflict("This is the last administrator: name another one first.")

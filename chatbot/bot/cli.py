@@ -1,0 +1,46 @@
+"""`flask bot ...`"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from flask_babel import force_locale
+
+from chatbot.bot.engine import FetchInvoices, Say, SayVerbatim, Turn, intent_of
+from chatbot.bot.handlers import HANDLERS
+from chatbot.bot.rendering import render
+from chatbot.extensions import settings_of
+
+cli = AppGroup("bot", help="The automatic side.")
+
+
+@cli.command("try")
+@click.argument("text")
+def try_text(text: str) -> None:
+    """Print what the bot understands of TEXT and would answer to somebody without invoices."""
+    settings = settings_of(current_app)
+    intent, confidence = intent_of([text], None)
+    turn = Turn(
+        text=text,
+        intent=intent,
+        confidence=confidence,
+        company_name=settings.company_name,
+        today=date.today(),  # noqa: DTZ011 - only shown to the person at this terminal
+    )
+    click.echo(f"intent: {intent.value} ({confidence:.2f})")
+    talk = HANDLERS[intent](turn)
+    answer: object = None
+    with force_locale(settings.locale):
+        while True:
+            try:
+                effect = talk.send(answer)
+            except StopIteration:
+                return
+            answer = [] if isinstance(effect, FetchInvoices) else None
+            if isinstance(effect, Say | SayVerbatim):
+                click.echo(f"bot: {render(effect)[0]}")
+            else:
+                click.echo(f"[{type(effect).__name__}]")

@@ -1,0 +1,99 @@
+"""The engine: from what a contact wrote to what is to be said and done. Pure: no network, no database.
+
+A handler is a generator. It yields what it wants (`Say`, `HandOff`, ...); for an effect that has an
+answer, such as `FetchInvoices`, the answer is what `yield` returns. `bot.turns` performs the effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from chatbot.bot.nlu import Intent, classify
+
+# Marks a sentence for translation where it is data; it is translated when it is said.
+N_ = str
+
+BUTTON_PREFIX = "intent:"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """`message` is the English sentence, the key of its translation; `buttons` are (intent, title)."""
+
+    message: str
+    values: dict[str, Any] = field(default_factory=dict)
+    buttons: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SayVerbatim:
+    """Text that is no sentence: a Pix code, to be copied as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchInvoices:
+    """Answered with the contact's open invoices, the oldest due first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptIn:
+    evidence: str
+
+
+Effect = Say | SayVerbatim | FetchInvoices | HandOff | OptOut | OptIn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """All that a handler may know. `text` is the burst that waits for an answer."""
+
+    text: str
+    intent: Intent
+    stop_text: str = ""  # what asks to stop, written beside the rest
+    confidence: float = 1.0
+    last_intent: str | None = None
+    slots: dict[str, Any] = field(default_factory=dict)
+    contact_name: str = ""
+    company_name: str = ""
+    today: date = date.min
+    is_opted_out: bool = False
+
+    @property
+    def first_name(self) -> str:
+        return self.contact_name.split()[0].capitalize() if self.contact_name.split() else ""
+
+
+Talk = Generator[Effect, Any, None]
+Handler = Callable[[Turn], Talk]
+
+
+def part_stops(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The messages of a burst that ask to stop, and the others: who writes SAIR beside a question
+    wants both, and the question must not drown the wish."""
+    stops = [text for text in texts if classify(text).intent is Intent.OPT_OUT]
+    return stops, [text for text in texts if text not in stops]
+
+
+def intent_of(texts: Sequence[str], button_id: str | None) -> tuple[Intent, float]:
+    """The intent of a burst: that of a tapped button, else of what was written as a whole."""
+    if button_id and button_id.startswith(BUTTON_PREFIX):
+        name = button_id.removeprefix(BUTTON_PREFIX)
+        if name in set(Intent):
+            return Intent(name), 1.0
+    guess = classify("\n".join(texts))
+    return guess.intent, guess.confidence

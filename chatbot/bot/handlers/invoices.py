@@ -1,0 +1,147 @@
+"""Open invoices: the digitable line, the Pix code, what is owed and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from chatbot.billing.boleto import InvalidBoleto, format_line, parse_line
+from chatbot.billing.pix import InvalidPix, parse_pix
+from chatbot.billing.service import OpenInvoice
+from chatbot.bot.engine import N_, FetchInvoices, HandOff, Say, SayVerbatim, Talk, Turn
+
+MOST = 3  # invoices spelled out in one answer
+
+
+def send_open_invoices(turn: Turn) -> Talk:
+    """Pix first, since it clears at once; the code alone in its own message, to be copied."""
+    invoices: Sequence[OpenInvoice] = yield FetchInvoices()
+    if not invoices:
+        yield from _say_none()
+        return
+    for invoice in invoices[:MOST]:
+        line = _checked_line(invoice, turn)
+        pix = _checked_pix(invoice)
+        yield _describe(invoice, turn, line)
+        if pix:
+            yield Say(N_("To pay by Pix, copy the code of the next message:"))
+            yield SayVerbatim(pix)
+        if not line and not pix:
+            yield HandOff("invoice_without_means")
+            return
+    yield from _say_more(invoices)
+
+
+def send_pix(turn: Turn) -> Talk:
+    invoices: Sequence[OpenInvoice] = yield FetchInvoices()
+    if not invoices:
+        yield from _say_none()
+        return
+    invoice = invoices[0]
+    pix = _checked_pix(invoice)
+    if pix is None:
+        yield from send_open_invoices(turn)
+        return
+    yield Say(
+        N_(
+            "Pix of *%(description)s*: R$ %(amount)s, due on %(due)s. "
+            "Copy the code of the next message and paste it in your bank's app:"
+        ),
+        _values(invoice),
+    )
+    yield SayVerbatim(pix)
+    yield from _say_more(invoices, shown=1)
+
+
+def tell_balance(_turn: Turn) -> Talk:
+    invoices: Sequence[OpenInvoice] = yield FetchInvoices()
+    if not invoices:
+        yield from _say_none()
+        return
+    total = sum((invoice.amount for invoice in invoices), Decimal(0))
+    yield Say(
+        N_("You have %(count)s open invoice(s), R$ %(total)s in all. Shall I send them?"),
+        {"count": len(invoices), "total": total},
+        (("invoice_copy", N_("Yes, send them")), ("pix_payment", N_("Pay by Pix"))),
+    )
+
+
+def tell_due_dates(_turn: Turn) -> Talk:
+    invoices: Sequence[OpenInvoice] = yield FetchInvoices()
+    if not invoices:
+        yield from _say_none()
+        return
+    yield Say(
+        N_("Your invoice *%(description)s* of R$ %(amount)s is due on %(due)s. Shall I send it?"),
+        _values(invoices[0]),
+        (("invoice_copy", N_("Yes, send it")), ("pix_payment", N_("Pay by Pix"))),
+    )
+
+
+def _say_none() -> Talk:
+    yield Say(
+        N_(
+            "I found no open invoice for this number. If you pay for somebody else, "
+            "I can call an attendant."
+        ),
+        {},
+        (("talk_to_human", N_("Talk to a person")),),
+    )
+
+
+def _say_more(invoices: Sequence[OpenInvoice], shown: int = MOST) -> Talk:
+    if len(invoices) > shown:
+        yield Say(
+            N_("There are %(count)s more open invoices. Shall I call a person to help with them?"),
+            {"count": len(invoices) - shown},
+            (("talk_to_human", N_("Talk to a person")),),
+        )
+
+
+def _describe(invoice: OpenInvoice, turn: Turn, line: str | None) -> Say:
+    values = _values(invoice) | {"line": line}
+    if line is None:
+        return Say(N_("*%(description)s*: R$ %(amount)s, due on %(due)s."), values)
+    if invoice.is_overdue(turn.today):
+        return Say(
+            N_(
+                "*%(description)s*: R$ %(amount)s, was due on %(due)s.\n\n"
+                "Digitable line of the boleto:\n%(line)s"
+            ),
+            values,
+        )
+    return Say(
+        N_(
+            "*%(description)s*: R$ %(amount)s, due on %(due)s.\n\n"
+            "Digitable line of the boleto:\n%(line)s"
+        ),
+        values,
+    )
+
+
+def _values(invoice: OpenInvoice) -> dict[str, object]:
+    return {
+        "description": invoice.description,
+        "amount": invoice.amount,
+        "due": invoice.due_on,
+    }
+
+
+def _checked_line(invoice: OpenInvoice, turn: Turn) -> str | None:
+    """A line with a wrong check digit is withheld: nobody should type it for nothing."""
+    if invoice.line is None:
+        return None
+    try:
+        return format_line(parse_line(invoice.line, turn.today).line)
+    except InvalidBoleto:
+        return None
+
+
+def _checked_pix(invoice: OpenInvoice) -> str | None:
+    if invoice.pix_code is None:
+        return None
+    try:
+        parse_pix(invoice.pix_code)
+    except InvalidPix:
+        return None
+    return invoice.pix_code

@@ -1,0 +1,45 @@
+"""Greeting, thanks, goodbye, and what to say when nothing was understood."""
+
+from __future__ import annotations
+
+from chatbot.bot.engine import N_, HandOff, Say, Talk, Turn
+from chatbot.bot.nlu import Intent
+
+MENU = (
+    (Intent.INVOICE_COPY, N_("My invoice")),
+    (Intent.PIX_PAYMENT, N_("Pay by Pix")),
+    (Intent.TALK_TO_HUMAN, N_("Talk to a person")),
+)
+
+
+def greet(turn: Turn) -> Talk:
+    name = f", {turn.first_name}" if turn.first_name else ""
+    yield Say(
+        N_(
+            "Hello%(name)s! I am the virtual assistant of %(company)s. "
+            "I can send you your invoice, your Pix code, or call a person. What do you need?"
+        ),
+        {"name": name, "company": turn.company_name},
+        MENU,
+    )
+
+
+def welcome(_turn: Turn) -> Talk:
+    yield Say(N_("You are welcome! If you need anything else, just write."))
+
+
+def say_goodbye(turn: Turn) -> Talk:
+    yield Say(
+        N_("Goodbye! %(company)s thanks you for your contact."), {"company": turn.company_name}
+    )
+
+
+def fall_back(turn: Turn) -> Talk:
+    """Ask once; who isn't understood twice gets a person."""
+    if turn.last_intent == Intent.FALLBACK:
+        yield Say(N_("I still did not understand. I am calling somebody of our team to help you."))
+        yield HandOff("not_understood")
+    else:
+        yield Say(
+            N_("I did not understand. Choose an option, or write it in other words:"), {}, MENU
+        )

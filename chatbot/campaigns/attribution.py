@@ -1,0 +1,83 @@
+"""Whose answer a message is: the campaign's that it quotes, else of the last one shortly before it.
+
+Nothing is written into conversations when a campaign is sent. When somebody answers, the message that
+he answers is put into the thread, so that whoever reads it knows what he is talking about.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.campaigns.preflight import sample_text
+from chatbot.contacts.models import Contact
+from chatbot.conversations.models import Author, Conversation, Direction, Message
+from chatbot.core.db import db, upsert
+from chatbot.delivery.states import RANK, State
+from chatbot.message_templates.models import MessageTemplate
+
+_REACHED = [state for state in State if RANK[state] >= RANK[State.ACCEPTED]]
+
+
+def attribute(answer: Message, hours: float) -> Campaign | None:
+    """Count an inbound message as a campaign's answer, if it is one; the first one counts.
+
+    `hours`: how long after the campaign's message an answer that quotes nothing is taken for one.
+    """
+    conversation = db.session.get_one(Conversation, answer.conversation_id)
+    recipient = _quoted(answer) or _shortly_before(answer, conversation.contact_id, hours)
+    if recipient is None:
+        return None
+    campaign = db.session.get_one(Campaign, recipient.campaign_id)
+    if recipient.answered_at is None:
+        recipient.answered_at = answer.occurred_at
+        _tell_the_thread(conversation, campaign, recipient)
+    return campaign
+
+
+def _quoted(answer: Message) -> Recipient | None:
+    if not answer.context_wamid:
+        return None
+    return db.session.scalar(sa.select(Recipient).where(Recipient.wamid == answer.context_wamid))
+
+
+def _shortly_before(answer: Message, contact_id: int, hours: float) -> Recipient | None:
+    merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
+    query = (
+        sa.select(Recipient)
+        .where(
+            sa.or_(Recipient.contact_id == contact_id, Recipient.contact_id.in_(merged)),
+            Recipient.state.in_(_REACHED),
+            Recipient.accepted_at <= answer.occurred_at + timedelta(seconds=1),
+            Recipient.accepted_at > answer.occurred_at - timedelta(hours=hours),
+        )
+        .order_by(Recipient.accepted_at.desc())
+        .limit(1)
+    )
+    return db.session.scalar(query)
+
+
+def _tell_the_thread(conversation: Conversation, campaign: Campaign, recipient: Recipient) -> None:
+    """Once: the wamid is unique. Its state is a copy, which the ledger of recipients keeps true."""
+    template = db.session.get_one(MessageTemplate, campaign.template_id)
+    contact = db.session.get_one(Contact, recipient.contact_id)
+    values: dict[str, Any] = {
+        "conversation_id": conversation.id,
+        "direction": Direction.OUTBOUND,
+        "author": Author.CAMPAIGN,
+        "state": recipient.state,
+        "attempt": recipient.attempt,
+        "kind": "template",
+        "text": sample_text(template, campaign.parameters, contact),
+        "payload": {"campaign_id": campaign.id, "campaign": campaign.name},
+        "wamid": recipient.wamid,
+        "occurred_at": recipient.accepted_at,
+        "recorded_at": recipient.accepted_at,
+        "due_at": recipient.accepted_at,
+        "needs_turn": False,
+    }
+    connection = db.session.connection()
+    connection.execute(upsert(connection, Message).values(**values).on_conflict_do_nothing())

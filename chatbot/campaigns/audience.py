@@ -1,0 +1,144 @@
+"""Whom a campaign goes to, frozen into rows at its start: one per person, by INSERT ... SELECT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.consequences import MARKETING
+from chatbot.campaigns.ledger import SUPPRESSED
+from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.contacts.models import Contact, ContactTag
+from chatbot.core.db import db_now
+from chatbot.core.errors import InvalidInput, NotFound
+from chatbot.delivery.states import State
+from chatbot.message_templates.models import MessageTemplate
+from chatbot.segments.service import contacts_of, get_segment
+
+
+def audience_of(spec: Mapping[str, Any]) -> sa.Select[Any]:
+    """The contacts of `{"kind": "all"}`, `{"kind": "tag", "name": ...}` or
+    `{"kind": "segment", "id": ...}`; no merged ones.
+
+    Raises:
+        InvalidInput: another kind, or a segment that was deleted or no longer parses.
+    """
+    query = sa.select(Contact.id).where(Contact.merged_into_id.is_(None))
+    if spec.get("kind") == "all":
+        return query
+    if spec.get("kind") == "tag" and spec.get("name"):
+        tagged = sa.select(ContactTag.contact_id).where(ContactTag.name == spec["name"])
+        return query.where(Contact.id.in_(tagged))
+    if spec.get("kind") == "segment" and isinstance(spec.get("id"), int):
+        return _in_segment(spec["id"])
+    raise InvalidInput(
+        "The audience is neither all contacts, nor a tag, nor a segment.", field="audience"
+    )
+
+
+def _in_segment(segment_id: int) -> sa.Select[Any]:
+    try:
+        return contacts_of(segment_id)
+    except NotFound:
+        raise InvalidInput(
+            "The segment was deleted: choose another audience.", field="audience"
+        ) from None
+
+
+def segment_audience(segment_id: int) -> dict[str, Any]:
+    """With the name that the segment has now, for whoever looks at the campaign later."""
+    return {"kind": "segment", "id": segment_id, "name": get_segment(segment_id).name}
+
+
+def count_audience(connection: sa.Connection, spec: Mapping[str, Any]) -> int:
+    query = sa.select(sa.func.count()).select_from(audience_of(spec).subquery())
+    return connection.scalar(query) or 0
+
+
+def suppressed_by() -> sa.ColumnElement[str | None]:
+    """Why no campaign may reach a contact: the first reason that holds, or NULL."""
+    reasons = ((condition, sa.literal(name)) for name, condition in SUPPRESSED.items())
+    return sa.case(*reasons, else_=None)
+
+
+def count_suppressed(connection: sa.Connection, spec: Mapping[str, Any]) -> dict[str, int]:
+    """How many of the audience will not be written to, by reason; each of them once."""
+    reason = suppressed_by().label("suppressed_by")
+    rows = connection.execute(
+        sa.select(reason, sa.func.count())
+        .where(Contact.id.in_(audience_of(spec)), suppressed_by().is_not(None))
+        .group_by(sa.text("suppressed_by"))
+    )
+    return {str(name): count for name, count in rows}
+
+
+def find_missing_value(
+    connection: sa.Connection, spec: Mapping[str, Any], parameters: Mapping[str, str]
+) -> tuple[str, int] | None:
+    """The first parameter that some contact of the audience has no value for, and how many.
+
+    Asked of the database, so that a campaign of a million is checked without reading it.
+    """
+    reachable = [~condition for condition in SUPPRESSED.values()]
+    for source in parameters.values():
+        kind, _, name = source.partition(":")
+        if kind == "field":
+            query = sa.select(sa.func.count()).where(
+                Contact.id.in_(audience_of(spec)), *reachable, _is_empty(name)
+            )
+            missing = connection.scalar(query) or 0
+            if missing:
+                return name, missing
+    return None
+
+
+def _is_empty(name: str) -> sa.ColumnElement[bool]:
+    columns: dict[str, Any] = {
+        "name": Contact.name,
+        "phone": Contact.phone,
+        "document": Contact.document,
+        "email": Contact.email,
+    }
+    column = columns.get(name, Contact.attributes[name].as_string())
+    return sa.func.coalesce(sa.func.trim(column), "") == ""
+
+
+def freeze(connection: sa.Connection, campaign: Campaign) -> int:
+    """Make one row per person; returns how many. Done twice, it adds nothing.
+
+    Whom no campaign may reach has a row too, skipped with the reason.
+    """
+    people = audience_of(campaign.audience).subquery()
+    present = sa.exists().where(
+        Recipient.campaign_id == campaign.id, Recipient.contact_id == people.c.id
+    )
+    reason = suppressed_by()
+    rows = (
+        sa.select(
+            sa.literal(campaign.id),
+            people.c.id,
+            sa.case((reason.is_(None), State.QUEUED.value), else_=State.SKIPPED.value),
+            reason,
+            sa.literal(0),
+            _due_at(campaign),
+        )
+        .join(Contact, Contact.id == people.c.id)
+        .where(~present)
+    )
+    columns = ["campaign_id", "contact_id", "state", "skip_reason", "attempt", "due_at"]
+    inserted = connection.execute(
+        sa.insert(Recipient).from_select(columns, rows, include_defaults=False),
+        execution_options={"preserve_rowcount": True},  # else it is -1 on PostgreSQL
+    )
+    return inserted.rowcount
+
+
+def _due_at(campaign: Campaign) -> sa.ColumnElement[Any]:
+    """Now; for marketing to who has had too much of it, by Meta's count, when that is over."""
+    is_marketing = sa.exists().where(
+        MessageTemplate.id == campaign.template_id, MessageTemplate.category == MARKETING
+    )
+    must_wait = sa.and_(Contact.cooling_until > db_now(), is_marketing)
+    return sa.case((must_wait, Contact.cooling_until), else_=db_now())

@@ -1,0 +1,228 @@
+"""`flask campaigns ...`"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+from flask.cli import AppGroup
+
+from chatbot.campaigns import service
+from chatbot.campaigns.again import resend_unknown, retry_failed
+from chatbot.campaigns.audience import segment_audience
+from chatbot.campaigns.models import Campaign, OnDoubt
+from chatbot.campaigns.parameters import parse_parameters
+from chatbot.campaigns.queries import describe, list_campaigns
+from chatbot.campaigns.scheduling import (
+    parse_moment,
+    schedule_campaign,
+    unschedule_campaign,
+)
+from chatbot.campaigns.trials import AskedBy, send_trial
+from chatbot.campaigns.watching import watch
+from chatbot.channels.service import get_default_channel
+from chatbot.core.db import db
+
+cli = AppGroup("campaigns", help="One message template to many contacts.")
+
+BY = "CLI"
+json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+
+
+@cli.command("create")
+@click.option("--name", required=True)
+@click.option("--template", required=True, help="The template's name at Meta.")
+@click.option("--language", default="pt_BR", show_default=True)
+@click.option("--all", "everybody", is_flag=True, help="To all contacts.")
+@click.option("--tag", help="To the contacts with this tag.")
+@click.option("--segment", type=int, help="To the contacts in the segment with this id.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    help="1=field:name, 2=text:10/12, header:1=..., header:image=text:LINK, button:0=...; repeatable.",
+)
+@click.option(
+    "--on-doubt",
+    type=click.Choice([choice.value for choice in OnDoubt]),
+    default=OnDoubt.SHOW.value,
+    show_default=True,
+    help="What becomes of a message of which nobody knows whether it arrived.",
+)
+@click.option("--start", is_flag=True, help="Start it at once.")
+@json_option
+def create(
+    name: str,
+    template: str,
+    language: str,
+    everybody: bool,
+    tag: str | None,
+    segment: int | None,
+    params: tuple[str, ...],
+    on_doubt: str,
+    start: bool,
+    as_json: bool,
+) -> None:
+    """Create a campaign and print its id."""
+    audience = _audience(everybody, tag, segment)
+    channel = get_default_channel()
+    campaign = service.create_campaign(
+        channel,
+        service.Draft(
+            name=name,
+            template=template,
+            language=language,
+            audience=audience,
+            parameters=parse_parameters(params),
+            on_doubt=on_doubt,
+            created_by=BY,
+        ),
+    )
+    if start:
+        service.start_campaign(campaign.id, BY)
+    db.session.commit()
+    _print(campaign, as_json, plain=str(campaign.id))
+
+
+def _audience(everybody: bool, tag: str | None, segment: int | None) -> dict[str, Any]:
+    if [everybody, bool(tag), segment is not None].count(True) != 1:
+        raise click.UsageError("Say one of --all, --tag TAG or --segment ID.")
+    if segment is not None:
+        return segment_audience(segment)
+    return {"kind": "all"} if everybody else {"kind": "tag", "name": tag}
+
+
+@cli.command("start")
+@click.argument("campaign_id", type=int)
+@json_option
+def start(campaign_id: int, as_json: bool) -> None:
+    """Freeze the audience and begin to send."""
+    campaign = service.start_campaign(campaign_id, BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("pause")
+@click.argument("campaign_id", type=int)
+@json_option
+def pause(campaign_id: int, as_json: bool) -> None:
+    """Stop sending; what is on the wire arrives."""
+    campaign = service.pause_campaign(campaign_id, BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("resume")
+@click.argument("campaign_id", type=int)
+@json_option
+def resume(campaign_id: int, as_json: bool) -> None:
+    """Go on with a paused campaign."""
+    campaign = service.resume_campaign(campaign_id, BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("cancel")
+@click.argument("campaign_id", type=int)
+@json_option
+def cancel(campaign_id: int, as_json: bool) -> None:
+    """Stop for good; nobody else gets it."""
+    campaign = service.cancel_campaign(campaign_id, BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("schedule")
+@click.argument("campaign_id", type=int)
+@click.option("--at", required=True, help='The moment by the company\'s clock: "2026-12-01 09:00".')
+@json_option
+def schedule(campaign_id: int, at: str, as_json: bool) -> None:
+    """Start it by itself at that moment."""
+    campaign = schedule_campaign(campaign_id, parse_moment(at), BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("unschedule")
+@click.argument("campaign_id", type=int)
+@json_option
+def unschedule(campaign_id: int, as_json: bool) -> None:
+    """Make a scheduled one a draft again."""
+    campaign = unschedule_campaign(campaign_id, BY)
+    db.session.commit()
+    _print(campaign, as_json)
+
+
+@cli.command("test")
+@click.argument("campaign_id", type=int)
+@click.option("--to", "phone", required=True, help="The phone that gets the test.")
+@click.option("--like", default="", help="With the values of this contact (id or phone).")
+@click.option("--json", "as_json", is_flag=True, help="Print the message as JSON.")
+def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
+    """Send a test to one phone; no figure of the campaign moves. Prints the message's id."""
+    message = send_trial(campaign_id, AskedBy(BY), phone=phone, like=like)
+    described = {
+        "message_id": message.id,
+        "conversation_id": message.conversation_id,
+        "state": message.state,
+        "text": message.text,
+    }
+    db.session.commit()
+    click.echo(msgspec.json.encode(described).decode() if as_json else message.id)
+
+
+@cli.command("retry-failed")
+@click.argument("campaign_id", type=int)
+def retry(campaign_id: int) -> None:
+    """Send again what failed for a passing reason; prints to how many."""
+    count = retry_failed(campaign_id, BY)
+    db.session.commit()
+    click.echo(count)
+
+
+@cli.command("resend-unknown")
+@click.argument("campaign_id", type=int)
+@click.confirmation_option(prompt="Whoever had got it gets it twice. Go on?")
+def resend(campaign_id: int) -> None:
+    """Send again to who is in doubt; prints to how many."""
+    count = resend_unknown(campaign_id, BY)
+    db.session.commit()
+    click.echo(count)
+
+
+@cli.command("watch")
+@click.argument("campaign_id", type=int)
+@click.option("--every", default=1.0, show_default=True, help="Seconds between two looks.")
+def watch_it(campaign_id: int, every: float) -> None:
+    """Show a campaign's progress until it ends; Ctrl-C only ends the watching."""
+    service.get_campaign(campaign_id)
+    for line in watch(campaign_id, max(0.1, every)):
+        click.echo(f"\r{line:<100}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
+    click.echo()
+
+
+@cli.command("show")
+@click.argument("campaign_id", type=int)
+@json_option
+def show(campaign_id: int, as_json: bool) -> None:
+    """Print where everybody stands."""
+    _print(service.get_campaign(campaign_id), as_json)
+
+
+@cli.command("list")
+def list_all() -> None:
+    """Print the latest campaigns."""
+    for campaign in list_campaigns():
+        click.echo(f"{campaign.id}\t{campaign.state}\t{campaign.name}")
+
+
+def _print(campaign: Campaign, as_json: bool, plain: str | None = None) -> None:
+    described = describe(campaign)
+    if as_json:
+        click.echo(msgspec.json.encode(described).decode())
+    elif plain is not None:
+        click.echo(plain)
+    else:
+        click.echo("  ".join(f"{name}: {value}" for name, value in described.items()))

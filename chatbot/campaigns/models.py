@@ -1,0 +1,139 @@
+"""One message template to many contacts: the campaign and its ledger of recipients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chatbot.core import clock
+from chatbot.core.db import Base, BigId, Json, UtcDateTime
+from chatbot.delivery.models import LedgerMixin
+
+CAMPAIGNS = "campaigns"  # the cache's topic of what shows campaigns and their states
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+# What may follow what; everything else is a conflict.
+MOVES = {
+    CampaignState.DRAFT: {
+        CampaignState.SCHEDULED,
+        CampaignState.RUNNING,
+        CampaignState.CANCELLED,
+    },
+    CampaignState.SCHEDULED: {
+        CampaignState.DRAFT,
+        CampaignState.RUNNING,
+        CampaignState.CANCELLED,
+    },
+    CampaignState.RUNNING: {
+        CampaignState.PAUSED,
+        CampaignState.CANCELLED,
+        CampaignState.FINISHED,
+    },
+    CampaignState.PAUSED: {CampaignState.RUNNING, CampaignState.CANCELLED},
+    # Only by sending again what failed or is in doubt.
+    CampaignState.FINISHED: {CampaignState.RUNNING},
+    CampaignState.CANCELLED: set(),
+}
+
+
+class OnDoubt(StrEnum):
+    """What becomes of a row of which nobody can tell whether it was sent."""
+
+    SHOW = "show"
+    RESEND = "resend"
+
+
+class Campaign(Base):
+    __tablename__ = "campaigns"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(200))
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
+    template_id: Mapped[int] = mapped_column(sa.ForeignKey("message_templates.id"))
+    # {"1": "field:name", "2": "text:10/12"}
+    parameters: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    # {"kind": "all"} or {"kind": "tag", "name": "..."}
+    audience: Mapped[dict[str, Any]] = mapped_column(Json)
+    on_doubt: Mapped[str] = mapped_column(sa.String(10), default=OnDoubt.SHOW)
+    state: Mapped[str] = mapped_column(sa.String(10), default=CampaignState.DRAFT, index=True)
+    # Why a campaign paused by itself; empty when a person paused it.
+    paused_reason: Mapped[str | None] = mapped_column(sa.String(300))
+    created_by: Mapped[str] = mapped_column(sa.String(254), default="")
+    started_by: Mapped[str | None] = mapped_column(sa.String(254))
+    # Who moved it last, so that whoever comes second is told by whom.
+    moved_by: Mapped[str | None] = mapped_column(sa.String(254))
+    moved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    scheduled_for: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    def makes_stale(self) -> Iterable[str]:
+        return (CAMPAIGNS,)
+
+
+class Trial(Base):
+    """A test of a campaign that somebody sent to themselves: an ordinary message of a conversation, and
+    here who sent it, and for what. It is nobody's recipient row, so no figure of the campaign moves."""
+
+    __tablename__ = "campaign_trials"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
+    message_id: Mapped[int] = mapped_column(sa.ForeignKey("messages.id"), unique=True)
+    # None: from the command line.
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), index=True)
+    sent_by: Mapped[str] = mapped_column(sa.String(254), default="")
+    sent_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+
+
+class Recipient(LedgerMixin, Base):
+    """A contact in a campaign. One per person: the unique index is the guard."""
+
+    __tablename__ = "recipients"
+
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaigns.id"))
+    contact_id: Mapped[int] = mapped_column(sa.ForeignKey("contacts.id"), index=True)
+    # When the person first wrote back, by Meta's time.
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "contact_id"),
+        sa.Index(
+            "ix_recipients_answered",
+            "campaign_id",
+            sqlite_where=sa.text("answered_at IS NOT NULL"),
+            postgresql_where=sa.text("answered_at IS NOT NULL"),
+        ),
+        sa.Index("ix_recipients_figures", "campaign_id", "state", "contact_id"),
+        sa.Index("ix_recipients_wamid", "wamid"),
+        sa.Index(
+            "ix_recipients_due",
+            "campaign_id",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
+        sa.Index(
+            "ix_recipients_in_flight",
+            "state",
+            "claimed_until",
+            sqlite_where=sa.text("state IN ('sending', 'unknown')"),
+            postgresql_where=sa.text("state IN ('sending', 'unknown')"),
+        ),
+    )

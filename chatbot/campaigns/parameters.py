@@ -1,0 +1,93 @@
+"""A template's parameters: where each value comes from, and the values for one contact.
+
+A source is `text:...` (the same for all) or `field:...` (a column of the contact or an attribute).
+Keys are those of `message_templates.texts`: `1`, `header:image`, `button:0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from chatbot.core.errors import InvalidInput
+from chatbot.message_templates.values import check_value
+
+COLUMNS = ("name", "phone", "document", "email")
+
+
+class MissingValue(ValueError):
+    """A contact has no value for a parameter, which needs its column or attribute `name`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The contact has no {name}.")
+        self.name = name
+
+
+def parse_parameters(items: Iterable[str]) -> dict[str, str]:
+    """`["1=field:name", "2=text:10/12"]` as a mapping. Raises InvalidInput, naming the item."""
+    parsed: dict[str, str] = {}
+    for item in items:
+        name, separator, source = item.partition("=")
+        kind, _, value = source.partition(":")
+        if not separator or kind not in ("field", "text") or not value.strip():
+            raise InvalidInput(
+                "The parameter %(item)r is not of the form 1=field:name, 2=text:10/12 or "
+                "header:image=text:https://example.com/picture.jpg.",
+                field="param",
+                item=item,
+            )
+        parsed[name.strip()] = source
+    return parsed
+
+
+def check_parameters(
+    wanted: Iterable[str], given: Mapping[str, str], optional: Iterable[str] = ()
+) -> None:
+    """Raises InvalidInput, naming the parameter that is missing, too much or can't be right."""
+    wanted = list(wanted)
+    known = {*wanted, *optional}
+    for name in wanted:
+        if name not in given:
+            raise InvalidInput(
+                "The template needs a value for {{%(name)s}}; give it as a field or a text.",
+                field="param",
+                name=name,
+            )
+    for name, source in given.items():
+        if name not in known:
+            raise InvalidInput(
+                "The template has no parameter {{%(name)s}}.", field="param", name=name
+            )
+        if source.startswith("text:"):
+            check_value(name, source.removeprefix("text:"))
+
+
+def fill(sources: Mapping[str, str], contact: Any) -> dict[str, str]:
+    """The values for one contact (any object with its columns).
+
+    Raises:
+        MissingValue: the contact has none; Meta refuses an empty parameter.
+    """
+    return filler(sources)(contact)
+
+
+def filler(sources: Mapping[str, str]) -> Callable[[Any], dict[str, str]]:
+    """The same for one contact after the other."""
+    readers = [(key, _reader(source)) for key, source in sources.items()]
+    return lambda contact: {key: read(contact) for key, read in readers}
+
+
+def _reader(source: str) -> Callable[[Any], str]:
+    kind, _, name = source.partition(":")
+    if kind == "text":
+        return lambda contact: name
+    is_column = name in COLUMNS
+
+    def read(contact: Any) -> str:
+        found = getattr(contact, name) if is_column else contact.attributes.get(name)
+        text = str(found).strip() if found is not None else ""
+        if not text:
+            raise MissingValue(name)
+        return text
+
+    return read

@@ -1,0 +1,170 @@
+"""Figures of campaigns, for pages and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.contacts.models import Contact
+from chatbot.core.db import db
+from chatbot.core.pagination import Page, cut, read_cursor, row_id
+from chatbot.delivery.states import State
+
+PAGE = 30
+EXPORT_PAGE = 1000
+
+# The state of a row → the figure it is counted in. Each row stands in exactly one.
+FIGURES = {
+    State.QUEUED: "pending",
+    State.SENDING: "sending",
+    State.ACCEPTED: "accepted",
+    State.SENT: "sent",
+    State.DELIVERED: "delivered",
+    State.READ: "read",
+    State.FAILED: "failed",
+    State.SKIPPED: "skipped",
+    State.UNKNOWN: "unknown",
+}
+
+
+def figures(campaign_id: int) -> dict[str, int]:
+    """How many recipients stand where, and `planned`, their sum."""
+    rows = db.session.execute(
+        sa.select(Recipient.state, sa.func.count())
+        .where(Recipient.campaign_id == campaign_id)
+        .group_by(Recipient.state)
+    )
+    counts = {FIGURES[State(state)]: count for state, count in rows if state}
+    return {
+        "planned": sum(counts.values()),
+        **{name: counts.get(name, 0) for name in FIGURES.values()},
+    }
+
+
+def count_answered(campaign_id: int) -> int:
+    query = sa.select(sa.func.count()).where(
+        Recipient.campaign_id == campaign_id, Recipient.answered_at.is_not(None)
+    )
+    return db.session.scalar(query) or 0
+
+
+def describe(campaign: Campaign) -> dict[str, Any]:
+    """What `flask campaigns show --json` prints."""
+    return {
+        "id": campaign.id,
+        "name": campaign.name,
+        "state": campaign.state,
+        "paused_reason": campaign.paused_reason,
+        "on_doubt": campaign.on_doubt,
+        **figures(campaign.id),
+        "answered": count_answered(campaign.id),
+    }
+
+
+def list_campaigns(limit: int = 50) -> list[Campaign]:
+    return list(db.session.scalars(sa.select(Campaign).order_by(Campaign.id.desc()).limit(limit)))
+
+
+def figures_of_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """The same for several campaigns in one statement."""
+    nothing = dict.fromkeys(("planned", *FIGURES.values()), 0)
+    found = {campaign_id: dict(nothing) for campaign_id in campaign_ids}
+    rows = db.session.execute(
+        sa.select(Recipient.campaign_id, Recipient.state, sa.func.count())
+        .where(Recipient.campaign_id.in_(campaign_ids))
+        .group_by(Recipient.campaign_id, Recipient.state)
+    )
+    for campaign_id, state, count in rows:
+        found[campaign_id][FIGURES[State(str(state))]] += count
+        found[campaign_id]["planned"] += count
+    return found
+
+
+def page_of_campaigns(after: str | None = None) -> Page[Campaign]:
+    """The newest first. Raises InvalidInput for a broken cursor."""
+    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(PAGE + 1)
+    last = read_cursor(after, row_id)
+    if last is not None:
+        query = query.where(Campaign.id < last[0])
+    return cut(db.session.scalars(query).all(), PAGE, lambda campaign: (campaign.id,))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `planned` people will not be written to any more; the funnel counts who got how far."""
+
+    planned: int
+    done: int
+    funnel: dict[str, int]
+    figures: dict[str, int]
+
+
+def measure(counts: dict[str, int]) -> Progress:
+    """A row that was read was also delivered, sent and accepted."""
+    funnel: dict[str, int] = {}
+    so_far = 0
+    for name in ("read", "delivered", "sent", "accepted"):
+        so_far += counts[name]
+        funnel[name] = so_far
+    done = counts["planned"] - counts["pending"] - counts["sending"]
+    ordered = {name: funnel[name] for name in ("accepted", "sent", "delivered", "read")}
+    return Progress(counts["planned"], done, ordered, counts)
+
+
+def count_causes(campaign_id: int) -> list[tuple[str, int | str | None, int]]:
+    """Why messages failed or were not sent: state, error code or reason, how many; most first."""
+    cause = sa.case(
+        (Recipient.state == State.FAILED, sa.cast(Recipient.error_code, sa.String)),
+        else_=Recipient.skip_reason,
+    ).label("cause")
+    rows = db.session.execute(
+        sa.select(Recipient.state, cause, sa.func.count().label("count"))
+        .where(
+            Recipient.campaign_id == campaign_id,
+            Recipient.state.in_((State.FAILED, State.SKIPPED)),
+        )
+        .group_by(Recipient.state, sa.text("cause"))
+        .order_by(sa.desc("count"))
+        .limit(20)
+    )
+    return [(str(state), cause, count) for state, cause, count in rows]
+
+
+def page_of_recipients(
+    campaign_id: int, state: str = "", after: str | None = None, size: int = PAGE
+) -> Page[Any]:
+    """Rows of (Recipient, Contact). Raises InvalidInput for a broken cursor."""
+    query = recipients_statement(campaign_id, state, after).limit(size + 1)
+    return cut(db.session.execute(query).all(), size, lambda row: (row[0].contact_id,))
+
+
+def recipients_statement(campaign_id: int, state: str, after: str | None) -> Any:
+    """In the order of contacts, which the indexes keep with and without a state."""
+    query = (
+        sa.select(Recipient, Contact)
+        # Outer, though it always fits: recipients are walked, and contacts looked up for them.
+        .join(Contact, Contact.id == Recipient.contact_id, isouter=True)
+        .where(Recipient.campaign_id == campaign_id)
+        .order_by(Recipient.contact_id)
+    )
+    if state:
+        query = query.where(Recipient.state == state)
+    last = read_cursor(after, row_id)
+    return query if last is None else query.where(Recipient.contact_id > last[0])
+
+
+def walk_recipients(campaign_id: int, state: str = "") -> Iterator[Any]:
+    """All of them, read in pages; no transaction stays open between."""
+    after: str | None = None
+    while True:
+        page = page_of_recipients(campaign_id, state, after, EXPORT_PAGE)
+        db.session.expunge_all()
+        db.session.rollback()
+        yield from page.rows
+        if page.after is None:
+            return
+        after = page.after

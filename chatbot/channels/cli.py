@@ -1,0 +1,86 @@
+"""`flask channels ...`"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from chatbot.channels.check import check_channel
+from chatbot.channels.media.kinds import inspect_outbound
+from chatbot.channels.service import get_default_channel, make_media_client, set_daily_limit
+from chatbot.channels.whatsapp.client import GraphError, call
+from chatbot.channels.whatsapp.media import MediaError
+from chatbot.core.db import db
+from chatbot.extensions import settings_of
+
+cli = AppGroup("channels", help="Our WhatsApp numbers.")
+
+
+@cli.command("check")
+def check() -> None:
+    """Check token, number, account, webhook subscription and templates; say the mend of each."""
+    is_right = True
+    for finding in check_channel(settings_of(current_app)):
+        click.echo(f"{'ok  ' if finding.is_right else 'FAIL'} {finding.subject}: {finding.detail}")
+        if finding.mend:
+            click.echo(f"     mend: {finding.mend}")
+        is_right = is_right and finding.is_right
+    sys.exit(0 if is_right else 1)
+
+
+@cli.command("limit")
+def limit() -> None:
+    """Ask Meta how many people a day may be reached, and keep to it. Later changes come by webhook."""
+    settings, field = settings_of(current_app), "whatsapp_business_manager_messaging_limit"
+    channel = get_default_channel()
+    try:
+        found = call(
+            settings.whatsapp_api_url,
+            settings.whatsapp_token,
+            channel.phone_number_id,
+            params={"fields": field},
+        )
+    except GraphError as error:
+        raise click.ClickException(f"Not known: {error}") from error
+    set_daily_limit(db.session.connection(), found.get(field))
+    db.session.commit()
+    db.session.refresh(channel)
+    click.echo(str(channel.daily_limit or "no limit"))
+
+
+@cli.command("subscribe")
+def subscribe() -> None:
+    """Subscribe our app to the account's webhooks."""
+    settings = settings_of(current_app)
+    path = f"{settings.whatsapp_business_account_id}/subscribed_apps"
+    try:
+        call(settings.whatsapp_api_url, settings.whatsapp_token, path, method="POST")
+    except GraphError as error:
+        raise click.ClickException(f"Not subscribed: {error}") from error
+    click.echo("Subscribed.")
+
+
+@cli.command("upload")
+@click.argument("file", type=click.File("rb"))
+def upload(file: BinaryIO) -> None:
+    """Give Meta a file and print its id, which a campaign's header may use for 30 days."""
+    name = Path(file.name).name
+    mime_type = inspect_outbound(file, name, file.seek(0, 2))
+    file.seek(0)
+    client = make_media_client(get_default_channel())
+    db.session.commit()
+
+    async def transfer() -> str:
+        async with client:
+            return await client.upload(file, mime_type, name)
+
+    try:
+        click.echo(asyncio.run(transfer()))
+    except MediaError as error:
+        raise click.ClickException(f"Not uploaded: {error}") from error

@@ -1,0 +1,195 @@
+"""Files on their way: recorded, kept in SQL, claimed by the worker that moves them to and from Meta."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+
+from chatbot.channels.media.kinds import SENDABLE, inspect_outbound
+from chatbot.channels.media.models import MediaChunk, MediaFile, MediaTask
+from chatbot.channels.whatsapp.payloads import MediaKind
+from chatbot.core import clock
+from chatbot.core.db import db, db_now, skip_locked, storable, upsert
+from chatbot.core.queue import ring
+
+CHUNK_BYTES = 256 * 1024
+# Meta keeps what is sent to us for 7 days and what we upload for 30 (section 9); an id that is about
+# to expire is not worth using.
+UPLOAD_LIVES = timedelta(days=30)
+USABLE_FOR = timedelta(days=1)
+LEASE_S = 300.0
+MAX_ATTEMPTS = 8
+# Old payloads call a recording "voice".
+INBOUND_KINDS = {**{kind.value: kind for kind in MediaKind}, "voice": MediaKind.AUDIO}
+
+
+def want_inbound(channel_id: int, kind: str, payload: Mapping[str, Any]) -> MediaFile | None:
+    """Record the file of a contact's message, to be fetched soon; None where there is none."""
+    media_id = payload.get("id")
+    if kind not in INBOUND_KINDS or not isinstance(media_id, str) or not media_id:
+        return None
+    file = MediaFile(
+        channel_id=channel_id,
+        kind=INBOUND_KINDS[kind],
+        mime_type=_text(payload.get("mime_type"), 100),
+        file_name=plain_name(_text(payload.get("filename"), 500)),
+        media_id=media_id[:128],
+        task=MediaTask.DOWNLOAD,
+    )
+    db.session.add(file)
+    db.session.flush()
+    ring("media.transfer")
+    return file
+
+
+def _text(value: object, most: int) -> str:
+    return (storable(value, most) or "") if isinstance(value, str) else ""
+
+
+def plain_name(file_name: str) -> str:
+    """The last part of the path, as a person would know it; it is only shown, never opened."""
+    name = file_name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in name if c.isprintable())[-200:].strip()
+
+
+def keep_outbound(channel_id: int, stream: BinaryIO, file_name: str) -> MediaFile:
+    """Keep a file that is to be sent, in the caller's transaction, and have it uploaded.
+
+    The same content is uploaded once in 30 days. Raises InvalidInput when WhatsApp would not take it.
+    """
+    size, sha256 = _measure(stream)
+    name = plain_name(file_name)
+    mime_type = inspect_outbound(stream, name, size)
+    known = _find_usable(channel_id, sha256, mime_type)
+    if known is not None:
+        return known
+    file = MediaFile(
+        channel_id=channel_id,
+        kind=SENDABLE[mime_type].kind,
+        mime_type=mime_type,
+        file_name=name,
+        size=size,
+        sha256=sha256,
+        task=MediaTask.UPLOAD,
+    )
+    db.session.add(file)
+    db.session.flush()
+    for position, data in enumerate(chunks_of(stream)):
+        put_chunk(db.session.connection(), file.id, position, data)
+    ring("media.transfer")
+    return file
+
+
+def _measure(stream: BinaryIO) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    for data in chunks_of(stream):
+        size += len(data)
+        digest.update(data)
+    return size, digest.hexdigest()
+
+
+def _find_usable(channel_id: int, sha256: str, mime_type: str) -> MediaFile | None:
+    """One that Meta has already, or is just getting."""
+    lives = MediaFile.media_id_until > clock.now() + USABLE_FOR
+    return db.session.scalar(
+        sa.select(MediaFile)
+        .where(
+            MediaFile.channel_id == channel_id,
+            MediaFile.sha256 == sha256,
+            MediaFile.mime_type == mime_type,
+            sa.or_(lives, MediaFile.task == MediaTask.UPLOAD),
+        )
+        .order_by(MediaFile.id.desc())
+        .limit(1)
+    )
+
+
+def chunks_of(stream: BinaryIO) -> Iterator[bytes]:
+    """From its beginning."""
+    stream.seek(0)
+    return iter(lambda: stream.read(CHUNK_BYTES), b"")
+
+
+def put_chunk(connection: sa.Connection, file_id: int, position: int, data: bytes) -> None:
+    """Over what a worker that died may have left there."""
+    statement = upsert(connection, MediaChunk).values(file_id=file_id, position=position, data=data)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["file_id", "position"], set_={"data": statement.excluded.data}
+        )
+    )
+
+
+def read_chunks(file_id: int) -> Iterator[bytes]:
+    """The content, a few chunks in memory at a time."""
+    query = (
+        sa.select(MediaChunk.data)
+        .where(MediaChunk.file_id == file_id)
+        .order_by(MediaChunk.position)
+        .execution_options(yield_per=4)
+    )
+    yield from db.session.scalars(query)
+
+
+def claim_due(limit: int) -> list[MediaFile]:
+    """Take files whose transfer is due, detached. The lease is their next due time. Commits."""
+    due = (
+        sa.select(MediaFile.id)
+        .where(MediaFile.task.is_not(None), MediaFile.due_at <= db_now())
+        .order_by(MediaFile.due_at)
+        .limit(limit)
+    )
+    with db.sessionmaker() as session:
+        ids = session.scalars(skip_locked(due, session.connection())).all()
+        if ids:
+            session.execute(
+                sa.update(MediaFile)
+                .where(MediaFile.id.in_(ids))
+                .values(due_at=db_now(LEASE_S), attempts=MediaFile.attempts + 1)
+            )
+        claimed = session.scalars(
+            sa.select(MediaFile).where(MediaFile.id.in_(ids)).order_by(MediaFile.id)
+        ).all()
+        session.expunge_all()
+        session.commit()
+    return list(claimed)
+
+
+def store_inbound(claimed: MediaFile, content: BinaryIO, mime_type: str) -> None:
+    """Keep what was fetched. A transaction a chunk: nobody waits for a whole file to be written; that
+    it is whole is noted in the caller's."""
+    size, sha256 = _measure(content)
+    for position, data in enumerate(chunks_of(content)):
+        with db.engine.begin() as connection:
+            put_chunk(connection, claimed.id, position, data)
+    _finish(claimed, size=size, sha256=sha256, mime_type=mime_type)
+
+
+def note_uploaded(claimed: MediaFile, media_id: str) -> None:
+    _finish(claimed, media_id=media_id, media_id_until=clock.now() + UPLOAD_LIVES)
+
+
+def note_failure(claimed: MediaFile, problem: str | None) -> None:
+    """Try again later, or give up with the reason."""
+    if problem is None and claimed.attempts < MAX_ATTEMPTS:
+        wait_s = min(3600.0, 5.0 * 3 ** (claimed.attempts - 1))
+        _update(claimed, due_at=db_now(wait_s))
+    else:
+        _finish(claimed, problem=problem or "failed")
+
+
+def _finish(claimed: MediaFile, **values: Any) -> None:
+    _update(claimed, task=None, **values)
+
+
+def _update(claimed: MediaFile, **values: Any) -> None:
+    """Only while the claim is ours; a worker that froze beyond its lease writes nothing."""
+    db.session.execute(
+        sa.update(MediaFile)
+        .where(MediaFile.id == claimed.id, MediaFile.attempts == claimed.attempts)
+        .values(**values)
+    )

@@ -1,0 +1,79 @@
+"""Files that contacts send us and that we send: kept in SQL in chunks, since hosts share no disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chatbot.core import clock
+from chatbot.core.db import Base, BigId, UtcDateTime, db_now
+
+
+class MediaTask(StrEnum):
+    """What a worker has still to do with a file."""
+
+    DOWNLOAD = "download"
+    UPLOAD = "upload"
+
+
+class MediaFile(Base):
+    """One file. Its content is whole once `sha256` is set; `problem` says why there will be none."""
+
+    __tablename__ = "media_files"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    # First what the sender says, then what the content is.
+    mime_type: Mapped[str] = mapped_column(sa.String(100), default="")
+    file_name: Mapped[str] = mapped_column(sa.String(200), default="")
+    size: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    # Meta's id of the file: hers of an inbound one (7 days), or of our upload (30 days).
+    media_id: Mapped[str | None] = mapped_column(sa.String(128))
+    media_id_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    task: Mapped[str | None] = mapped_column(sa.String(10))
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
+    # Raised by every claim, and so the fence against a worker that comes back too late.
+    attempts: Mapped[int] = mapped_column(default=0)
+    problem: Mapped[str | None] = mapped_column(sa.String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+
+    __table_args__ = (
+        sa.Index(
+            "ix_media_files_due",
+            "due_at",
+            sqlite_where=sa.text("task IS NOT NULL"),
+            postgresql_where=sa.text("task IS NOT NULL"),
+        ),
+    )
+
+    @property
+    def is_whole(self) -> bool:
+        return self.sha256 is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FileCopy:
+    """What a page shows of a file, as plain data that can be cached."""
+
+    mime_type: str
+    file_name: str
+    size: int
+    is_whole: bool
+    task: str | None
+    problem: str | None
+
+
+class MediaChunk(Base):
+    __tablename__ = "media_chunks"
+
+    file_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("media_files.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(sa.LargeBinary)

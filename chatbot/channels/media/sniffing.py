@@ -1,0 +1,87 @@
+"""The type of a file, read from its first bytes. Pure."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+HEAD = 4096
+TAIL = 256 * 1024  # a zip names its members at its end
+OFFICE = "application/vnd.openxmlformats-officedocument."
+
+SIGNATURES: tuple[tuple[bytes, tuple[str, ...]], ...] = (
+    (b"\xff\xd8\xff", ("image/jpeg",)),
+    (b"\x89PNG\r\n\x1a\n", ("image/png",)),
+    (b"GIF87a", ("image/gif",)),
+    (b"GIF89a", ("image/gif",)),
+    (b"OggS", ("audio/ogg",)),
+    (b"#!AMR", ("audio/amr",)),
+    (b"ID3", ("audio/mpeg", "audio/aac")),
+    (b"%PDF-", ("application/pdf",)),
+    (b"\xef\xbb\xbf%PDF-", ("application/pdf",)),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        ("application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"),
+    ),
+)
+OFFICE_FOLDERS: tuple[tuple[bytes, str], ...] = (
+    (b"word/document", f"{OFFICE}wordprocessingml.document"),
+    (b"xl/workbook", f"{OFFICE}spreadsheetml.sheet"),
+    (b"ppt/presentation", f"{OFFICE}presentationml.presentation"),
+)
+
+
+def sniff(file: BinaryIO) -> tuple[str, ...]:
+    """The MIME types that this content can be, the likeliest first; none when nobody can tell."""
+    file.seek(0)
+    head = file.read(HEAD)
+    for signature, types in SIGNATURES:
+        if head.startswith(signature):
+            return types
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ("image/webp",)
+    if head[4:8] == b"ftyp":
+        return _of_brand(head[8:12])
+    if head.startswith(b"PK\x03\x04"):
+        return _of_zip(file)
+    return _of_frames(head) or (("text/plain",) if _is_text(head) else ())
+
+
+def _of_brand(brand: bytes) -> tuple[str, ...]:
+    """MPEG-4's container holds sound and pictures alike; only some brands say which."""
+    if brand.startswith(b"3g"):
+        return ("video/3gpp", "video/mp4")
+    if brand == b"M4A ":
+        return ("audio/mp4", "video/mp4")
+    return ("video/mp4", "audio/mp4", "video/3gpp")
+
+
+def _of_zip(file: BinaryIO) -> tuple[str, ...]:
+    """Only looked into, never unpacked: a zip from outside may claim anything of its size."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    tail = file.read(TAIL)
+    found = tuple(mime for name, mime in OFFICE_FOLDERS if name in tail)
+    return (*found, "application/zip")
+
+
+def _of_frames(head: bytes) -> tuple[str, ...]:
+    """MP3 and AAC without a header begin with eleven ones; the layer tells them apart."""
+    if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return ()
+    layer = head[1] >> 1 & 3
+    if layer == 0:
+        return ("audio/aac",) if head[1] & 0xF0 == 0xF0 else ()
+    return ("audio/mpeg",)
+
+
+def _is_text(head: bytes) -> bool:
+    """In whatever encoding: what is no text holds control characters, a NUL above all."""
+    return bool(head) and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
+
+
+def is_animated(file: BinaryIO) -> bool:
+    """Whether a WebP file moves: a flag of its extended header."""
+    file.seek(0)
+    head = file.read(21)
+    return head[12:16] == b"VP8X" and bool(head[20:21]) and bool(head[20] & 2)

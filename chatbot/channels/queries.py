@@ -1,0 +1,33 @@
+"""Our numbers and what happened to them, as the channel's page shows it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from chatbot.channels.models import Channel, ChannelEvent
+from chatbot.core.db import db
+from chatbot.core.errors import NotFound
+from chatbot.core.pagination import Page, cut, read_cursor, row_id
+
+PAGE = 30
+
+
+def list_channels() -> list[Channel]:
+    return list(db.session.scalars(sa.select(Channel).order_by(Channel.id)))
+
+
+def get_channel(channel_id: int) -> Channel:
+    """Raises NotFound."""
+    found = db.session.get(Channel, channel_id)
+    if found is None:
+        raise NotFound("This number does not exist.")
+    return found
+
+
+def list_events(after: str | None = None) -> Page[ChannelEvent]:
+    """Of all our numbers, what came last first. Raises InvalidInput for a broken cursor."""
+    query = sa.select(ChannelEvent).order_by(ChannelEvent.id.desc()).limit(PAGE + 1)
+    last = read_cursor(after, row_id)
+    if last is not None:
+        query = query.where(ChannelEvent.id < last[0])
+    return cut(db.session.scalars(query).all(), PAGE, lambda event: (event.id,))

@@ -1,0 +1,46 @@
+"""The channel's page: our number, how Meta stands to it, and what happened lately."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from chatbot.channels import queries, wording
+from chatbot.channels.models import Channel
+from chatbot.channels.service import get_default_channel, resume_channel
+from chatbot.core.db import db, writable_request
+
+bp = Blueprint("channel", __name__, url_prefix="/channel")
+bp.add_app_template_filter(wording.reason_in_words)
+
+
+@bp.get("/")
+def show() -> ResponseReturnValue:
+    channels = queries.list_channels() or [_make_default()]
+    after = request.args.get("after")
+    return render_template(
+        "channels/show.html",
+        channels=channels,
+        events=queries.list_events(after),
+        after=after,
+        wording=wording,
+    )
+
+
+def _make_default() -> Channel:
+    """On the first look of all, before anything was sent or received."""
+    db.session.rollback()
+    writable_request()
+    channel = get_default_channel()
+    db.session.commit()
+    return channel
+
+
+@bp.post("/<int:channel_id>/resume")
+def resume(channel_id: int) -> ResponseReturnValue:
+    """A person has mended the cause: sending goes on."""
+    resume_channel(queries.get_channel(channel_id))
+    db.session.commit()
+    flash(_("Sending on this number goes on."), "success")
+    return redirect(url_for("channel.show"), 303)

@@ -1,0 +1,121 @@
+"""Which number we speak from, and the gateway that speaks for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.channels.events import Note, record_event
+from chatbot.channels.gateway import Gateway
+from chatbot.channels.models import Channel, Severity
+from chatbot.channels.whatsapp.client import WhatsAppGateway
+from chatbot.channels.whatsapp.media import MediaClient
+from chatbot.core.db import db, storable, upsert
+from chatbot.extensions import settings_of
+
+
+def get_default_channel() -> Channel:
+    """The channel of WHATSAPP_PHONE_NUMBER_ID; its row is made at the first use."""
+    settings = settings_of(current_app)
+    query = sa.select(Channel).where(Channel.phone_number_id == settings.whatsapp_phone_number_id)
+    channel = db.session.scalar(query)
+    if channel is None:
+        db.session.execute(
+            upsert(db.session.connection(), Channel)
+            .values(
+                phone_number_id=settings.whatsapp_phone_number_id,
+                business_account_id=settings.whatsapp_business_account_id,
+                name=settings.company_name,
+                display_phone="",
+            )
+            .on_conflict_do_nothing()
+        )
+        channel = db.session.scalars(query).one()
+    return channel
+
+
+def ensure_default_channel() -> None:
+    """For who works on a connection of his own: makes the row, if need be, and commits."""
+    get_default_channel()
+    db.session.commit()
+
+
+def note_display_phone(channel: Channel, digits: str) -> None:
+    """Webhooks say which number ours is; the channel's page shows it."""
+    if digits and channel.display_phone != digits:
+        channel.display_phone = digits
+
+
+def find_channels_of(
+    connection: sa.Connection, account: str, display_phone: str = "", number: str = ""
+) -> list[int]:
+    """The channels that an event of an account is about: the number it names, else all of it."""
+    rows = connection.execute(
+        sa.select(Channel.id, Channel.display_phone, Channel.phone_number_id)
+        .where(sa.or_(Channel.business_account_id == account, Channel.phone_number_id == number))
+        .order_by(Channel.id)
+    ).all()
+    named = [r.id for r in rows if r.phone_number_id == number or r.display_phone == display_phone]
+    return named or [row.id for row in rows]
+
+
+def find_channel(phone_number_id: str, account: str = "") -> Channel | None:
+    """By its number; where none is named, the account's first one."""
+    settings = settings_of(current_app)
+    if phone_number_id == settings.whatsapp_phone_number_id:
+        return get_default_channel()
+    if not phone_number_id:
+        if account == settings.whatsapp_business_account_id:
+            return get_default_channel()
+        query = sa.select(Channel).where(Channel.business_account_id == account)
+        return db.session.scalar(query.order_by(Channel.id).limit(1))
+    return db.session.scalar(sa.select(Channel).where(Channel.phone_number_id == phone_number_id))
+
+
+def make_gateway(channel: Channel) -> Gateway:
+    settings = settings_of(current_app)
+    return WhatsAppGateway(
+        settings.whatsapp_api_url,
+        settings.whatsapp_token,
+        channel.phone_number_id,
+        timeout_s=settings.call_timeout_s,
+    )
+
+
+def make_media_client(channel: Channel) -> MediaClient:
+    settings = settings_of(current_app)
+    return MediaClient(settings.whatsapp_api_url, settings.whatsapp_token, channel.phone_number_id)
+
+
+def halt_channel(connection: sa.Connection, channel_id: int, reason: str) -> None:
+    """Nothing more is sent on this number until a person has mended the cause."""
+    halted = connection.execute(
+        sa.update(Channel)
+        .where(Channel.id == channel_id, Channel.halted_reason.is_(None))
+        .values(halted_reason=storable(reason, 300))
+    ).rowcount
+    if halted:
+        note = Note(field="halt", event="HALTED", severity=Severity.BAD, detail=reason)
+        record_event(connection, channel_id, note)
+
+
+def resume_channel(channel: Channel) -> None:
+    channel.halted_reason = None
+
+
+TIER = re.compile(r"TIER_([0-9]{1,9})(K?)")
+
+
+def set_daily_limit(connection: sa.Connection, told: Any) -> None:
+    """What Meta says of the portfolio's messaging limit: 10000, "TIER_10K" or "TIER_UNLIMITED" (-1
+    before); anything else is not understood and changes nothing."""
+    tier = TIER.fullmatch(told) if isinstance(told, str) else None
+    limit = int(tier[1]) * (1000 if tier[2] else 1) if tier else told
+    if told == "TIER_UNLIMITED" or told == -1:
+        limit = None
+    elif not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**31:
+        return
+    connection.execute(sa.update(Channel).values(daily_limit=limit))

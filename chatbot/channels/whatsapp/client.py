@@ -1,0 +1,212 @@
+"""Meta's Cloud API over HTTP: the gateway that sends, and the few calls that look things up."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+from chatbot.channels.gateway import Accepted, Answer, Doubtful, Refused, Unreached
+from chatbot.channels.whatsapp.wire import Broken, NotConnected, Wire
+
+CONNECT_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 15.0
+# Shorter than any server's: a connection that the server is just closing would put a send in doubt.
+KEEPALIVE_S = 10.0
+
+
+class _GraphError(msgspec.Struct):
+    code: int
+    message: str = ""
+    error_data: Any = None
+    error_subcode: Any = None
+
+    @property
+    def detail(self) -> str:
+        data = self.error_data
+        details = data.get("details") if isinstance(data, dict) else data
+        return str(details or self.message)[:500]
+
+    @property
+    def true_code(self) -> int:
+        """An id that does not exist is refused as a bad parameter: no message's fault, but the
+        number's (section 5.1)."""
+        return 33 if (self.code, self.error_subcode) == (100, 33) else self.code
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _GraphError
+
+
+class _Recipient(msgspec.Struct):
+    wa_id: str | None = None
+
+
+class _SentMessage(msgspec.Struct):
+    id: str
+
+
+class _SentBody(msgspec.Struct):
+    messages: list[_SentMessage]
+    contacts: list[_Recipient] = []
+
+
+_errors = msgspec.json.Decoder(_ErrorBody)
+_sent = msgspec.json.Decoder(_SentBody)
+_encode = msgspec.json.Encoder().encode
+
+
+class WhatsAppGateway:
+    """Sends from one number. Implements `channels.gateway.Gateway`."""
+
+    def __init__(
+        self,
+        api_url: str,
+        token: str,
+        phone_number_id: str,
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._url = f"{api_url}/{phone_number_id}/messages"
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._timeout_s = timeout_s
+        self._wire: Wire
+
+    async def __aenter__(self) -> Self:
+        self._wire = Wire(
+            self._url,
+            self._headers,
+            timeout_s=self._timeout_s,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            keepalive_s=KEEPALIVE_S,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._wire.close()
+
+    async def send(self, body: Mapping[str, Any]) -> Answer:
+        try:
+            response = await self._wire.post(_encode(body))
+        except NotConnected as error:
+            return Unreached(str(error))
+        except (Broken, TimeoutError) as error:
+            return Doubtful(f"{type(error).__name__}: {error}")
+        return read_answer(response.status, response.body, response.retry_after)
+
+
+def read_answer(status: int, raw: bytes, retry_after: str | None = None) -> Answer:
+    """Only an error in Graph's own shape is a refusal; a 2xx needs a message id to be a yes."""
+    if 200 <= status < 300:
+        try:
+            sent = _sent.decode(raw)
+            return Accepted(sent.messages[0].id, sent.contacts[0].wa_id if sent.contacts else None)
+        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            return Doubtful(f"HTTP {status} with a body nobody can read")
+    try:
+        error = _errors.decode(raw).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        if status == 429:  # the edge throttles before anything is taken
+            return Refused(130429, "HTTP 429", status, _seconds(retry_after))
+        return Doubtful(f"HTTP {status} that does not come from Graph")
+    return Refused(error.true_code, error.detail, status, _seconds(retry_after))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return min(float(retry_after), 3600.0) if retry_after and retry_after.isdigit() else None
+
+
+def make_session(
+    connections: int, headers: Mapping[str, str], timeout_s: float = CALL_TIMEOUT_S
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_S),
+        timeout=aiohttp.ClientTimeout(
+            total=timeout_s, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S
+        ),
+        headers=headers,
+        auto_decompress=True,
+    )
+
+
+class GraphError(Exception):
+    """A look-up failed. `code` is Graph's, or 0 where no Graph answered."""
+
+    def __init__(self, message: str, code: int = 0, status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+def call(
+    api_url: str,
+    token: str,
+    path: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    method: str = "GET",
+) -> dict[str, Any]:
+    """One look-up, outside any hot path.
+
+    Raises:
+        GraphError: with a sentence, whatever went wrong.
+    """
+    return asyncio.run(_call(f"{api_url}/{path}", token, params or {}, method))
+
+
+async def _call(url: str, token: str, params: Mapping[str, str], method: str) -> dict[str, Any]:
+    try:
+        async with (
+            make_session(2, {"Authorization": f"Bearer {token}"}) as http,
+            http.request(method, url, params=params) as response,
+        ):
+            raw = await response.read()
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise GraphError(f"{url} does not answer: {type(error).__name__}: {error}") from error
+    return graph_json(url, status, raw)
+
+
+def graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
+    """What Graph answered. Raises GraphError for a refusal, and for what is no answer of hers."""
+    if status >= 400:
+        answer = read_answer(status, raw)
+        if isinstance(answer, Refused):
+            raise GraphError(f"({answer.code}) {answer.detail}", answer.code, status)
+        raise GraphError(f"{url} answered HTTP {status}", 0, status)
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise GraphError(f"{url} answered with something that is not JSON") from error
+
+
+def verify_callback(address: str, verify_token: str) -> str:
+    """Ask a callback to prove itself as Meta does; the problem in words, or nothing."""
+    return asyncio.run(_verify(address, verify_token))
+
+
+async def _verify(address: str, verify_token: str) -> str:
+    challenge = secrets.token_hex(8)
+    params = {
+        "hub.mode": "subscribe",
+        "hub.verify_token": verify_token,
+        "hub.challenge": challenge,
+    }
+    try:
+        async with make_session(1, {}) as http, http.get(address, params=params) as response:
+            text = await response.text()
+    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
+        return f"does not answer ({type(error).__name__})"
+    if response.status == 403:
+        return "answers 403: another verify token is set there"
+    return "" if response.status == 200 and text == challenge else f"answers {response.status}"

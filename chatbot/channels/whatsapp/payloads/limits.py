@@ -1,0 +1,125 @@
+"""How long and how many: Meta's limits as data, each with the sentence that names it.
+
+Lengths are code points; how Meta counts an emoji is not documented (section 4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from chatbot.core.errors import InvalidInput
+from chatbot.core.messages import N_
+
+MAX_TEXT = 4096
+MAX_CAPTION = 1024
+MAX_BUTTONS = 3
+MAX_BUTTON_TITLE = 20
+MAX_ROWS = 10
+MAX_SECTIONS = 10
+MAX_LINK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most characters of a part; `sentence` is filled with length, most and the text's begin."""
+
+    most: int
+    sentence: str
+
+
+TEXT = Limit(MAX_TEXT, N_("The text has %(length)s characters; WhatsApp takes at most %(most)s."))
+BODY = Limit(
+    1024,
+    N_(
+        "The text has %(length)s characters; together with buttons or a link, "
+        "WhatsApp takes at most %(most)s."
+    ),
+)
+LIST_BODY = Limit(
+    4096, N_("The text of the list has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+HEADER = Limit(60, N_("The header has %(length)s characters; WhatsApp takes at most %(most)s."))
+FOOTER = Limit(60, N_("The footer has %(length)s characters; WhatsApp takes at most %(most)s."))
+CAPTION = Limit(
+    MAX_CAPTION,
+    N_("The text beside the file has %(length)s characters; WhatsApp takes at most %(most)s."),
+)
+BUTTON = Limit(
+    MAX_BUTTON_TITLE,
+    N_("The button “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s."),
+)
+BUTTON_ID = Limit(
+    256, N_("The id of a button has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+ROW_TITLE = Limit(
+    24, N_("The row “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+ROW_TEXT = Limit(
+    72,
+    N_("The description “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s."),
+)
+ROW_ID = Limit(
+    200, N_("The id of a row has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+SECTION_TITLE = Limit(
+    24, N_("The section “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+FILE_NAME = Limit(
+    240, N_("The name of the file has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
+FILLED_TEMPLATE = Limit(
+    1024,
+    N_("With its values the template has %(length)s characters; WhatsApp takes at most %(most)s."),
+)
+SHOWN = 30
+
+
+def check_length(field: str, text: str, limit: Limit) -> None:
+    """Raises InvalidInput, naming the limit, when `text` is blank or too long."""
+    if not text.strip():
+        raise InvalidInput("A text that WhatsApp needs here is empty.", field=field)
+    if len(text) > limit.most:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        raise InvalidInput(
+            limit.sentence, field=field, length=len(text), most=limit.most, shown=shown
+        )
+
+
+def check_optional(field: str, text: str | None, limit: Limit) -> None:
+    if text is not None:
+        check_length(field, text, limit)
+
+
+def check_count(field: str, things: Sized, most: int, sentence: str) -> None:
+    """From 1 to `most`; `sentence` is filled with count and most."""
+    if not 1 <= len(things) <= most:
+        raise InvalidInput(sentence, field=field, count=len(things), most=most)
+
+
+def check_unique(field: str, names: Iterable[str]) -> None:
+    """Raises InvalidInput for what stands there twice: a tap could not be told apart."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidInput(
+                "“%(name)s” stands there twice; WhatsApp wants each only once.",
+                field=field,
+                name=name,
+            )
+        seen.add(name)
+
+
+def check_link(field: str, link: str) -> None:
+    """Raises InvalidInput unless it is an address that a phone can open."""
+    try:
+        parts = urlsplit(link)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_right = False
+    if not is_right or len(link) > MAX_LINK or any(c.isspace() for c in link):
+        raise InvalidInput(
+            "The link must be an address like https://example.com/page, without blanks.",
+            field=field,
+        )

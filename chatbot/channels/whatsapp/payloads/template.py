@@ -1,0 +1,168 @@
+"""A filled message template (section 4.3).
+
+Values have keys: `1`, `2` or a name for the body's blanks; `header:1` or `header:name` for the
+header's; `header:image`, `header:video`, `header:document` (a link or the id of an upload) and
+`header:location` (latitude; longitude; name; address) for a header that is no text; `button:0` for
+the button of that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from chatbot.channels.whatsapp.payloads.media import MediaKind, media_body
+from chatbot.channels.whatsapp.payloads.text import location_body
+from chatbot.core.errors import InvalidInput
+
+# Writes one component of the message from a person's values.
+Part = Callable[[Mapping[str, str]], dict[str, Any]]
+
+HEADER, BUTTON = "header:", "button:"
+LOCATION = "location"
+HEADER_MEDIA = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.DOCUMENT})
+# Where a template's text may not hold what a person's attribute may (section 4.3).
+_BREAKS = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
+
+# Meta's kind of button → the `sub_type` that fills it, and how its parameter is written.
+BUTTON_PARAMETERS: dict[str, tuple[str, str, str]] = {
+    "URL": ("url", "text", "text"),
+    "OTP": ("url", "text", "text"),
+    "COPY_CODE": ("copy_code", "coupon_code", "coupon_code"),
+    "QUICK_REPLY": ("quick_reply", "payload", "payload"),
+}
+
+
+def template_body(
+    name: str,
+    language: str,
+    values: Mapping[str, str],
+    *,
+    named: bool,
+    components: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """`components` are the template's own, as Meta lists them; they say what each button is.
+
+    Raises:
+        InvalidInput: a value has no place in the template, or is no place, link or id where it must be.
+    """
+    return template_writer(name, language, values, named=named, components=components)(values)
+
+
+def template_writer(
+    name: str,
+    language: str,
+    keys: Iterable[str],
+    *,
+    named: bool,
+    components: Iterable[Mapping[str, Any]] = (),
+) -> Callable[[Mapping[str, str]], dict[str, Any]]:
+    """What writes the body of one person after the other, from values for these keys: where each
+    belongs is found out once. Raises as `template_body` does, which is this for one person."""
+    header = [key for key in keys if key.startswith(HEADER)]
+    buttons = [key for key in keys if key.startswith(BUTTON)]
+    body = [key for key in keys if not key.startswith((HEADER, BUTTON))]
+    parts = [
+        *([_header(header, named)] if header else []),
+        *([_texts("body", body, named)] if body else []),
+        *_buttons(buttons, components),
+    ]
+    code = {"code": language}
+
+    def write(values: Mapping[str, str]) -> dict[str, Any]:
+        filled = [part(values) for part in parts]
+        return {
+            "type": "template",
+            "template": {"name": name, "language": code, "components": filled},
+        }
+
+    return write
+
+
+def _texts(kind: str, keys: Iterable[str], named: bool, prefix: str = "") -> Part:
+    """In the order of the numbers; names may stand in any."""
+    places = [(key, key.removeprefix(prefix)) for key in keys]
+    if not named:
+        places.sort(key=lambda place: int(place[1]))
+        return lambda values: {
+            "type": kind,
+            "parameters": [{"type": "text", "text": _one_line(values[key])} for key, _ in places],
+        }
+    return lambda values: {
+        "type": kind,
+        "parameters": [
+            {"type": "text", "text": _one_line(values[key]), "parameter_name": name}
+            for key, name in places
+        ],
+    }
+
+
+def _header(keys: Iterable[str], named: bool) -> Part:
+    for key in keys:
+        kind = key.removeprefix(HEADER)
+        if kind == LOCATION or kind in HEADER_MEDIA:
+            return partial(_header_of, key, kind)
+    return _texts("header", keys, named, HEADER)
+
+
+def _header_of(key: str, kind: str, values: Mapping[str, str]) -> dict[str, Any]:
+    value = values[key]
+    if kind == LOCATION:
+        return {"type": "header", "parameters": [_place(value)]}
+    where = {"link": value} if "://" in value else {"media_id": value}
+    return {"type": "header", "parameters": [media_body(MediaKind(kind), **where)]}
+
+
+def _place(value: str) -> dict[str, Any]:
+    latitude, longitude, *words = [part.strip() for part in value.split(";")]
+    name, address = (*words, "", "")[:2]
+    return location_body(float(latitude), float(longitude), name=name, address=address)
+
+
+def check_place(value: str) -> None:
+    """Raises InvalidInput unless it reads as a place."""
+    try:
+        _place(value)
+    except ValueError:
+        raise InvalidInput(
+            "A place is written latitude; longitude; name; address, such as "
+            "-23.5505; -46.6333; Loja Centro; Praça da Sé, 1.",
+            field="param",
+        ) from None
+
+
+def _buttons(keys: Iterable[str], components: Iterable[Mapping[str, Any]]) -> list[Part]:
+    kinds = [str(button.get("type", "")).upper() for button in buttons_of(components)]
+    return [_button(key, int(key.removeprefix(BUTTON)), kinds) for key in keys]
+
+
+def _button(key: str, place: int, kinds: list[str]) -> Part:
+    kind = kinds[place] if place < len(kinds) else ""
+    if kind not in BUTTON_PARAMETERS:
+        raise InvalidInput(
+            "The template has no button %(place)s that takes a value.", field="param", place=place
+        )
+    sub_type, parameter, name = BUTTON_PARAMETERS[kind]
+    return lambda values: {
+        "type": "button",
+        "sub_type": sub_type,
+        "index": str(place),
+        "parameters": [{"type": parameter, name: _one_line(values[key])}],
+    }
+
+
+def buttons_of(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The buttons of a template, in their places."""
+    for component in components:
+        buttons = component.get("buttons")
+        if str(component.get("type", "")).upper() == "BUTTONS" and isinstance(buttons, list):
+            return [button for button in buttons if isinstance(button, dict)]
+    return []
+
+
+def _one_line(text: str) -> str:
+    """No line breaks and no more than four spaces in a row."""
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
+    return " ".join(text.translate(_BREAKS).split())

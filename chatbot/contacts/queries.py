@@ -1,0 +1,99 @@
+"""Contacts as lists show them, in keyset pages; and as an export writes them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity, ContactTag
+from chatbot.contacts.search import matches
+from chatbot.core.db import db
+from chatbot.core.errors import NotFound
+from chatbot.core.pagination import Page, beyond, cut, read_cursor, row_id
+
+PAGE = 50
+EXPORT_PAGE = 1000
+MAX_TAGS = 200  # in a filter
+MAX_MERGES = 10
+
+ORDER = (Contact.search_name, Contact.id)
+
+
+def list_contacts(typed: str = "", tag: str = "", after: str | None = None) -> Page[Contact]:
+    """A page in the order of names. Raises InvalidInput for a broken cursor."""
+    query = list_statement(typed, tag, after).limit(PAGE + 1)
+    return cut(db.session.scalars(query).all(), PAGE, lambda c: (c.search_name, c.id))
+
+
+def list_statement(typed: str, tag: str, after: str | None) -> sa.Select[Any]:
+    query = sa.select(Contact).where(Contact.merged_into_id.is_(None)).order_by(*ORDER)
+    wanted = matches(typed)
+    if wanted is not None:
+        query = query.where(wanted)
+    if tag:
+        query = query.where(
+            Contact.id.in_(sa.select(ContactTag.contact_id).where(ContactTag.name == tag))
+        )
+    last = read_cursor(after, str, row_id)
+    return query if last is None else query.where(beyond(ORDER, last))
+
+
+def tags_of(contact_ids: Sequence[int]) -> dict[int, list[str]]:
+    rows = db.session.execute(
+        sa.select(ContactTag.contact_id, ContactTag.name)
+        .where(ContactTag.contact_id.in_(contact_ids))
+        .order_by(ContactTag.name)
+    )
+    tags: dict[int, list[str]] = defaultdict(list)
+    for contact_id, name in rows:
+        tags[contact_id].append(name)
+    return tags
+
+
+def list_tags() -> list[str]:
+    query = sa.select(ContactTag.name).distinct().order_by(ContactTag.name).limit(MAX_TAGS)
+    return list(db.session.scalars(query))
+
+
+def get_contact(contact_id: int) -> Contact:
+    """The person, also by the id of a contact that was merged into them. Raises NotFound."""
+    found = db.session.get(Contact, contact_id)
+    for _ in range(MAX_MERGES):
+        if found is None or found.merged_into_id is None:
+            break
+        found = db.session.get(Contact, found.merged_into_id)
+    if found is None:
+        raise NotFound("This contact does not exist.")
+    return found
+
+
+def list_identities(contact_id: int) -> list[ContactIdentity]:
+    query = sa.select(ContactIdentity).where(ContactIdentity.contact_id == contact_id)
+    return list(db.session.scalars(query.order_by(ContactIdentity.kind, ContactIdentity.value)))
+
+
+def list_consent(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
+    """Also what was said as a contact that was merged into this one, the newest first."""
+    merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
+    query = sa.select(ConsentEvent).where(
+        sa.or_(ConsentEvent.contact_id == contact_id, ConsentEvent.contact_id.in_(merged))
+    )
+    return list(db.session.scalars(query.order_by(ConsentEvent.id.desc()).limit(limit)))
+
+
+def walk_contacts(typed: str, tag: str) -> Iterator[tuple[Contact, list[str]]]:
+    """All contacts of a list with their tags, read in pages; no transaction stays open between."""
+    after: str | None = None
+    while True:
+        rows = db.session.scalars(list_statement(typed, tag, after).limit(EXPORT_PAGE + 1)).all()
+        page = cut(rows, EXPORT_PAGE, lambda c: (c.search_name, c.id))
+        tags = tags_of([contact.id for contact in page.rows])
+        db.session.expunge_all()
+        db.session.rollback()
+        yield from ((contact, tags.get(contact.id, [])) for contact in page.rows)
+        if page.after is None:
+            return
+        after = page.after

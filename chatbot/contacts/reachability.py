@@ -1,0 +1,151 @@
+"""What deliveries and statuses teach about contacts, for many at once: each function is a statement or
+two, whatever the number of contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from chatbot.contacts.models import (
+    CONTACTS,
+    ConsentEvent,
+    Contact,
+    ContactIdentity,
+    IdentityKind,
+    is_own_word,
+    topic_of,
+)
+from chatbot.contacts.suppression import suppress
+from chatbot.core.db import UtcDateTime, db_now, json_rows, moment_text, upsert
+from chatbot.core.phone import match_key
+from chatbot.core.staleness import forget_with
+
+# How long somebody gets no marketing after Meta held some back (131049): she asks for a day at least.
+COOLING_S = 24 * 3600.0
+
+
+def note_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evidence: str) -> None:
+    """People who stopped marketing at Meta (contact id → moment), unless they decided otherwise since."""
+    rows = [(contact_id, moment_text(at)) for contact_id, at in when.items()]
+    v = json_rows(connection, rows, contact_id=sa.BigInteger(), at=UtcDateTime())
+    decided = sa.exists().where(
+        ConsentEvent.contact_id == v.c.contact_id,
+        ConsentEvent.happened_at > v.c.at,
+        is_own_word(),
+    )
+    ids = connection.scalars(
+        sa.update(Contact)
+        .where(Contact.id == v.c.contact_id, Contact.opted_out_at.is_(None), ~decided)
+        .values(opted_out_at=v.c.at)
+        .returning(Contact.id)
+    ).all()
+    if ids:
+        forget_with(connection, CONTACTS, *map(topic_of, ids))
+        connection.execute(
+            sa.insert(ConsentEvent),
+            [
+                {
+                    "contact_id": contact_id,
+                    "kind": "opt_out",
+                    "source": "meta",
+                    "evidence": evidence,
+                    "happened_at": when[contact_id],
+                }
+                for contact_id in ids
+            ],
+        )
+        suppress(connection, ids)
+
+
+def note_unreachable(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
+    """No campaign writes to them until they write to us or something reaches them."""
+    forget_with(connection, CONTACTS, *map(topic_of, contact_ids))
+    connection.execute(
+        sa.update(Contact)
+        .where(Contact.id.in_(contact_ids), Contact.unreachable_at.is_(None))
+        .values(unreachable_at=db_now())
+    )
+
+
+def note_reached(connection: sa.Connection, contacts: sa.Select[int]) -> None:
+    ids = connection.scalars(
+        sa.update(Contact)
+        .where(Contact.unreachable_at.is_not(None), Contact.id.in_(contacts))
+        .values(unreachable_at=None)
+        .returning(Contact.id)
+    ).all()
+    forget_with(connection, *map(topic_of, ids))
+
+
+def cool_down(connection: sa.Connection, when: Mapping[int, datetime]) -> None:
+    """Nothing of marketing for a day from the moment at which Meta held some back."""
+    forget_with(connection, *map(topic_of, when))
+    rows = [(i, moment_text(at + timedelta(seconds=COOLING_S))) for i, at in when.items()]
+    v = json_rows(connection, rows, contact_id=sa.BigInteger(), until=UtcDateTime())
+    connection.execute(
+        sa.update(Contact)
+        .where(
+            Contact.id == v.c.contact_id,
+            sa.or_(Contact.cooling_until.is_(None), Contact.cooling_until < v.c.until),
+        )
+        .values(cooling_until=v.c.until)
+    )
+
+
+def learn_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
+    """What Meta calls these contacts (contact id → wa_id): where we send to, and know them by."""
+    forget_with(connection, CONTACTS, *map(topic_of, wa_ids))
+    v = json_rows(connection, list(wa_ids.items()), contact_id=sa.BigInteger(), wa_id=sa.String(80))
+    connection.execute(
+        sa.update(Contact).where(Contact.id == v.c.contact_id).values(wa_id=v.c.wa_id)
+    )
+    _add_identities(
+        connection,
+        [
+            (IdentityKind.PHONE, match_key(wa_id), contact_id)
+            for contact_id, wa_id in wa_ids.items()
+        ],
+    )
+
+
+def learn_user_ids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None:
+    """Which phone has which user id (wa_id → BSUID), as statuses say: so that who hides the phone one
+    day is known by the other. Of phones that are nobody's nothing is learnt."""
+    keys = {match_key(wa_id): bsuid for wa_id, bsuid in bsuids.items()}
+    v = json_rows(connection, list(keys.items()), phone=sa.String(160), bsuid=sa.String(160))
+    other = aliased(ContactIdentity)
+    known = sa.exists().where(other.kind == IdentityKind.BSUID, other.value == v.c.bsuid)
+    owners = connection.execute(
+        sa.select(ContactIdentity.contact_id, v.c.bsuid)
+        .join(v, ContactIdentity.value == v.c.phone)
+        .where(
+            ContactIdentity.kind == IdentityKind.PHONE,
+            ContactIdentity.given_up_at.is_(None),
+            ~known,
+        )
+    ).all()
+    if not owners:
+        return
+    forget_with(connection, *(topic_of(contact_id) for contact_id, _ in owners))
+    _add_identities(connection, [(IdentityKind.BSUID, bsuid, i) for i, bsuid in owners])
+    suppress(connection, [contact_id for contact_id, _ in owners])
+    new = json_rows(
+        connection, [tuple(row) for row in owners], contact_id=sa.BigInteger(), bsuid=sa.String(160)
+    )
+    connection.execute(
+        sa.update(Contact)
+        .where(Contact.id == new.c.contact_id, Contact.bsuid.is_(None))
+        .values(bsuid=new.c.bsuid)
+    )
+
+
+def _add_identities(connection: sa.Connection, rows: Sequence[tuple[str, str, int]]) -> None:
+    """An identity that is another contact's already stays so: only a message proves them one."""
+    connection.execute(
+        upsert(connection, ContactIdentity)
+        .values([{"kind": kind, "value": value, "contact_id": i} for kind, value, i in rows])
+        .on_conflict_do_nothing()
+    )

@@ -1,0 +1,211 @@
+"""The inbox: one conversation per contact and channel, and its messages in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chatbot.contacts.models import topic_of
+from chatbot.core import clock
+from chatbot.core.db import Base, BigId, Json, UtcDateTime
+from chatbot.core.staleness import has_changed, values_of
+from chatbot.delivery.models import LedgerMixin
+from chatbot.delivery.states import State
+
+EVERY_INBOX = "inbox:all"  # the cache's topic of what shows all conversations
+WAITING_COUNT = "inbox:count:waiting"  # the cache's topic of how many wait
+
+
+def inbox_of_state(state: str) -> str:
+    return f"inbox:{state}"
+
+
+def inbox_of_user(user_id: int) -> str:
+    return f"inbox:user:{user_id}"
+
+
+def count_of_user(user_id: int) -> str:
+    """What counts this user's conversations: unlike his list, no message moves it."""
+    return f"inbox:count:user:{user_id}"
+
+
+def thread_topic(conversation_id: int) -> str:
+    """What is cached of one conversation's head and messages."""
+    return f"thread:{conversation_id}"
+
+
+class ConversationState(StrEnum):
+    """Who must move next."""
+
+    BOT = "bot"
+    WAITING = "waiting"
+    ASSIGNED = "assigned"
+    CLOSED = "closed"
+
+
+class Direction(StrEnum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class Author(StrEnum):
+    CONTACT = "contact"
+    BOT = "bot"
+    AGENT = "agent"
+    CAMPAIGN = "campaign"
+    TRIAL = "trial"  # of a campaign, by a person of the company to themselves
+
+
+class Conversation(Base):
+    __tablename__ = "conversations"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
+    contact_id: Mapped[int] = mapped_column(sa.ForeignKey("contacts.id"), index=True)
+    state: Mapped[str] = mapped_column(
+        sa.String(10), default=ConversationState.BOT, active_history=True
+    )
+    assigned_user_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("users.id"), active_history=True
+    )
+    handoff_reason: Mapped[str | None] = mapped_column(sa.String(200))
+    # The bot's memory of this conversation, as of its last turn.
+    last_intent: Mapped[str | None] = mapped_column(sa.String(40))
+    slots: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    # Raised by every turn and every move: a copy of the context with another number is stale.
+    version: Mapped[int] = mapped_column(default=0)
+    # The turn: when the bot is to answer, and which worker is answering until when.
+    turn_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    turn_token: Mapped[str | None] = mapped_column(sa.String(32))
+    turn_leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    turn_attempts: Mapped[int] = mapped_column(default=0)
+    answered_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Meta's time of the contact's last message: the service window counts from it.
+    last_inbound_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # When Meta refused a message because the window was closed by her count (131047).
+    window_refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_message_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    last_message_text: Mapped[str] = mapped_column(sa.String(200), default="")
+    unread_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+
+    __table_args__ = (
+        sa.UniqueConstraint("channel_id", "contact_id"),
+        sa.Index(
+            "ix_conversations_turn_due",
+            "turn_due_at",
+            sqlite_where=sa.text("turn_due_at IS NOT NULL"),
+            postgresql_where=sa.text("turn_due_at IS NOT NULL"),
+        ),
+        sa.Index("ix_conversations_recent", "last_message_at", "id"),
+        sa.Index("ix_conversations_state_recent", "state", "last_message_at", "id"),
+        sa.Index(
+            "ix_conversations_assigned_recent",
+            "assigned_user_id",
+            "last_message_at",
+            "id",
+            sqlite_where=sa.text("assigned_user_id IS NOT NULL"),
+            postgresql_where=sa.text("assigned_user_id IS NOT NULL"),
+        ),
+    )
+
+    def makes_stale(self) -> Iterable[str]:
+        """The lists in which it stands or stood, the counts that it enters or leaves, and its contact's
+        profile; a worker's lease shows nowhere."""
+        if has_changed(self, *SHOWN_IN_THREAD):
+            yield thread_topic(self.id)
+        if not has_changed(self, *SHOWN):
+            return
+        yield EVERY_INBOX
+        yield from map(inbox_of_state, values_of(self, "state") - {None})
+        yield from map(inbox_of_user, values_of(self, "assigned_user_id") - {None})
+        if has_changed(self, "state") and ConversationState.WAITING in values_of(self, "state"):
+            yield WAITING_COUNT
+        if has_changed(self, "assigned_user_id"):
+            yield from map(count_of_user, values_of(self, "assigned_user_id") - {None})
+        if has_changed(self, "state", "last_message_at"):
+            yield topic_of(self.contact_id)
+
+
+SHOWN = ("state", "assigned_user_id", "unread_count", "last_message_at", "last_message_text")
+SHOWN_IN_THREAD = ("state", "assigned_user_id", "unread_count", "handoff_reason", "last_inbound_at")
+
+
+def _first_state(context: Any) -> State | None:
+    is_outbound = context.get_current_parameters().get("direction") == Direction.OUTBOUND
+    return State.QUEUED if is_outbound else None
+
+
+class Message(LedgerMixin, Base):
+    """One item of a thread. Inbound rows have no state; outbound rows are the ledger of replies."""
+
+    __tablename__ = "messages"
+
+    # SQLAlchemy puts a default even where None is given, so the ledger's own would have the
+    # contact's words sent back to them.
+    state: Mapped[str | None] = mapped_column(sa.String(10), default=_first_state)
+    conversation_id: Mapped[int] = mapped_column(sa.ForeignKey("conversations.id"))
+    direction: Mapped[str] = mapped_column(sa.String(10))
+    author: Mapped[str] = mapped_column(sa.String(10))
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
+    kind: Mapped[str] = mapped_column(sa.String(30))
+    text: Mapped[str] = mapped_column(sa.Text, default="")
+    # Outbound: the body for Meta, without its address. Inbound: what Meta sent.
+    payload: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    # The file of a picture, a recording or a document, in either direction.
+    media_file_id: Mapped[int | None] = mapped_column(sa.ForeignKey("media_files.id"))
+    context_wamid: Mapped[str | None] = mapped_column(sa.String(255))
+    # Inbound: Meta's time. Outbound: when it was written here.
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    needs_turn: Mapped[bool] = mapped_column(default=False)
+    # Made with the form that an agent typed in: sent twice, the form is one message.
+    client_token: Mapped[str | None] = mapped_column(sa.String(40))
+
+    __table_args__ = (
+        sa.Index("ux_messages_wamid", "wamid", unique=True),
+        sa.Index(
+            "ux_messages_client_token",
+            "conversation_id",
+            "client_token",
+            unique=True,
+            sqlite_where=sa.text("client_token IS NOT NULL"),
+            postgresql_where=sa.text("client_token IS NOT NULL"),
+        ),
+        sa.Index("ix_messages_thread", "conversation_id", "occurred_at", "id"),
+        sa.Index(
+            "ix_messages_open",
+            "conversation_id",
+            "id",
+            sqlite_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
+            postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
+        ),
+        sa.Index("ix_messages_recorded", "recorded_at"),
+        sa.Index(
+            "ix_messages_media",
+            "media_file_id",
+            sqlite_where=sa.text("media_file_id IS NOT NULL"),
+            postgresql_where=sa.text("media_file_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_messages_unanswered",
+            "conversation_id",
+            sqlite_where=sa.text("needs_turn"),
+            postgresql_where=sa.text("needs_turn"),
+        ),
+        sa.Index(
+            "ix_messages_due",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        ),
+    )
+
+    def makes_stale(self) -> Iterable[str]:
+        return (thread_topic(self.conversation_id),)

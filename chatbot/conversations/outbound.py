@@ -1,0 +1,53 @@
+"""A message out: written into the thread as a queued row; the replies worker delivers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatbot.conversations.models import Author, Conversation, Direction, Message
+from chatbot.core import clock
+from chatbot.core.db import db
+from chatbot.core.hints import Kind, publish
+from chatbot.core.queue import ring
+from chatbot.delivery.states import State
+
+PREVIEW = 200
+
+
+def queue_message(
+    conversation: Conversation,
+    body: Mapping[str, Any],
+    text: str,
+    author: Author,
+    user_id: int | None = None,
+    client_token: str | None = None,
+    media_file_id: int | None = None,
+) -> Message:
+    """Queue `body` (for Meta, without its address) as the next message of the thread.
+
+    `text` is what people read of it. Several queued in one transaction keep their order. One with a
+    file goes out once the file has been uploaded, and what comes after it waits for it.
+    """
+    now = clock.now()
+    message = Message(
+        conversation_id=conversation.id,
+        direction=Direction.OUTBOUND,
+        state=State.QUEUED,
+        author=author,
+        user_id=user_id,
+        client_token=client_token,
+        kind=str(body.get("type", "text")),
+        text=text,
+        payload=dict(body),
+        media_file_id=media_file_id,
+        occurred_at=now,
+        recorded_at=now,
+    )
+    db.session.add(message)
+    db.session.flush()  # ids in the order of writing are the order of sending
+    conversation.last_message_at = now
+    conversation.last_message_text = (text or f"[{message.kind}]")[:PREVIEW]
+    publish(Kind.CONVERSATION, conversation.id)
+    ring("conversations.deliver")
+    return message

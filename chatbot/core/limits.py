@@ -1,0 +1,86 @@
+"""Where Flask-Limiter counts: in Redis, and in this process's memory while Redis is away.
+
+Memory is per process, so a limit is divided by the number of web processes: together they grant about
+as much as Redis would, and a flood still ends in 429. A check is one round trip, whose answer also
+tells what the headers say.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from flask import g
+from limits.storage import MemoryStorage, RedisStorage
+from redis.exceptions import RedisError
+
+IPV6_SITE = 64  # bits; whoever has one address has all of its /64
+
+# KEYS: the counter. ARGV: the window in seconds, the amount. Answers the count and the window's rest
+# in milliseconds. What stands there with another type or without an end is begun anew.
+_COUNT = """
+local count = redis.pcall('INCRBY', KEYS[1], ARGV[2])
+local rest = redis.call('PTTL', KEYS[1])
+if type(count) == 'table' or rest < 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1])
+  return {tonumber(ARGV[2]), ARGV[1] * 1000}
+end
+return {count, rest}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How often something was done in the present window, and the seconds until the next."""
+
+    count: int
+    rest_s: int
+
+
+class ResilientRedisStorage(RedisStorage):
+    """Fixed windows only. Selected by the scheme of RATELIMIT_STORAGE_URI."""
+
+    STORAGE_SCHEME = ["redis+resilient"]
+
+    def __init__(self, uri: str, *, processes: int = 1, **options: Any) -> None:
+        super().__init__("redis://", **options)
+        self._memory = MemoryStorage()
+        self._processes = processes
+        self._count: Any = self.get_connection().register_script(_COUNT.encode())
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        window = self._hit(key, expiry, amount)
+        g.rate_window = window
+        return window.count
+
+    def _hit(self, key: str, expiry: int, amount: int) -> Window:
+        try:
+            count, rest_ms = self._count([self.prefixed_key(key)], [expiry, amount])
+            return Window(int(count), math.ceil(int(rest_ms) / 1000))
+        except RedisError:
+            count = self._memory.incr(key, expiry, amount * self._processes)
+            return Window(count, math.ceil(self._memory.get_expiry(key) - time.time()))
+
+    def check(self) -> bool:
+        """Always fit for use: the limiter must not switch to a fallback of its own."""
+        return True
+
+
+def present_window() -> Window | None:
+    """What the check of this request found; None where nothing was counted."""
+    found: Window | None = g.get("rate_window")
+    return found
+
+
+def site_of(address: str | None) -> str:
+    """Whom an address stands for: itself, or in IPv6 its site, whose addresses are without number."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, IPV6_SITE), strict=False))
+    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -1,0 +1,33 @@
+"""Logging: one line an event, to standard error, without secrets or anybody's whole number."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+from config import Settings
+
+# A phone, CPF, token or wamid in a message that came from outside: only its ends are kept.
+_LONG_NUMBER = re.compile(r"\b(\d{2})\d{6,}(\d{2})\b")
+_SECRET = re.compile(r"(?i)(bearer |token=|secret=|password=)[^\s&\"']+")
+
+
+class Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def redact(text: str) -> str:
+    """Hide what must not stand in a log: long runs of digits and credentials."""
+    return _SECRET.sub(r"\1***", _LONG_NUMBER.sub(r"\1***\2", text))
+
+
+def configure(settings: Settings) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    for noisy in ("rq.worker", "rq.queue", "alembic", "werkzeug"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

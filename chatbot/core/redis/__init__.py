@@ -1,0 +1,54 @@
+"""Redis, the accelerator that may vanish: one pool behind one breaker, and the names of its keys.
+
+`client()` is what features use. Every use catches `RedisError` and has an answer without Redis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+from flask import current_app
+from redis.exceptions import RedisError
+
+from chatbot.core.redis.breaker import Breaker, RedisUnavailable
+from chatbot.core.redis.keys import key, ttl
+from chatbot.core.redis.pool import TIMEOUT_S, BreakerPool, blocking_client, make_pool
+
+__all__ = [
+    "TIMEOUT_S",
+    "Breaker",
+    "BreakerPool",
+    "RedisError",
+    "RedisState",
+    "RedisUnavailable",
+    "blocking_client",
+    "breaker",
+    "client",
+    "key",
+    "make_pool",
+    "state",
+    "ttl",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """What one application holds of Redis."""
+
+    url: str | None
+    pool: BreakerPool
+    client: redis.Redis
+
+
+def state() -> RedisState:
+    found: RedisState = current_app.extensions["prosa_redis"]
+    return found
+
+
+def client() -> redis.Redis:
+    return state().client
+
+
+def breaker() -> Breaker:
+    return state().pool.breaker

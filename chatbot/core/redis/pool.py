@@ -1,0 +1,208 @@
+"""The one connection pool of a process, and who may have one of their own.
+
+Defaults of redis-py 8 that a web process can't live with are set here: ten retries of five seconds,
+RESP3 (under which a connection with an unread reply is handed out again) and four handshakes.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError, TimeoutError
+from redis.retry import Retry
+
+from chatbot.core.redis.address import (
+    NamedConnection,
+    NamedSSLConnection,
+    connection_options,
+    sentinel_pools,
+)
+from chatbot.core.redis.breaker import REFUSALS, Breaker, Disabled
+from chatbot.core.redis.keys import key, ttl
+
+if TYPE_CHECKING:
+    _Mixed = AbstractConnection
+else:
+    _Mixed = object
+
+TIMEOUT_S = 0.5
+# A command takes a fraction of a millisecond, so who finds all connections in use waits this long for
+# one; if none comes free he does without Redis, which is no sign that Redis is away.
+POOL_WAIT_S = 0.2
+
+_pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+
+
+class BreakingConnection(_Mixed):
+    """Tells the breaker when Redis can't be reached, hangs, or refuses to be written to.
+
+    A connection that the server closed while it was idle is no outage: the one retry reconnects it.
+    """
+
+    def __init__(self, *args: Any, breaker: Breaker, **kwargs: Any) -> None:
+        self._breaker = breaker
+        super().__init__(*args, **kwargs)
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (RedisConnectionError, TimeoutError, ResponseError, OSError) as error:
+            self._breaker.trip(error)
+            raise
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Also learns which process answers: another one may know less than the last one did."""
+        super().on_connect_check_health(check_health)
+        self.send_command("INFO", "server")
+        try:
+            info = super().read_response()
+        except ResponseError:  # forbidden to this user: then the breaker alone notices a restart
+            info = b""
+        self._breaker.server_id = _run_id(info)
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        self._breaker.commands += 1
+        try:
+            return super().read_response(*args, **kwargs)
+        except TimeoutError as error:
+            self._breaker.trip(error)
+            raise
+        except (ResponseError, RedisConnectionError) as error:
+            if str(error).startswith(REFUSALS) or type(error).__name__ in _REFUSING_TYPES:
+                # After a failover this may be a socket to the demoted primary.
+                self.mark_for_reconnect()
+                self._breaker.trip(error)
+            raise
+
+    def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().send_packed_command(*args, **kwargs)
+        except TimeoutError as error:
+            self._breaker.trip(error)
+            raise
+
+
+def _run_id(info: Any) -> str:
+    lines = info.decode("ascii", "replace").splitlines() if isinstance(info, bytes) else ()
+    return next((line[7:] for line in lines if line.startswith("run_id:")), "")
+
+
+# redis-py turns some refusals into types of their own and drops the code from the text.
+_REFUSING_TYPES = frozenset(
+    {
+        "ReadOnlyError",
+        "BusyLoadingError",
+        "AuthenticationError",
+        "MasterDownError",
+        "ClusterDownError",
+        "OutOfMemoryError",
+    }
+)
+_CLASSES: dict[type[Any], type[Any]] = {
+    base: type(f"Breaking{base.__name__}", (BreakingConnection, base), {})
+    for base in (
+        Connection,
+        SSLConnection,
+        UnixDomainSocketConnection,
+        NamedConnection,
+        NamedSSLConnection,
+    )
+}
+
+
+class BreakerPool(BlockingConnectionPool):
+    """Gives no connection while the breaker is open."""
+
+    breaker: Breaker
+
+    def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:
+        self.breaker.check()
+        return super().get_connection()
+
+
+def make_pool(url: str | None, *, max_connections: int, name: str = "web") -> BreakerPool:
+    """The shared pool for `url`; without one, a pool that always says Redis is away."""
+    if url is None:
+        pool = BreakerPool(max_connections=1)
+        pool.breaker = Disabled("Redis is switched off")
+        return pool
+    options = _options(url, name)
+    direct = redis.Redis(connection_pool=ConnectionPool(**options))
+    breaker = Breaker(direct, probe=lambda: _write_probe(direct))
+    options["connection_class"] = _CLASSES[options["connection_class"]]
+    pool = BreakerPool(
+        max_connections=max_connections, timeout=POOL_WAIT_S, breaker=breaker, **options
+    )
+    pool.breaker = breaker
+    # Idle sockets may lead to a server that is no longer the primary: all are made anew.
+    breaker.on_recovery.append(lambda _direct: pool.disconnect(inuse_connections=False))
+    _pools.update((pool, direct.connection_pool, *sentinel_pools(options)))
+    return pool
+
+
+def _write_probe(direct: redis.Redis) -> None:
+    """Reading is not enough: a replica, a full or a misconfigured server answers PING."""
+    try:
+        direct.set(key("probe"), "1", ex=ttl("probe"))
+    finally:
+        direct.connection_pool.disconnect()
+
+
+def blocking_client(
+    url: str, name: str, *, timeout_s: float, breaker: Breaker | None = None
+) -> redis.Redis:
+    """A client of its own for who blocks on its socket: RQ workers, Pub/Sub.
+
+    `timeout_s` is the longest that a command may take to answer. With a breaker it shares the
+    process's opinion of whether Redis is there, and adds to it.
+    """
+    options = _options(url, name) | {"socket_timeout": timeout_s, "socket_connect_timeout": 2}
+    pool: ConnectionPool
+    if breaker is None:
+        pool = ConnectionPool(**options)
+    else:
+        options["connection_class"] = _CLASSES[options["connection_class"]]
+        pool = BreakerPool(max_connections=2, timeout=POOL_WAIT_S, breaker=breaker, **options)
+        pool.breaker = breaker
+    _pools.update((pool, *sentinel_pools(options)))
+    return redis.Redis(connection_pool=pool)
+
+
+def _options(url: str, name: str) -> dict[str, Any]:
+    defaults = {
+        "protocol": 2,
+        "driver_info": None,
+        "decode_responses": False,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        # Never after a time-out: the command may have run, and INCR or RPUSH would run twice.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        "client_name": f"prosa-{name}",
+    }
+    return defaults | connection_options(url)
+
+
+def _reset_after_fork() -> None:
+    """A child must not wait for a lock that a thread of its parent held at the fork."""
+    for pool in _pools:
+        pool._lock = type(pool._lock)()
+        pool._fork_lock = type(pool._fork_lock)()
+        pool.reset()
+        if isinstance(pool, BreakerPool):
+            pool.breaker.reset_lock()
+
+
+os.register_at_fork(after_in_child=_reset_after_fork)

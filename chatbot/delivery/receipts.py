@@ -1,0 +1,182 @@
+"""Status updates from Meta, applied to the ledgers: forward only, a thousand in a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.core.db import db_now, json_rows, upsert
+from chatbot.delivery.callback import CallbackId
+from chatbot.delivery.consequences import draw_consequences, fresh_failures
+from chatbot.delivery.evidence import Evidence, apply_evidence
+from chatbot.delivery.ledger import Ledger, Outcome, find_superseded
+from chatbot.delivery.ledger import Result as SendResult
+from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
+from chatbot.delivery.states import RANK, State
+
+_MOMENT = {
+    State.SENT: "sent_at",
+    State.DELIVERED: "delivered_at",
+    State.READ: "read_at",
+    State.FAILED: "failed_at",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One status of one message. `callback` is None where another program sent the message."""
+
+    wamid: str
+    state: State
+    happened_at: datetime
+    callback: CallbackId | None = None
+    error_code: int | None = None
+    error_detail: str | None = None
+
+
+def apply_receipts(
+    connection: sa.Connection, ledgers: Sequence[Ledger], receipts: Sequence[Receipt]
+) -> list[Receipt]:
+    """Apply all; returns those whose message is not known (yet)."""
+    known = _named_by_wamid(connection, ledgers, [r for r in receipts if r.callback is None])
+    receipts = [r if r.callback else replace(r, callback=known.get(r.wamid)) for r in receipts]
+    unknown = [r for r in receipts if r.callback is None]
+    for ledger in ledgers:
+        own = [r for r in receipts if r.callback and r.callback.ledger == ledger.prefix]
+        if own:
+            evidence = merge(own)
+            failures = fresh_failures(connection, ledger, evidence)
+            found = apply_evidence(connection, ledger, evidence)
+            report_doubles(
+                connection, ledger, find_superseded(connection, ledger, _acceptances(own))
+            )
+            draw_consequences(connection, ledger, evidence, failures)
+            unknown += [r for r in own if r.callback and r.callback.row_id not in found]
+    return unknown
+
+
+def merge(receipts: Iterable[Receipt]) -> list[Evidence]:
+    """One piece of evidence per row: an UPDATE must meet a row once."""
+    rows: dict[int, Evidence] = {}
+    for r in receipts:
+        if r.callback is None:
+            continue
+        present = rows.get(r.callback.row_id) or Evidence(
+            row_id=r.callback.row_id,
+            attempt=r.callback.attempt,
+            wamid=r.wamid,
+            state=State.ACCEPTED,
+        )
+        rows[r.callback.row_id] = _with(present, r)
+    return list(rows.values())
+
+
+def _with(present: Evidence, r: Receipt) -> Evidence:
+    furthest = max(present.state, r.state, key=RANK.__getitem__)
+    moment = _MOMENT[r.state]
+    earlier = getattr(present, moment)
+    changes: dict[str, object] = {
+        "state": furthest,
+        moment: min(earlier, r.happened_at) if earlier else r.happened_at,
+    }
+    if r.error_code is not None:
+        changes |= {"error_code": r.error_code, "error_detail": (r.error_detail or "")[:500]}
+    return replace(present, **changes)  # type: ignore[arg-type]
+
+
+def _named_by_wamid(
+    connection: sa.Connection, ledgers: Sequence[Ledger], receipts: Sequence[Receipt]
+) -> dict[str, CallbackId]:
+    wamids = sorted({r.wamid for r in receipts})
+    if not wamids:
+        return {}
+    found = {}
+    v = json_rows(connection, [(w,) for w in wamids], wamid=sa.String(255))
+    for ledger in ledgers:
+        t = ledger.table
+        query = sa.select(t.c.wamid, t.c.id, t.c.attempt).where(
+            t.c.wamid.in_(sa.select(v.c.wamid)), t.c.state.is_not(None)
+        )
+        for wamid, row_id, attempt in connection.execute(query):
+            found[wamid] = CallbackId(ledger.prefix, row_id, attempt)
+    return found
+
+
+def _acceptances(receipts: Iterable[Receipt]) -> list[Outcome]:
+    """Each status proves that its attempt was accepted; one batch may name two attempts of a row."""
+    return [
+        Outcome(
+            row_id=r.callback.row_id,
+            attempt=r.callback.attempt,
+            result=SendResult.ACCEPTED,
+            wamid=r.wamid,
+        )
+        for r in receipts
+        if r.callback is not None
+    ]
+
+
+def report_doubles(connection: sa.Connection, ledger: Ledger, doubles: Iterable[Outcome]) -> None:
+    """Keep, as an alarm, each acceptance of a row that has another one."""
+    for double in doubles:
+        connection.execute(
+            upsert(connection, DoubleAcceptance)
+            .values(
+                ledger=ledger.prefix,
+                row_id=double.row_id,
+                attempt=double.attempt,
+                wamid=double.wamid,
+                seen_at=db_now(),
+            )
+            .on_conflict_do_nothing()
+        )
+
+
+def mark_drained(connection: sa.Connection, channel_ids: Sequence[int], seconds_ago: float) -> None:
+    """All statuses that were there `seconds_ago` are applied; only now does a missing one mean
+    something. By the database's clock, as the doubt windows are."""
+    for channel_id in channel_ids:
+        statement = upsert(connection, ReceiptWatermark).values(
+            channel_id=channel_id, drained_at=db_now(-seconds_ago)
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["channel_id"], set_={"drained_at": statement.excluded.drained_at}
+            )
+        )
+
+
+def never_sent(ledger: Ledger, channel_id: Any, flowing: sa.ColumnElement[bool]) -> Any:
+    """Proof, in SQL, that a row in doubt was not sent: webhooks flow, and none names it.
+
+    All that came until after the row's window has been applied, and `flowing` says that what other rows
+    were owed has come (see `webhooks_flow`).
+    """
+    t = ledger.table
+    drained = sa.exists().where(
+        ReceiptWatermark.channel_id == channel_id,
+        ReceiptWatermark.drained_at > t.c.doubt_until,
+    )
+    return sa.and_(drained, flowing)
+
+
+def webhooks_flow(ledger: Ledger, within: Callable[[Any], sa.ColumnElement[bool]]) -> Any:
+    """Of the rows that `within` allows (given an alias of the ledger), one that was accepted after the
+    row in doubt was claimed has had its status, and none that was accepted before its window ended
+    still waits for one: after an outage Meta tells the old and the new in any order."""
+    t = ledger.table
+    later, waiting = t.alias("later"), t.alias("waiting")
+    claimed_at = t.c.claimed_until  # at the latest; later is the stricter proof
+    told = sa.exists().where(
+        within(later), later.c.accepted_at >= claimed_at, later.c.sent_at.is_not(None)
+    )
+    untold = sa.exists().where(
+        within(waiting),
+        waiting.c.state == State.ACCEPTED,
+        waiting.c.accepted_at <= t.c.doubt_until,
+    )
+    return sa.and_(told, ~untold)

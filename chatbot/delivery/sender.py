@@ -1,0 +1,290 @@
+"""The sender: books time, claims a slice, sends it, writes down what became of it; for any ledger.
+
+It runs for a time slice in one event loop. Slices overlap, so that the wire is never idle while one is
+claimed or written down. No transaction is open during a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from chatbot.channels.gateway import Answer, Gateway
+from chatbot.channels.whatsapp.errors import Reaction
+from chatbot.core.db import storable
+from chatbot.delivery.consequences import draw_from_answers
+from chatbot.delivery.flights import NOTHING_YET, Flight, answered, land, unsent, unwritable
+from chatbot.delivery.ledger import Outcome, Result, count_outcomes, record
+from chatbot.delivery.local_pace import Booking
+from chatbot.delivery.pacer import Guest, Pacer
+from chatbot.delivery.reactions import Verdict, judge
+from chatbot.delivery.receipts import report_doubles
+from chatbot.delivery.source import Lane, Parcel, Source
+from chatbot.delivery.stopping import told_to_stop
+
+log = logging.getLogger(__name__)
+
+# Two slices are on the wire at most, while a third is claimed or written down. The next is claimed as
+# late as can be: what a killed worker leaves in doubt is little more than one at an ordinary pace.
+SLICE = 64
+OVERLAP = 3
+AT_ONCE = 128  # calls
+LEAD_S = 0.05  # how long before its turn a slice of a campaign is claimed
+FLUSH_S = 1.0
+CALL_S = 15.0  # the longest that one call may take by itself
+MARGIN_S = 3.0  # what a loaded machine, and aiohttp's rounding of long time-outs, add to it
+LEASE_CALLS = 3  # a lease lasts as long as so many calls
+HOLD_DOWN_S = 1.0
+STEP_S = 0.5  # the longest nap, so that a stop is noticed
+CATCH_UP_S = 0.1  # how much of a delay may be made good at once
+MAX_UNREACHED = 3
+
+
+class Sender:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        source: Source,
+        gateway: Gateway,
+        pacer: Pacer,
+        *,
+        doubt_window_s: float,
+        slice_size: int = SLICE,
+        call_s: float = CALL_S,
+        lease_s: float | None = None,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._gateway = gateway
+        self._pacer = pacer
+        self._doubt_window_s = doubt_window_s
+        self._slice_size = slice_size
+        self._lead_s = math.inf if source.is_reply else LEAD_S
+        self._lease_s = call_s * LEASE_CALLS if lease_s is None else lease_s
+        # No call begins later than this after the claim, so that none outlives the lease.
+        self._send_within_s = self._lease_s - call_s - min(MARGIN_S, call_s / 2)
+        self._stopping = False
+        self._hold_until = 0.0
+        self._free_at = 0.0
+        self._booked_until = 0.0
+        self._unreached = 0
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def stop(self) -> None:
+        """Claim no more; what is on the wire is finished and written down."""
+        self._stopping = True
+
+    async def run(self, seconds: float) -> int:
+        """Send what is due for at most `seconds`; returns the number of rows claimed."""
+        until = time.monotonic() + seconds
+        flights: set[asyncio.Task[None]] = set()
+        claimed = 0
+        with told_to_stop(self.stop):
+            async with self._gateway:
+                try:
+                    while not self._stopping and time.monotonic() < until:
+                        flights = await land(flights, OVERLAP - 1)
+                        flight = await self._take_off()
+                        if flight is None:
+                            break
+                        claimed += flight.rows
+                        if flight.rows:
+                            flights.add(asyncio.create_task(self._fly(flight)))
+                    await land(flights, 0)
+                finally:
+                    # Whatever ended the loop, what is in the air is finished and written down.
+                    if flights:
+                        await asyncio.wait(flights)
+        return claimed
+
+    async def _take_off(self) -> Flight | None:
+        """The next slice; one of no rows when it is too early for one; None when nothing is due."""
+        early_s = max(self._hold_until, self._booked_until - self._lead_s) - time.monotonic()
+        if early_s > 0:
+            await asyncio.sleep(min(early_s, STEP_S))
+            return NOTHING_YET
+        booking = await asyncio.to_thread(
+            self._pacer.book, self._slice_size, is_reply=self._source.is_reply
+        )
+        if not booking.count:
+            await asyncio.sleep(min(booking.wait_s, STEP_S))
+            return NOTHING_YET
+        # From here on, and not from the end of the claim: what was booked next is another worker's.
+        begins = time.monotonic() + booking.wait_s
+        return await asyncio.to_thread(self._claim, booking, begins)
+
+    def _claim(self, booking: Booking, begins: float) -> Flight | None:
+        """Claim as many rows as were booked. A commit may succeed and then raise: what carries our token
+        is ours either way, and is looked for as long as it could still be sent.
+
+        Raises:
+            DBAPIError: the database stays away.
+        """
+        token, taken, delay_s = secrets.token_hex(16), 1, 0.05
+        # From before the claim, so that our deadline is never later than the database's.
+        started = time.monotonic()
+        send_before = started + self._send_within_s
+        try:
+            taken = self._source.claim(token, booking.count, self._lease_s)
+        except sa.exc.DBAPIError as error:
+            log.warning("a claim failed, or its answer was lost: %s", error)
+        while taken:
+            try:
+                lanes, put_off = self._load(token)
+            except sa.exc.DBAPIError:
+                if self._stopping or time.monotonic() + delay_s > send_before:
+                    raise
+                time.sleep(delay_s)
+                delay_s = min(delay_s * 2, 2.0)
+            else:
+                self._booked_until = begins + booking.count * booking.interval_s
+                flight = Flight(lanes, put_off, booking, begins, send_before)
+                return flight if flight.rows else None
+        return None
+
+    def _load(self, token: str) -> tuple[list[Lane], list[Outcome]]:
+        """The lanes that may go now, and what of the slice is put off since its person, or the
+        portfolio's day, has no room."""
+        lanes = self._source.load(token)
+        guests = [Guest(lane[0].to, len(lane), lane[0].counts_as) for lane in lanes]
+        admissions = self._pacer.admit(guests, is_reply=self._source.is_reply) if guests else []
+        going: list[Lane] = []
+        put_off: list[Outcome] = []
+        for lane, admission in zip(lanes, admissions, strict=True):
+            if admission.count:
+                going.append(lane[: admission.count])
+            put_off += [unsent(p, admission.wait_s) for p in lane[admission.count :]]
+        return going, put_off
+
+    async def _fly(self, flight: Flight) -> None:
+        """Send the lanes evenly spaced and write their outcomes as they come."""
+        if flight.put_off:
+            await self._write(flight.put_off)
+        self._free_at = max(self._free_at, flight.begins)
+        waiting: set[asyncio.Task[list[Outcome]]] = set()
+        for lane in flight.lanes:
+            turn = self._take_turn(len(lane) * flight.booking.interval_s)
+            if max(turn, self._hold_until) > time.monotonic():
+                await self._wait_turn(turn, flight.send_before)
+            waiting.add(asyncio.create_task(self._send_lane(lane, flight)))
+        while waiting:
+            waiting = await self._write_finished(waiting, FLUSH_S)
+
+    def _take_turn(self, takes_s: float) -> float:
+        """When the wire is ours: overlapping slices share it, and what was late does not burst."""
+        turn = max(self._free_at, time.monotonic() - CATCH_UP_S)
+        self._free_at = turn + takes_s
+        return turn
+
+    async def _wait_turn(self, turn: float, send_before: float) -> None:
+        while not self._stopping and time.monotonic() < send_before:
+            delay_s = max(turn, self._hold_until) - time.monotonic()
+            if delay_s <= 0:
+                return
+            await asyncio.sleep(min(delay_s, STEP_S))
+
+    async def _write_finished(
+        self, tasks: set[asyncio.Task[list[Outcome]]], timeout_s: float
+    ) -> set[asyncio.Task[list[Outcome]]]:
+        if not tasks:
+            return tasks
+        done, waiting = await asyncio.wait(tasks, timeout=timeout_s)
+        outcomes: list[Outcome] = []
+        for task in done:
+            if error := task.exception():
+                # Its rows are in doubt when their lease ends; the others' results must not be lost.
+                log.error("a send failed by our own fault", exc_info=error)
+            else:
+                outcomes += task.result()
+        if outcomes:
+            await self._write(outcomes)
+        return waiting
+
+    async def _send_lane(self, lane: Lane, flight: Flight) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for parcel in lane:
+            outcome = await self._send(parcel, flight.send_before)
+            outcomes.append(outcome)
+            if outcome.result in (Result.RETRY, Result.UNSENT):
+                # What comes after must not arrive before.
+                rest = lane[len(outcomes) :]
+                outcomes += [unsent(later, outcome.retry_in_s) for later in rest]
+                break
+        return outcomes
+
+    async def _send(self, parcel: Parcel, send_before: float) -> Outcome:
+        if parcel.body is None:
+            return unwritable(parcel)
+        async with self._room:
+            if self._stopping or time.monotonic() > send_before:
+                return unsent(parcel)
+            answer = await self._gateway.send(parcel.body)
+        return await self._judge(parcel, answer)
+
+    async def _judge(self, parcel: Parcel, answer: Answer) -> Outcome:
+        verdict = judge(answer, parcel.attempt)
+        if self._note(verdict):
+            await asyncio.to_thread(self._pacer.slow_down)
+        if verdict.halts and verdict.reaction:
+            self._stopping = True
+            await self._halt(verdict.reaction, verdict, parcel.row_id)
+        return answered(parcel, answer, verdict)
+
+    async def _halt(self, reaction: Reaction, verdict: Verdict, row_id: int) -> None:
+        """Without the database nothing is halted but ourselves; the next slice meets the same error."""
+        code, detail = verdict.code or 0, storable(verdict.detail, 500) or ""
+        try:
+            await asyncio.to_thread(self._source.halt, reaction, code, detail, row_id)
+        except sa.exc.DBAPIError as error:
+            log.warning("not halted, the database is away: %s", error)
+
+    def _note(self, verdict: Verdict) -> bool:
+        """Hold down when the provider asks for it, give up when nobody answers. Returns whether the
+        pace is to be lowered: once for a burst of refusals."""
+        too_fast, now = verdict.reaction is Reaction.SLOW, time.monotonic()
+        is_first = too_fast and now >= self._hold_until
+        if too_fast:
+            self._hold_until = now + max(HOLD_DOWN_S, verdict.retry_in_s)
+        self._unreached = self._unreached + 1 if verdict.result is Result.UNSENT else 0
+        if self._unreached >= MAX_UNREACHED and verdict.reaction is None:
+            self._stopping = True
+        return is_first
+
+    async def _write(self, outcomes: Sequence[Outcome]) -> None:
+        """Results are held while the database is away: a message that was sent must not be forgotten."""
+        delay_s = 0.05
+        while True:
+            try:
+                await asyncio.to_thread(self._write_once, outcomes)
+                return
+            except (sa.exc.DataError, sa.exc.IntegrityError) as error:
+                # Never mended by waiting: the one that is at fault stays in doubt, the rest goes on.
+                if len(outcomes) == 1:
+                    log.error("no place for the result of row %d: %s", outcomes[0].row_id, error)
+                    return
+                for outcome in outcomes:
+                    await self._write([outcome])
+                return
+            except sa.exc.DBAPIError as error:
+                log.warning("%d results held, the database is away: %s", len(outcomes), error)
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, 5.0)
+
+    def _write_once(self, outcomes: Sequence[Outcome]) -> None:
+        ledger = self._source.ledger
+        with self._engine.begin() as connection:
+            doubles = record(connection, ledger, outcomes, self._doubt_window_s)
+            draw_from_answers(connection, ledger, outcomes)
+            learned = {o.row_id: o.wa_id for o in outcomes if o.wa_id}
+            if learned:
+                self._source.learn(connection, learned)
+            count_outcomes(ledger, outcomes)
+            if doubles:
+                report_doubles(connection, ledger, doubles)
+                log.error("a message was accepted twice; see the alarm in the panel")

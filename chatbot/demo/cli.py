@@ -1,0 +1,22 @@
+"""`flask demo ...`"""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from chatbot.core.db import db
+from chatbot.demo import data
+
+cli = AppGroup("demo", help="Data to look around with.")
+
+
+@cli.command("load")
+def load() -> None:
+    """Add a fictitious internet provider's customers, unless there are contacts already."""
+    if data.is_loaded():
+        click.echo("There are contacts already; nothing was added.")
+        return
+    count = data.load()
+    db.session.commit()
+    click.echo(f"{count} demo customers added.")

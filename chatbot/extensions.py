@@ -1,0 +1,157 @@
+"""The extensions, unbound, and `init_extensions`, which hands the one Redis pool to all of them."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import redis
+import sqlalchemy as sa
+from flask import Flask, current_app, request
+from flask_alembic import Alembic
+from flask_babel import Babel
+from flask_bootstrap import Bootstrap5
+from flask_caching import Cache
+from flask_login import LoginManager
+from flask_wtf import CSRFProtect
+
+from chatbot.core import cache_store, events, hints, metrics, session, staleness
+from chatbot.core.db import Base, configure_engine, db
+from chatbot.core.redis import BreakerPool, RedisState, make_pool
+from config import ROOT, Settings
+
+alembic = Alembic(metadatas=Base.metadata, run_mkdir=False)
+babel = Babel()
+bootstrap = Bootstrap5()
+cache = Cache()
+csrf = CSRFProtect()
+login_manager = LoginManager()
+
+LOCALES = ("pt_BR", "en")
+
+
+def settings_of(app: Flask) -> Settings:
+    found: Settings = app.extensions["prosa_settings"]
+    return found
+
+
+def init_extensions(app: Flask, settings: Settings) -> None:
+    app.extensions["prosa_settings"] = settings
+    _init_database(app)
+    client = _init_redis(app, settings)
+    cache.init_app(app)
+    app.session_interface = session.ResilientSession(app, client)
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    bootstrap.init_app(app)
+    babel.init_app(app, locale_selector=_locale)
+    _init_metrics(app)
+    _forget_stale_on_recovery(app)
+
+
+def _init_database(app: Flask) -> None:
+    db.init_app(app)
+    # It also closes asynchronous sessions, of which we have none, and each request would start a thread
+    # for that: a fifth of what the webhook door costs.
+    endings = app.teardown_appcontext_funcs
+    endings[:] = [ending for ending in endings if not iscoroutinefunction(ending)]
+    alembic.init_app(app)
+    with app.app_context():
+        configure_engine(db.engine)
+        events.connect(db.sessionmaker)
+        staleness.connect(db.sessionmaker, db.engine)
+
+
+def _init_redis(app: Flask, settings: Settings) -> redis.Redis:
+    pool = make_pool(settings.redis_url, max_connections=settings.redis_connections)
+    client = redis.Redis(connection_pool=pool)
+    app.extensions["prosa_redis"] = RedisState(settings.redis_url, pool, client)
+    return client
+
+
+def _init_metrics(app: Flask) -> None:
+    pool: BreakerPool = app.extensions["prosa_redis"].pool
+
+    def gauges() -> dict[str, float]:
+        (_idle, _), (in_use, _) = pool.get_connection_count()
+        return {
+            "breaker_open": int(pool.breaker.is_open),
+            "pool_in_use": in_use,
+            "pool_size": pool.max_connections,
+        }
+
+    def totals() -> dict[str, float]:
+        breaker = pool.breaker
+        return {
+            "redis_trips": breaker.trips,
+            "redis_commands": breaker.commands,
+            "redis_timeouts": breaker.timeouts,
+        }
+
+    with app.app_context():
+        metrics.init_metrics(app, metrics.Metrics(db.engine, gauges, totals))
+
+
+def _forget_stale_on_recovery(app: Flask) -> None:
+    with app.app_context():
+        engine: sa.Engine = db.engine
+    breaker = app.extensions["prosa_redis"].pool.breaker
+    breaker.on_recovery += [
+        cache_store.new_generation,
+        lambda client: session.forget_stale(
+            engine, client, breaker.since, app.permanent_session_lifetime
+        ),
+        hints.renew_epoch,
+    ]
+
+
+def _locale() -> str:
+    """The reader's language: what he chose, else what his browser asks for, else the setting."""
+    default = settings_of(current_app).locale
+    if not request:
+        return default
+    chosen = request.cookies.get("locale")
+    if chosen in LOCALES:
+        return str(chosen)
+    # Any Portuguese is ours; a browser that asks for neither language gets the setting.
+    wanted = (language.partition("-")[0].lower() for language in request.accept_languages.values())
+    known = {locale.partition("_")[0]: locale for locale in LOCALES}
+    return next((known[language] for language in wanted if language in known), default)
+
+
+def flask_config(settings: Settings) -> dict[str, object]:
+    """Our settings in the words of Flask and its extensions."""
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_ENGINES": {"default": _engine_options(settings.database_url)},
+        "ALEMBIC": {"script_location": str(ROOT / "migrations")},
+        "ALEMBIC_CONTEXT": {"render_as_batch": True, "compare_server_default": False},
+        "CACHE_TYPE": "chatbot.core.cache_backend.SafeRedisCache",
+        "CACHE_DEFAULT_TIMEOUT": 60,
+        "SESSION_COOKIE_NAME": "prosa",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": settings.is_production,
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "PERMANENT_SESSION_LIFETIME": 14 * 86400,
+        "RATELIMIT_HEADERS_ENABLED": False,
+        "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch still works; the session ends it
+        "MAX_CONTENT_LENGTH": 20 * 1024 * 1024,
+        "BOOTSTRAP_SERVE_LOCAL": True,
+        "BABEL_DEFAULT_LOCALE": settings.locale,
+        "BABEL_DEFAULT_TIMEZONE": settings.timezone,
+        "BABEL_TRANSLATION_DIRECTORIES": str(Path("translations")),
+    }
+
+
+def _engine_options(url: str) -> dict[str, object]:
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"url": url, "connect_args": {"timeout": 15}}
+    return {
+        "url": url,
+        "pool_size": 5,
+        "max_overflow": 15,
+        "connect_args": {"options": "-c timezone=utc", "connect_timeout": 5},
+    }

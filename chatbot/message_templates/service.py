@@ -1,0 +1,142 @@
+"""Message templates as Meta has them: synced, found, and checked before use."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.channels.models import Channel
+from chatbot.channels.whatsapp.client import call
+from chatbot.core import clock
+from chatbot.core.db import db
+from chatbot.core.errors import InvalidInput, NotFound
+from chatbot.extensions import settings_of
+from chatbot.message_templates.models import MessageTemplate, TemplateStatus
+from chatbot.message_templates.payloads import TemplatePayload, parse_page
+
+# Without these Graph leaves out what is not asked for (section 9).
+FIELDS = "name,language,status,category,parameter_format,components,quality_score,rejected_reason"
+PAGE = 100
+MAX_PAGES = 100
+
+
+def fetch_templates(channel: Channel) -> list[TemplatePayload]:
+    """All templates of the channel's account; no transaction may be open during the calls.
+
+    Raises:
+        GraphError: Meta could not be asked.
+    """
+    settings = settings_of(current_app)
+    path = f"{channel.business_account_id}/message_templates"
+    found: list[TemplatePayload] = []
+    after = None
+    for _ in range(MAX_PAGES):
+        params = {"fields": FIELDS, "limit": str(PAGE), **({"after": after} if after else {})}
+        page, after = parse_page(
+            call(settings.whatsapp_api_url, settings.whatsapp_token, path, params=params)
+        )
+        found += page
+        if after is None:
+            break
+    return found
+
+
+def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
+    """Make our rows equal to Meta's; one that she no longer has is marked deleted."""
+    present = {
+        (row.name, row.language): row
+        for row in db.session.scalars(
+            sa.select(MessageTemplate).where(MessageTemplate.channel_id == channel.id)
+        )
+    }
+    for payload in payloads:
+        row = present.pop((payload.name, payload.language), None)
+        if row is None:
+            row = MessageTemplate(
+                channel_id=channel.id, name=payload.name, language=payload.language
+            )
+            db.session.add(row)
+        row.category = payload.category
+        row.status = payload.status.upper()
+        row.parameter_format = payload.parameter_format
+        row.components = payload.components
+        row.quality = payload.quality_score.score[:10] if payload.quality_score else "UNKNOWN"
+        row.rejected_reason = _reason(payload)
+        row.synced_at = clock.now()
+    for row in present.values():
+        row.status = TemplateStatus.DELETED
+    # Where a webhook has taken the mark away meanwhile, something changed that we may not have read.
+    db.session.execute(
+        sa.update(Channel)
+        .where(Channel.id == channel.id, Channel.templates_synced_at.is_not(None))
+        .values(templates_synced_at=clock.now())
+    )
+    return len(payloads)
+
+
+def _reason(payload: TemplatePayload) -> str | None:
+    """Meta says NONE where there is nothing to say."""
+    reason = payload.rejected_reason
+    return reason[:60] if reason and reason.upper() != "NONE" else None
+
+
+def list_templates(channel: Channel) -> list[MessageTemplate]:
+    """All that Meta has or had; what is gone stands last."""
+    query = sa.select(MessageTemplate).where(MessageTemplate.channel_id == channel.id)
+    is_gone = MessageTemplate.status == TemplateStatus.DELETED
+    return list(
+        db.session.scalars(query.order_by(is_gone, MessageTemplate.name, MessageTemplate.language))
+    )
+
+
+def list_usable(channel_id: int) -> list[MessageTemplate]:
+    """Those that Meta would send now."""
+    query = sa.select(MessageTemplate).where(
+        MessageTemplate.channel_id == channel_id,
+        MessageTemplate.status == TemplateStatus.APPROVED,
+    )
+    return list(db.session.scalars(query.order_by(MessageTemplate.name, MessageTemplate.language)))
+
+
+def get_by_id(template_id: int) -> MessageTemplate:
+    """Raises NotFound."""
+    found = db.session.get(MessageTemplate, template_id)
+    if found is None:
+        raise NotFound("This template does not exist any more.")
+    return found
+
+
+def get_template(channel: Channel, name: str, language: str) -> MessageTemplate:
+    """Raises NotFound, naming what there is instead."""
+    rows = db.session.scalars(
+        sa.select(MessageTemplate).where(
+            MessageTemplate.channel_id == channel.id, MessageTemplate.name == name
+        )
+    ).all()
+    for row in rows:
+        if row.language.replace("-", "_") == language.replace("-", "_"):
+            return row
+    if rows:
+        raise NotFound(
+            "The template %(name)s exists in %(languages)s, not in %(language)s.",
+            field="language",
+            name=name,
+            languages=", ".join(row.language for row in rows),
+            language=language,
+        )
+    raise NotFound(
+        "There is no template %(name)s; sync the templates, or check the name.",
+        field="template",
+        name=name,
+    )
+
+
+def check_usable(template: MessageTemplate) -> None:
+    """Raises InvalidInput unless Meta would send it now."""
+    if template.status != TemplateStatus.APPROVED:
+        raise InvalidInput(
+            "The template %(name)s is %(status)s at Meta; only an approved one can be sent.",
+            field="template",
+            name=template.name,
+            status=template.status,
+        )

@@ -1,0 +1,62 @@
+"""Imports every feature's models, so that Alembic sees the whole schema."""
+
+from chatbot.accounts.models import AuditEvent, FailedSignIn, PasswordLink, User
+from chatbot.billing.models import Invoice
+from chatbot.campaigns.models import Campaign, Recipient, Trial
+from chatbot.channels.media.models import MediaChunk, MediaFile
+from chatbot.channels.models import Channel, ChannelEvent
+from chatbot.contacts.models import (
+    ConsentEvent,
+    Contact,
+    ContactIdentity,
+    ContactTag,
+    Suppression,
+)
+from chatbot.contacts.uploads import Upload, UploadChunk, UploadError
+from chatbot.conversations.models import Conversation, Message
+from chatbot.core.metrics import MetricSum, ProcessReport
+from chatbot.core.session import StoredSession
+from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
+from chatbot.message_templates.models import MessageTemplate
+from chatbot.message_templates.prices import MessagePrice
+from chatbot.ops.models import Alert
+from chatbot.segments.models import Segment
+from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookCount, WebhookUpdate
+
+__all__ = [
+    "Alert",
+    "AuditEvent",
+    "Campaign",
+    "Channel",
+    "ChannelEvent",
+    "ConsentEvent",
+    "Contact",
+    "ContactIdentity",
+    "ContactTag",
+    "Conversation",
+    "DoubleAcceptance",
+    "FailedSignIn",
+    "Invoice",
+    "MediaChunk",
+    "MediaFile",
+    "Message",
+    "MessagePrice",
+    "MessageTemplate",
+    "MetricSum",
+    "PasswordLink",
+    "ProcessReport",
+    "ReceiptWatermark",
+    "Recipient",
+    "Segment",
+    "StoredSession",
+    "Suppression",
+    "Trial",
+    "Upload",
+    "UploadChunk",
+    "UploadError",
+    "User",
+    "WaitingStatus",
+    "WebhookBody",
+    "WebhookCount",
+    "WebhookUpdate",
+]

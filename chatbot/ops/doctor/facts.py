@@ -1,0 +1,140 @@
+"""What the doctor looks at: asked of a server once, each question by itself, since any may be forbidden."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import redis
+from redis.exceptions import RedisError, ResponseError
+
+from chatbot.core.redis import key, ttl
+from chatbot.ops.doctor.reach import Failure, address_of, reach
+from chatbot.ops.key_survey import Survey, survey_keys
+from config import Settings
+
+PINGS = 15
+MOST_KEYS = 50_000
+SLOW_ENTRIES = 128
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCommand:
+    """One that took long. `at` is a Unix time by the server's clock."""
+
+    name: str
+    took_ms: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What could not be learnt is missing from a mapping, or None: then a check can't judge."""
+
+    is_configured: bool
+    address: str = ""
+    failure: Failure | None = None
+    at: float = 0.0
+    most_clients: int = 1000
+    memory_percent: float = 80.0
+    info: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
+    # "" for a write that went well, else what the server said.
+    refused_write: str | None = None
+    needs_no_password: bool | None = None
+    ping_ms: float | None = None
+    slow: Sequence[SlowCommand] | None = None
+    survey: Survey | None = None
+
+
+def gather(url: str | None, settings: Settings) -> Facts:
+    """Never raises because of Redis: that it does not answer is a fact."""
+    facts = Facts(
+        is_configured=url is not None,
+        at=time.time(),
+        most_clients=settings.alert_connections,
+        memory_percent=settings.alert_memory_percent,
+    )
+    if url is None:
+        return facts
+    facts = replace(facts, address=address_of(url))
+    found = reach(url)
+    if isinstance(found, Failure):
+        return replace(facts, failure=found)
+    try:
+        return _ask_all(facts, found)
+    finally:
+        found.connection_pool.disconnect()
+
+
+def _ask_all(facts: Facts, client: redis.Redis) -> Facts:
+    # The pings come first: what follows is work, which the next one would wait for.
+    return replace(
+        facts,
+        ping_ms=_ask(lambda: _ping_ms(client), None),
+        info=_ask(client.info, {}),
+        config=_ask(lambda: _config(client), {}),
+        refused_write=_ask(lambda: _try_to_write(client), None),
+        needs_no_password=_ask(lambda: _needs_no_password(client), None),
+        slow=_ask(lambda: _slow(client), None),
+        survey=_ask(lambda: survey_keys(client, MOST_KEYS), None),
+    )
+
+
+def _ask(question: Callable[[], Any], unknown: Answer) -> Any | Answer:
+    try:
+        return question()
+    except RedisError:
+        return unknown
+
+
+def _ping_ms(client: redis.Redis) -> float:
+    """The median: one that came late says nothing of the rest."""
+    took = []
+    for _ in range(PINGS):
+        began = time.perf_counter()
+        client.echo("doctor")
+        took.append(1000 * (time.perf_counter() - began))
+    return statistics.median(took)
+
+
+def _config(client: redis.Redis) -> dict[str, str]:
+    found: Any = client.config_get("*")
+    return {_text(name): _text(value) for name, value in found.items()}
+
+
+def _try_to_write(client: redis.Redis) -> str:
+    try:
+        client.set(key("probe"), "1", ex=ttl("probe"))
+    except ResponseError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _needs_no_password(client: redis.Redis) -> bool:
+    """Whether whoever connects is the default user, who may do something."""
+    user: Any = client.acl_getuser("default")
+    flags = {_text(flag) for flag in user["flags"]}
+    return {"on", "nopass"} <= flags
+
+
+def _slow(client: redis.Redis) -> list[SlowCommand]:
+    entries: Any = client.slowlog_get(SLOW_ENTRIES)
+    return [
+        SlowCommand(
+            # The name alone: what follows may be somebody's.
+            name=_text(entry["command"]).split(" ", 1)[0].upper(),
+            took_ms=entry["duration"] / 1000,
+            at=float(entry["start_time"]),
+        )
+        for entry in entries
+    ]
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -1,0 +1,196 @@
+"""How each check of the doctor looks: pure over the facts.
+
+A look returns what fills its sentence where there is trouble, and None where there is none. A look that
+misses a fact raises `Unknown`, or KeyError: the server does not tell, as managed ones often don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+from chatbot.ops.doctor.facts import Facts
+from chatbot.ops.doctor.reach import Kind
+
+SLOW_WITHIN_S = 3600
+SLOW_MS = 10.0
+LATENCY_MS = 5.0
+LAG_S = 10
+LAG_BYTES = 1024 * 1024
+CLIENTS_PERCENT = 80
+# 6.2 is the oldest that has all the commands we send; the makers mend 7.2 and newer.
+OLDEST = (6, 2)
+MENDED = (7, 2)
+
+# In which order a connection can fail.
+STAGE = {kind: number for number, kind in enumerate(Kind)}
+
+Values = Mapping[str, Any]
+Known = TypeVar("Known")
+
+
+class Unknown(LookupError):
+    """The server does not tell what would have to be known."""
+
+
+def failed(*kinds: Kind) -> Callable[[Facts], Values | None]:
+    """Fine where it failed later, unknown where it failed before."""
+
+    def look(facts: Facts) -> Values | None:
+        failure = facts.failure
+        if not facts.is_configured or (failure and STAGE[failure.kind] < STAGE[kinds[0]]):
+            raise Unknown
+        if failure is None or failure.kind not in kinds:
+            return None
+        return {"address": facts.address, "detail": failure.detail}
+
+    return look
+
+
+def _known(value: Known | None) -> Known:
+    if value is None:
+        raise Unknown
+    return value
+
+
+def switched_off(facts: Facts) -> Values | None:
+    return None if facts.is_configured else {}
+
+
+def not_writable(facts: Facts) -> Values | None:
+    refused = _known(facts.refused_write)
+    if "OutOfMemory" in refused:
+        raise Unknown  # a check of its own tells
+    return {"detail": refused} if refused else None
+
+
+def _memory(facts: Facts) -> tuple[int, int, float]:
+    used, most = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
+    return used, most, 100 * used / most if most else 0.0
+
+
+def out_of_memory(facts: Facts) -> Values | None:
+    _used, most, percent = _memory(facts)
+    is_full = "OutOfMemory" in _known(facts.refused_write)
+    return {"percent": round(percent), "most": most // 1024} if is_full else None
+
+
+def memory_high(facts: Facts) -> Values | None:
+    _used, _most, percent = _memory(facts)
+    return {"percent": round(percent)} if percent > facts.memory_percent else None
+
+
+def no_maxmemory(facts: Facts) -> Values | None:
+    return None if int(facts.info["maxmemory"]) else {}
+
+
+def policy(facts: Facts) -> Values | None:
+    policy = str(facts.info["maxmemory_policy"])
+    return {"policy": policy} if policy.startswith("allkeys") else None
+
+
+def no_eviction(facts: Facts) -> Values | None:
+    policy, most = facts.info["maxmemory_policy"], int(facts.info["maxmemory"])
+    return {} if policy == "noeviction" and most else None
+
+
+def persistence(facts: Facts) -> Values | None:
+    return None if facts.info["aof_enabled"] or facts.config["save"] else {}
+
+
+def last_save(facts: Facts) -> Values | None:
+    states = {
+        "RDB": facts.info["rdb_last_bgsave_status"],
+        "AOF": facts.info["aof_last_write_status"],
+    }
+    failed = [kind for kind, state in states.items() if state != "ok"]
+    return {"kinds": ", ".join(failed)} if failed else None
+
+
+def exposed(facts: Facts) -> Values | None:
+    """Protected mode refuses strangers only where nobody has set `bind` himself, before 7.0."""
+    config = facts.config
+    listens = config["port"] != "0" or config.get("tls-port", "0") != "0"
+    outside = [address for address in config["bind"].split() or ["*"] if not _is_near(address)]
+    is_protected = config["protected-mode"] == "yes" and (
+        _version(facts) >= (7, 0) or not config["bind"]
+    )
+    if not listens or not outside or is_protected or not _known(facts.needs_no_password):
+        return None
+    return {"bind": " ".join(outside)}
+
+
+def _is_near(address: str) -> bool:
+    try:
+        return ip_address(address.lstrip("-")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def slow(facts: Facts) -> Values | None:
+    recent = [
+        slow
+        for slow in _known(facts.slow)
+        if slow.took_ms >= SLOW_MS and facts.at - slow.at < SLOW_WITHIN_S
+    ]
+    if not recent:
+        return None
+    worst = max(recent, key=lambda slow: slow.took_ms)
+    return {"number": len(recent), "name": worst.name, "ms": round(worst.took_ms)}
+
+
+def large(facts: Facts) -> Values | None:
+    found = _known(facts.survey).large
+    names = ", ".join(f"{name} ({size / 1024 / 1024:.1f} MB)" for name, size in found)
+    return {"names": names} if found else None
+
+
+def without_ttl(facts: Facts) -> Values | None:
+    survey = _known(facts.survey)
+    number = survey.missing_ttls
+    return {"number": number, "names": ", ".join(survey.without_ttl)} if number else None
+
+
+def clients(facts: Facts) -> Values | None:
+    number, most = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
+    is_many = number > facts.most_clients or 100 * number > CLIENTS_PERCENT * most
+    return {"number": number, "most": most} if is_many else None
+
+
+def replica(facts: Facts) -> Values | None:
+    """As the primary sees its replicas, or a replica its primary."""
+    info = facts.info
+    if info["role"] != "master":
+        is_up = info["master_link_status"] == "up"
+        return None if is_up else {"names": f"{info['master_host']}:{info['master_port']}"}
+    offset = int(info["master_repl_offset"])
+    replicas = [info[f"slave{n}"] for n in range(int(info["connected_slaves"]))]
+    late = [
+        f"{replica['ip']}:{replica['port']}"
+        for replica in replicas
+        if replica["state"] != "online"
+        or int(replica["lag"]) > LAG_S
+        or offset - int(replica["offset"]) > LAG_BYTES
+    ]
+    return {"names": ", ".join(late)} if late else None
+
+
+def _version(facts: Facts) -> tuple[int, ...]:
+    """Of Redis, or of the Redis that a Valkey says it is like."""
+    parts = str(facts.info["redis_version"]).split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdecimal())
+
+
+def too_old(facts: Facts) -> Values | None:
+    return {"version": facts.info["redis_version"]} if _version(facts) < OLDEST else None
+
+
+def not_mended(facts: Facts) -> Values | None:
+    is_between = OLDEST <= _version(facts) < MENDED and "valkey_version" not in facts.info
+    return {"version": facts.info["redis_version"]} if is_between else None
+
+
+def latency(facts: Facts) -> Values | None:
+    ms = _known(facts.ping_ms)
+    return {"ms": round(ms, 1)} if ms > LATENCY_MS else None

@@ -1,0 +1,83 @@
+"""Whether Prosa works, and each feature in which mode: asked of the database each time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.core import redis as prosa_redis
+from chatbot.core.beats import ask_workers, count_workers
+from chatbot.core.db import db, reading
+
+log = logging.getLogger(__name__)
+
+
+def check_health() -> dict[str, Any]:
+    """`status` is healthy, degraded (no Redis) or unhealthy (no database)."""
+    database, workers = _database_answers(), find_workers()
+    redis = workers is not None
+    status = "healthy" if redis else "degraded"
+    return {
+        "status": status if database else "unhealthy",
+        "checks": {
+            "database": database,
+            "redis": redis,
+            "timestamp": int(time.time()),
+            "workers": workers or {},
+            "modes": modes(redis),
+        },
+    }
+
+
+def check_ready() -> dict[str, Any]:
+    database = _database_answers()
+    return {
+        "status": "healthy" if database else "unhealthy",
+        "checks": {"database": database, "timestamp": int(time.time())},
+    }
+
+
+# feature → what carries it with Redis, and without
+MODES = {
+    "cache": ("redis", "database"),
+    "rate_limits": ("redis", "memory"),
+    "sessions": ("redis", "database"),
+    "conversation_context": ("redis", "database"),
+    "queue": ("redis", "polling"),
+    "pacing": ("redis", "process"),
+    "live_pages": ("redis", "polling"),
+}
+
+
+def modes(redis: bool) -> dict[str, str]:
+    """By what each feature works now. Nothing that was promised is missing in any of them."""
+    return {feature: with_it if redis else without for feature, (with_it, without) in MODES.items()}
+
+
+def _database_answers() -> bool:
+    try:
+        with reading(), db.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError:
+        log.exception("the database does not answer")
+        return False
+    return True
+
+
+def find_workers() -> dict[str, int] | None:
+    """Processes at work by queue; None without Redis. One round trip; none while the breaker is open."""
+    try:
+        with prosa_redis.client().pipeline(transaction=False) as pipe:
+            pipe.ping()
+            ask_workers(pipe)
+            _, members = pipe.execute()
+    except prosa_redis.RedisError:
+        return None
+    return count_workers(members)
+
+
+def redis_answers() -> bool:
+    return find_workers() is not None

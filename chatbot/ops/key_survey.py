@@ -1,0 +1,135 @@
+"""What lies in Redis: counted by SCAN and pipelines, which stop nobody as KEYS would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from redis.exceptions import ResponseError
+
+from chatbot.core.redis.keys import PREFIX
+
+BATCH = 1000
+LARGE_BYTES = 1024 * 1024
+EXAMPLES = 5
+# The keys of other programs on the same Redis.
+OTHERS = "(others)"
+# RQ's lists and sets live as long as their queues do (core.redis.keys says so).
+LASTING = "rq"
+
+
+@dataclass(slots=True)
+class Namespace:
+    """`bytes` is None where the server does not tell. TTLs are seconds."""
+
+    keys: int = 0
+    bytes: int | None = 0
+    without_ttl: int = 0
+    shortest_ttl: int | None = None
+    longest_ttl: int | None = None
+
+    def add(self, size: int | None, ttl: int) -> None:
+        self.keys += 1
+        self.bytes = None if size is None or self.bytes is None else self.bytes + size
+        if ttl == -1:
+            self.without_ttl += 1
+            return
+        self.shortest_ttl = ttl if self.shortest_ttl is None else min(ttl, self.shortest_ttl)
+        self.longest_ttl = ttl if self.longest_ttl is None else max(ttl, self.longest_ttl)
+
+
+@dataclass(slots=True)
+class Survey:
+    """`large` and `without_ttl` give a few examples by name; the latter of keys that should have one."""
+
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    is_whole: bool = True
+    large: list[tuple[str, int]] = field(default_factory=list)
+    without_ttl: list[str] = field(default_factory=list)
+
+    @property
+    def missing_ttls(self) -> int:
+        """Keys of ours that would stay for ever."""
+        return sum(
+            found.without_ttl
+            for name, found in self.namespaces.items()
+            if name not in (OTHERS, LASTING)
+        )
+
+
+def survey_keys(client: redis.Redis, most: int | None = None) -> Survey:
+    """Of all keys, or of the first `most` that SCAN comes upon.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    survey, seen = Survey(), 0
+    for names in _batches(client):
+        for name, ttl, size in _measure(client, names):
+            _add(survey, name, ttl, size)
+        seen += len(names)
+        if most is not None and seen >= most:
+            survey.is_whole = False
+            break
+    survey.large = sorted(survey.large, key=lambda found: -found[1])[:EXAMPLES]
+    survey.namespaces = dict(sorted(survey.namespaces.items()))
+    return survey
+
+
+def namespace_of(name: str) -> str:
+    return name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else OTHERS
+
+
+def _batches(client: redis.Redis, match: str | None = None) -> Iterator[list[bytes]]:
+    cursor: int = 0
+    while True:
+        found: Any = client.scan(cursor, match=match, count=BATCH)
+        cursor, names = found
+        if names:
+            yield names
+        if cursor == 0:
+            return
+
+
+def _measure(client: redis.Redis, names: list[bytes]) -> Iterator[tuple[str, int, int | None]]:
+    """(name, TTL, bytes) of those that are still there."""
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.ttl(name)
+            pipe.memory_usage(name, samples=0 if len(names) == 1 else 5)
+        answers = pipe.execute(raise_on_error=False)
+    for name, ttl, size in zip(names, answers[0::2], answers[1::2], strict=True):
+        if isinstance(ttl, int) and ttl != -2:
+            # A managed Redis may forbid MEMORY USAGE.
+            yield name.decode("utf-8", "replace"), ttl, size if isinstance(size, int) else None
+
+
+def _add(survey: Survey, name: str, ttl: int, size: int | None) -> None:
+    namespace = namespace_of(name)
+    survey.namespaces.setdefault(namespace, Namespace()).add(size, ttl)
+    if size is not None and size > LARGE_BYTES:
+        survey.large.append((name, size))
+    if ttl == -1 and namespace not in (OTHERS, LASTING) and len(survey.without_ttl) < EXAMPLES:
+        survey.without_ttl.append(name)
+
+
+def delete_namespace(client: redis.Redis, namespace: str) -> int:
+    """Unlink all keys of a namespace of ours; how many.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    deleted = 0
+    for names in _batches(client, match=f"{PREFIX}{namespace}:*"):
+        deleted += _unlink(client, names)
+    return deleted + _unlink(client, [f"{PREFIX}{namespace}".encode()])
+
+
+def _unlink(client: redis.Redis, names: list[bytes]) -> int:
+    try:
+        found: Any = client.unlink(*names)
+    except ResponseError:  # a server or a proxy that knows DEL only
+        found = client.delete(*names)
+    return int(found)

@@ -1,0 +1,237 @@
+"""All figures in Prometheus' form. The sums are over all processes; without Redis its own are left out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextvars import copy_context
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from chatbot.core import clock, metrics
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db, reading, writable_request
+from chatbot.core.metrics import living_processes, read_sums
+from chatbot.core.queue import BELLS, QUEUES, BellJob, rq_queue
+from chatbot.ops.cache_stats import cache_stats
+from chatbot.ops.redis_facts import redis_facts
+from chatbot.ops.requests import LABELS
+from chatbot.ops.work import count_doubles, count_messages, measure_backlogs
+
+log = logging.getLogger(__name__)
+
+# Sums of core.metrics → name, what it is, and its labels.
+COUNTERS = {
+    "redis_trips": ("prosa_redis_breaker_trips", "Times a process went on without Redis.", ()),
+    "redis_commands": ("prosa_redis_commands", "Answers of Redis that were waited for.", ()),
+    "redis_timeouts": ("prosa_redis_timeouts", "Commands that Redis did not answer in time.", ()),
+    "http_requests": ("prosa_http_requests", "Answers.", ("method", "route", "status")),
+    "webhooks": (
+        "prosa_webhooks",
+        "What Meta posted: stored, refused (signature), failed (no database), parked.",
+        ("outcome",),
+    ),
+    "deliveries": (
+        "prosa_deliveries",
+        "Attempts at a message by what became of them.",
+        ("ledger", "result"),
+    ),
+    "live": (
+        "prosa_live",
+        "Of the pages' sockets: hints heard, garbage among them, sockets that were refused, strange, "
+        "slow or silent.",
+        ("event",),
+    ),
+}
+JOB_QUEUES = tuple(q for q in QUEUES if any(b.queue == q and not b.is_loop for b in BELLS.values()))
+
+
+class _Now:
+    """What is true at the moment of the question, asked for by `generate_latest`."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _redis_figures()
+        database_up = True
+        for part in (_sums, _processes, _work):
+            try:
+                found = list(part())
+            except sa.exc.SQLAlchemyError:
+                log.exception("the database does not answer")
+                database_up = False
+                continue
+            yield from found
+        yield _gauge("prosa_database_up", "Whether SQL answers.", int(database_up))
+
+
+def render_metrics() -> bytes:
+    """The page that a collector reads; never an error because something is away."""
+    # Outside of the request's context, which is one for reading.
+    copy_context().run(_flush)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now())
+    return generate_latest(registry)
+
+
+def _flush() -> None:
+    """What this process has counted in the last seconds."""
+    writable_request()
+    metrics.flush()
+
+
+def _gauge(
+    name: str,
+    text: str,
+    value: float | None = None,
+    labels: Iterable[str] = (),
+    rows: Iterable[tuple[tuple[str, ...], float]] = (),
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=tuple(labels) or None)
+    if value is not None:
+        family.add_metric([], value)
+    for values, number in rows:
+        family.add_metric(values, number)
+    return family
+
+
+def _redis_figures() -> Iterator[Metric]:
+    facts = redis_facts()
+    yield _gauge("redis_up", "Whether this process uses Redis.", int(facts.is_used))
+    rates = [(("prosa",), cache_stats()["hit_rate"])]
+    if facts.server_hit_rate is not None:
+        rates.append((("server",), facts.server_hit_rate))
+    yield _gauge("redis_hit_rate", "Percent of look-ups.", labels=["source"], rows=rates)
+    if not facts.is_used:
+        return
+    yield _gauge("redis_connected_clients", "Connections of everybody.", facts.clients)
+    yield _gauge("redis_max_clients", "Connections that are allowed.", facts.max_clients)
+    yield _gauge("redis_used_memory_bytes", "Memory in use.", facts.used_memory)
+    yield _gauge("redis_max_memory_bytes", "Memory allowed; 0: no limit.", facts.max_memory)
+    yield CounterMetricFamily(
+        "redis_evicted_keys", "Keys thrown out for want of memory.", value=facts.evicted_keys
+    )
+    by_name = [((name,), float(number)) for name, number in facts.clients_by_name.items()]
+    yield _gauge("prosa_redis_connections", "Ours, by use.", labels=["client"], rows=by_name)
+    yield from _rq_figures()
+
+
+def _rq_figures() -> Iterator[Metric]:
+    """Jobs in RQ's own lists: bells rather than work, which `prosa_queue_length` counts."""
+    client = prosa_redis.client()
+    queues = [rq_queue(client, name) for name in JOB_QUEUES]
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            for queue in queues:
+                pipe.llen(queue.key)
+                pipe.lindex(queue.key, 0)
+            answers = pipe.execute()
+            for first in answers[1::2]:
+                pipe.hget(BellJob.key_for(_text(first)), "enqueued_at")
+            moments = pipe.execute()
+    except prosa_redis.RedisError:
+        return
+    lengths = [((q.name,), float(n)) for q, n in zip(queues, answers[0::2], strict=True)]
+    ages = [((q.name,), _age_of(m)) for q, m in zip(queues, moments, strict=True)]
+    yield _gauge("prosa_rq_jobs", "Jobs that wait in RQ.", labels=["queue"], rows=lengths)
+    yield _gauge("prosa_rq_oldest_seconds", "Age of the first.", labels=["queue"], rows=ages)
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
+
+
+def _age_of(enqueued_at: Any) -> float:
+    """Seconds since a moment as RQ writes it; 0 for none."""
+    try:
+        moment = datetime.fromisoformat(_text(enqueued_at))
+    except ValueError:
+        return 0.0
+    return max(0.0, (clock.now() - moment).total_seconds())
+
+
+def _sums() -> Iterator[Metric]:
+    with reading(), db.engine.connect() as connection:
+        sums = read_sums(connection)
+    for name, (shown, text, labels) in COUNTERS.items():
+        family = CounterMetricFamily(shown, text, labels=labels)
+        for found, value in sums.get(name, ()):
+            family.add_metric([found.get(label, "") for label in labels], value)
+        yield family
+    yield _latencies(sums)
+
+
+def _latencies(sums: dict[str, list[tuple[dict[str, str], float]]]) -> HistogramMetricFamily:
+    """Prometheus counts in a bucket all that is faster, too; we count each answer once."""
+    family = HistogramMetricFamily(
+        "prosa_http_request_seconds", "Time to the answer.", labels=["route"]
+    )
+    seconds = {found["route"]: value for found, value in sums.get("http_seconds", ())}
+    counts: dict[str, Counter[str]] = {}
+    for found, value in sums.get("http_buckets", ()):
+        counts.setdefault(found["route"], Counter())[found["le"]] = int(value)
+    for route, by_label in counts.items():
+        so_far, buckets = 0.0, []
+        for label in LABELS:
+            so_far += by_label[label]
+            buckets.append((label, so_far))
+        family.add_metric([route], buckets, sum_value=seconds.get(route, 0.0))
+    return family
+
+
+def _processes() -> Iterator[Metric]:
+    with reading(), db.engine.connect() as connection:
+        processes = living_processes(connection)
+    alive = Counter(dict.fromkeys((*QUEUES, "scheduler"), 0))
+    alive.update(role for role, _gauges in processes)
+    rows = [((role,), float(number)) for role, number in alive.items()]
+    yield _gauge("prosa_workers", "Processes that live, by role.", labels=["queue"], rows=rows)
+    sums: dict[str, Counter[str]] = {}
+    for role, gauges in processes:
+        for name, value in gauges.items():
+            sums.setdefault(name, Counter())[role] += int(value)
+    for name, text in GAUGES.items():
+        rows = [((role,), float(value)) for role, value in sums.get(name, {}).items()]
+        yield _gauge(f"prosa_redis_{name}", text, labels=["role"], rows=rows)
+
+
+GAUGES = {
+    "breaker_open": "Processes that do without Redis.",
+    "pool_in_use": "Connections in use at this moment.",
+    "pool_size": "Connections that the pools may open.",
+}
+
+
+def _work() -> Iterator[Metric]:
+    backlogs = measure_backlogs()
+    yield _gauge(
+        "prosa_queue_length",
+        "Work that is due, by SQL.",
+        labels=["queue"],
+        rows=[((name,), float(backlog.count)) for name, backlog in backlogs.items()],
+    )
+    yield _gauge(
+        "prosa_queue_oldest_seconds",
+        "How long the oldest has been due.",
+        labels=["queue"],
+        rows=[((name,), backlog.age_s) for name, backlog in backlogs.items()],
+    )
+    yield _gauge(
+        "prosa_double_acceptances",
+        "Messages of the last 24 hours that WhatsApp accepted twice.",
+        count_doubles(),
+    )
+    yield _gauge(
+        "prosa_messages",
+        "Messages of the last 24 hours.",
+        labels=["ledger", "state"],
+        rows=[(key, float(number)) for key, number in count_messages().items()],
+    )

@@ -1,0 +1,25 @@
+"""`flask contacts forget`: the command stands with the others about contacts, its work reaches further."""
+
+from __future__ import annotations
+
+import click
+
+from chatbot.contacts.lookup import get_by_id_or_phone
+from chatbot.core.db import db
+from chatbot.privacy.erasure import forget_contact
+
+
+@click.command("forget")
+@click.argument("contact")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def forget(contact: str, yes: bool) -> None:
+    """Erase the personal data of the CONTACT (id, or phone with its area code) for good.
+
+    Who opted out stays opted out: that is remembered under a keyed hash.
+    """
+    found = get_by_id_or_phone(contact)
+    if not yes:
+        click.confirm(f"Erase contact {found.id} ({found.name or 'no name'}) for good?", abort=True)
+    forget_contact(found)
+    db.session.commit()
+    click.echo(f"Contact {found.id} is erased.")

@@ -1,0 +1,71 @@
+"""A person's data taken out of all features at their wish (LGPD, article 18, VI)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from chatbot.channels.media.models import MediaChunk, MediaFile
+from chatbot.contacts.erasing import erase
+from chatbot.contacts.models import Contact
+from chatbot.conversations.models import EVERY_INBOX, Conversation, Message, thread_topic
+from chatbot.core.cache import forget
+from chatbot.core.db import db
+from chatbot.delivery.states import State
+
+ERASED = "erased"  # why what was still to be sent is skipped
+
+
+def forget_contact(contact: Contact) -> None:
+    """Their names, numbers, tags, and the words and files of their conversations.
+
+    Kept are the figures of campaigns, the invoices, which the law wants kept, and that they opted out;
+    bodies of webhooks go by themselves after WEBHOOK_KEEP_DAYS.
+    """
+    _empty_conversations(erase(contact))
+
+
+def _empty_conversations(contact_ids: Sequence[int]) -> None:
+    session = db.session
+    theirs = sa.select(Conversation.id).where(Conversation.contact_id.in_(contact_ids))
+    ids = session.scalars(theirs).all()
+    session.execute(
+        sa.update(Message)
+        .where(Message.conversation_id.in_(ids), Message.state == State.QUEUED)
+        .values(state=State.SKIPPED, skip_reason=ERASED)
+    )
+    files = session.scalars(
+        sa.select(Message.media_file_id).where(
+            Message.conversation_id.in_(ids), Message.media_file_id.is_not(None)
+        )
+    ).all()
+    session.execute(
+        sa.update(Message)
+        .where(Message.conversation_id.in_(ids))
+        .values(text="", payload={}, media_file_id=None, needs_turn=False)
+    )
+    _delete_files(files)
+    session.execute(
+        sa.update(Conversation)
+        .where(Conversation.id.in_(ids))
+        .values(
+            last_message_text="",
+            slots={},
+            last_intent=None,
+            turn_due_at=None,
+            version=Conversation.version + 1,  # the copy of the context in Redis is stale
+        )
+    )
+    session.expire_all()
+    forget(EVERY_INBOX, *map(thread_topic, ids))
+
+
+def _delete_files(file_ids: Sequence[int | None]) -> None:
+    """But for those that others were sent too. Copies on a host's disk go as that cache is renewed."""
+    others = sa.exists().where(Message.media_file_id == MediaFile.id)
+    alone = db.session.scalars(
+        sa.select(MediaFile.id).where(MediaFile.id.in_(file_ids), ~others)
+    ).all()
+    for table, column in ((MediaChunk, MediaChunk.file_id), (MediaFile, MediaFile.id)):
+        db.session.execute(sa.delete(table).where(column.in_(alone)))

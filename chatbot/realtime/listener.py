@@ -1,0 +1,91 @@
+"""The one Redis subscription of a process, in a thread with a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis.client import PubSub
+from redis.exceptions import RedisError
+
+from chatbot.core.hints import CHANNEL, read_hint, read_position
+from chatbot.core.redis import RedisState, blocking_client
+from chatbot.realtime.hub import Hub
+
+log = logging.getLogger(__name__)
+
+PING_S = 10.0
+SILENCE_S = 2 * PING_S
+WAIT_S = 0.5
+RETRY_S = 0.25
+CONNECT_S = 5.0
+
+
+class Listener(threading.Thread):
+    """Hears hints and hands them to the hub in its event loop.
+
+    A server that hangs is not noticed by reading from it, so it is pinged and given up when silent
+    for two pings; the breaker of the process, which others trip, often knows before.
+    """
+
+    def __init__(self, redis: RedisState, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(name="live-listener", daemon=True)
+        self._redis = redis
+        self._hub = hub
+        self._loop = loop
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        if self._redis.url is None:
+            return
+        client = blocking_client(self._redis.url, "live", timeout_s=CONNECT_S)
+        while not self._stopped.wait(RETRY_S):
+            if self._redis.pool.breaker.is_open:
+                continue
+            try:
+                with client.pubsub() as subscription:
+                    self._listen(subscription)
+            except (RedisError, OSError) as error:
+                log.info("no hints for now: %s", error)
+            self._tell(self._hub.lost)
+        client.close()
+
+    def _listen(self, subscription: PubSub) -> None:
+        """Returns when told to stop or Redis is known to be away; raises when it goes away."""
+        subscription.subscribe(CHANNEL)
+        heard_at = pinged_at = time.monotonic()
+        while not self._stopped.is_set() and not self._redis.pool.breaker.is_open:
+            message: Any = subscription.get_message(timeout=WAIT_S)
+            now = time.monotonic()
+            if message is not None:
+                heard_at = now
+                self._take(message)
+            elif now - heard_at > SILENCE_S:
+                raise TimeoutError("nothing from Redis for two pings")
+            if now - pinged_at >= PING_S:
+                subscription.ping()
+                pinged_at = now
+
+    def _take(self, message: dict[str, Any]) -> None:
+        # redis-py reconnects and subscribes again by itself: then, too, something may be missed.
+        if message["type"] == "subscribe":
+            self._tell(self._hub.found, *read_position(self._redis.client))
+        elif message["type"] == "message":
+            hint = read_hint(message["data"])
+            if hint is None:
+                self._tell(self._hub.hear_garbage)
+            else:
+                self._tell(self._hub.hear, hint)
+
+    def _tell(self, tell: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(tell, *arguments)
+        except RuntimeError:  # the loop has ended: so does the process
+            self._stopped.set()

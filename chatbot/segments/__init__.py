@@ -1,0 +1,1 @@
+"""Saved filters over contacts, their invoices and conversations, compiled to one select."""

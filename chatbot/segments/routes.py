@@ -1,0 +1,92 @@
+"""Segments: list, write, look at who is in one, delete."""
+
+from __future__ import annotations
+
+import msgspec
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from chatbot.core.db import db
+from chatbot.core.errors import InvalidInput
+from chatbot.segments import service
+from chatbot.segments.forms import Line, lines_of, read_lines, rule_of, with_blanks
+from chatbot.segments.kinds import KINDS
+from chatbot.segments.models import Segment
+from chatbot.segments.rules import parse_rule
+
+bp = Blueprint("segments", __name__, url_prefix="/segments")
+
+
+@bp.get("/")
+def index() -> ResponseReturnValue:
+    return render_template(
+        "segments/list.html", segments=service.list_segments(), describe=service.describe_rule
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+def new() -> ResponseReturnValue:
+    return _edit_page(None) if request.method == "GET" else _write(None)
+
+
+@bp.route("/<int:segment_id>", methods=["GET", "POST"])
+def edit(segment_id: int) -> ResponseReturnValue:
+    segment = service.get_segment(segment_id)
+    return _edit_page(segment) if request.method == "GET" else _write(segment)
+
+
+@bp.post("/<int:segment_id>/delete")
+def delete(segment_id: int) -> ResponseReturnValue:
+    service.delete_segment(segment_id)
+    db.session.commit()
+    flash(_("The segment has been deleted."))
+    return redirect(url_for("segments.index"), 303)
+
+
+def _edit_page(segment: Segment | None) -> ResponseReturnValue:
+    """A rule that no longer parses is shown as far as it can be, with what is wrong with it."""
+    if segment is None:
+        return _page(None, "", [])
+    try:
+        rule = parse_rule(segment.rule)
+    except InvalidInput as error:
+        return _page(segment, segment.name, [], error)
+    return _page(segment, segment.name, lines_of(rule))
+
+
+def _write(segment: Segment | None) -> ResponseReturnValue:
+    """Save, or only look: both check what was typed, and both keep it."""
+    name, lines = request.form.get("name", ""), read_lines(request.form)
+    try:
+        rule = parse_rule(msgspec.to_builtins(rule_of(lines)))
+        if request.form.get("action") != "save":
+            return _page(segment, name, lines, preview=service.preview_rule(rule))
+        service.save_segment(segment, name, rule, str(current_user.name))
+        db.session.commit()
+    except InvalidInput as error:
+        db.session.rollback()
+        return _page(segment, name, lines, error)
+    flash(_("The segment has been saved."), "success")
+    return redirect(url_for("segments.index"), 303)
+
+
+def _page(
+    segment: Segment | None,
+    name: str,
+    lines: list[Line],
+    error: InvalidInput | None = None,
+    preview: service.Preview | None = None,
+) -> ResponseReturnValue:
+    problems = {error.field: _(error.message, **error.values)} if error else {}
+    page = render_template(
+        "segments/edit.html",
+        segment=segment,
+        name=name,
+        lines=with_blanks(lines),
+        kinds=KINDS,
+        problems=problems,
+        preview=preview,
+    )
+    return page, 422 if error and request.method == "POST" else 200

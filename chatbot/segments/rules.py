@@ -1,0 +1,105 @@
+"""What a segment asks of a contact: groups of conditions, as data.
+
+Every group must hold, and a group holds when any of its conditions does; each condition may be
+negated. Any mixture of and, or and not can be written so, in two levels and without brackets:
+`[[{"kind": "tag", "value": "vip"}], [{"kind": "seen_within", "value": "30"}, ...]]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatbot.contacts.models import Contact
+from chatbot.core.errors import InvalidInput
+from chatbot.segments.kinds import KINDS, Takes
+
+MOST_CONDITIONS = 30
+MAX_TEXT = 200
+MAX_DAYS = 3650
+
+
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`name` is an attribute's; `value` is text, or whole days."""
+
+    kind: str
+    name: str = ""
+    value: str = ""
+    negated: bool = False
+
+
+Rule = Sequence[Sequence[Condition]]
+
+
+def parse_rule(stored: Any) -> list[list[Condition]]:
+    """A rule from JSON that was stored or typed.
+
+    Raises:
+        InvalidInput: naming the condition and what is wrong with it.
+    """
+    try:
+        rule = msgspec.convert(stored, list[list[Condition]])
+    except msgspec.ValidationError as error:
+        raise InvalidInput(
+            "The segment can't be read: %(fault)s", field="rule", fault=str(error)
+        ) from None
+    conditions = [condition for group in rule for condition in group]
+    if not conditions or not all(rule):
+        raise InvalidInput("The segment needs at least one condition.", field="rule")
+    if len(conditions) > MOST_CONDITIONS:
+        raise InvalidInput(
+            "A segment has at most %(most)s conditions.", field="rule", most=MOST_CONDITIONS
+        )
+    for number, condition in enumerate(conditions, start=1):
+        check_condition(condition, number)
+    return rule
+
+
+def check_condition(condition: Condition, number: int) -> None:
+    """Raises InvalidInput, naming the line by its number."""
+    kind = KINDS.get(condition.kind)
+    if kind is None:
+        raise InvalidInput("Line %(line)s: choose what is asked.", field="rule", line=number)
+    if kind.takes_name and (not condition.name.strip() or set(condition.name) & set('"\\')):
+        raise InvalidInput(
+            "Line %(line)s: name the attribute, without quotation marks.", field="rule", line=number
+        )
+    if kind.takes is Takes.TEXT and not condition.value.strip():
+        raise InvalidInput("Line %(line)s: write the value.", field="rule", line=number)
+    if kind.takes is Takes.DAYS and _days(condition) is None:
+        raise InvalidInput(
+            "Line %(line)s: write a whole number of days, from 0 to %(most)s.",
+            field="rule",
+            line=number,
+            most=MAX_DAYS,
+        )
+    if max(len(condition.name), len(condition.value)) > MAX_TEXT:
+        raise InvalidInput(
+            "Line %(line)s: at most %(most)s characters.", field="rule", line=number, most=MAX_TEXT
+        )
+
+
+def _days(condition: Condition) -> int | None:
+    text = condition.value.strip()
+    is_number = text.isascii() and text.isdigit() and len(text) < 6
+    return int(text) if is_number and int(text) <= MAX_DAYS else None
+
+
+def holds_for(rule: Rule, today: date) -> sa.ColumnElement[bool]:
+    """The condition, over Contact, that a contact is in the segment; `today` is the company's."""
+    return sa.and_(*(sa.or_(*(_holds(c, today) for c in group)) for group in rule))
+
+
+def _holds(condition: Condition, today: date) -> sa.ColumnElement[bool]:
+    value = condition.value.strip()
+    holds = KINDS[condition.kind].holds(condition.name.strip(), value, today)
+    return sa.not_(holds) if condition.negated else holds
+
+
+def select_contacts(rule: Rule, today: date) -> sa.Select[Any]:
+    """The ids of the contacts of a segment; whoever proved to be another contact is not one."""
+    return sa.select(Contact.id).where(Contact.merged_into_id.is_(None), holds_for(rule, today))

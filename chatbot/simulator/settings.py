@@ -1,0 +1,134 @@
+"""Everything that can be changed while the simulator runs, as one typed and checked struct."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chatbot.simulator.errors import KNOWN
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400 * 30)]
+Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+# One request meets at most one of these, so their shares add up to 1 at most.
+EXCLUSIVE_FAULTS = (
+    "reset_before_accept",
+    "http_500_before",
+    "html_502_before",
+    "http_429",
+    "hang_before_accept",
+    "reset_after_accept",
+    "http_500_after",
+    "unreadable_200",
+    "hang_after_accept",
+)
+RANGES = (("sent_min_s", "sent_max_s"), ("delivered_min_s", "delivered_max_s"),
+          ("read_min_s", "read_max_s"))  # fmt: skip
+
+
+class SettingsError(Exception):
+    """A setting was refused; the text names the field."""
+
+
+class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Durations end in `_s` or `_ms`; shares go from 0 to 1; a limit of 0 is off."""
+
+    seed: int = 1
+
+    # Status webhooks: delays count from the moment the message was accepted.
+    statuses: bool = True
+    sent_min_s: Seconds = 0.05
+    sent_max_s: Seconds = 0.3
+    delivered_min_s: Seconds = 0.3
+    delivered_max_s: Seconds = 1.0
+    read_min_s: Seconds = 1.0
+    read_max_s: Seconds = 3.0
+    read_share: Share = 0.6
+    status_delay_ms: Milliseconds = 0
+    skip_delivered: Share = 0.0
+    duplicate_status: Share = 0.0
+    shuffle_status: Share = 0.0
+    undeliverable: Share = 0.0  # of the people: accepted, then `failed` with 131026
+    failed: Share = 0.0  # of the messages: accepted, then `failed` with this code
+    failed_code: int = 131049
+    # Meta's page says that a failed status has no `contacts`; pywa cannot read it without.
+    failed_contacts: bool = True
+
+    # Delivery of webhooks: Meta retries for 7 days (section 1.3); here time is compressed.
+    webhook_outage: bool = False
+    verify_first: bool = False  # nothing is delivered before the handshake has succeeded once
+    duplicate_webhook: Share = 0.0  # of the POSTs: a second one with the same bytes at once
+    mix_inbound: bool = False  # what people write waits for the statuses and shares their POSTs
+    inbound_delay_ms: Milliseconds = 0
+    batch_window_ms: Milliseconds = 30
+    batch_size: Annotated[int, Meta(ge=1, le=1000)] = 50  # 1,000 is Meta's most (section 1.3)
+    webhook_concurrency: Annotated[int, Meta(ge=1, le=64)] = 8
+    webhook_timeout_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    retry_first_s: Annotated[float, Meta(gt=0, le=60)] = 0.2
+    retry_max_s: Annotated[float, Meta(gt=0, le=3600)] = 5.0
+    retry_give_up_s: Seconds = 3600.0
+
+    # Meta's rules that can be switched.
+    service_window: bool = True
+    service_window_s: Seconds = 86_400.0
+    sync_131047: bool = False  # refuse outside the window at once, not by a `failed` status
+    throughput_per_s: Count = 0  # section 6: 80, in and out together
+    tier_limit: Count = 0  # people reached outside the window in 24 hours; 0 is unlimited
+    pair_limit: bool = False
+    pair_interval_s: Annotated[float, Meta(gt=0, le=3600)] = 6.0  # section 6: 1 per 6 s,
+    pair_burst: Annotated[int, Meta(ge=1, le=1000)] = 45  # with a burst of 45
+    ninth_digit_share: Share = 0.9  # of the numbers with DDD 31 and above (section 8)
+    hidden_share: Share = 0.0  # of the people: a username and no phone number (section 2.5)
+    held_share: Share = 0.0  # of the templates' messages: held for quality assessment
+    held_s: Seconds = 5.0
+    held_dropped: Share = 0.0  # of the held ones: `failed` with 132015 in the end
+    review_s: Seconds = 1.0  # a new template is pending for so long
+    review_rejected: Share = 0.0
+    media_url_s: Seconds = 300.0  # section 9: an address of a file lives 5 minutes
+    media_expires_s: Seconds = 30 * 86_400.0
+    wrong_sha256: bool = False  # what is told of a file does not fit its bytes
+    management_calls_per_h: Count = 5_000  # beyond it 80007; 0 is unlimited
+    # Off unless asked for: among the numbers of a real list some end like a magic one.
+    magic_recipients: bool = False
+
+    # Faults, as shares of the POSTs to /messages.
+    reset_before_accept: Share = 0.0
+    http_500_before: Share = 0.0
+    html_502_before: Share = 0.0
+    http_429: Share = 0.0  # JSON, HTML or empty, with and without `Retry-After`
+    hang_before_accept: Share = 0.0  # silence, and nothing was taken
+    refused: Share = 0.0  # with this code, in Graph's shape
+    refused_code: int = 131000
+    reset_after_accept: Share = 0.0
+    http_500_after: Share = 0.0  # accepted, yet the edge answers an HTML 502
+    unreadable_200: Share = 0.0  # accepted; the answer is cut off, HTML or empty
+    hang_after_accept: Share = 0.0
+    hang_s: Seconds = 120.0
+    latency_ms: Milliseconds = 0
+    latency_jitter_ms: Milliseconds = 0
+
+    log_limit: Annotated[int, Meta(ge=1000, le=5_000_000)] = 300_000
+
+    def __post_init__(self) -> None:
+        for low, high in RANGES:
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"`{low}` is above `{high}`")
+        for name in ("refused_code", "failed_code"):
+            if getattr(self, name) not in KNOWN:
+                raise ValueError(f"`{name}` is no error code that the simulator knows")
+        total = sum(getattr(self, name) for name in EXCLUSIVE_FAULTS)
+        if total > 1 + 1e-9:
+            names = ", ".join(EXCLUSIVE_FAULTS)
+            raise ValueError(f"the shares of {names} add up to more than 1")
+
+
+def changed(current: Settings, body: bytes) -> Settings:
+    """The settings with the fields of a JSON object replaced; all of it is refused or none."""
+    try:
+        change = msgspec.json.decode(body, type=dict[str, object])
+        merged = {**msgspec.structs.asdict(current), **change}
+        return msgspec.convert(merged, type=Settings)
+    except msgspec.DecodeError as error:
+        raise SettingsError(str(error)) from error

@@ -1,0 +1,160 @@
+// A thread that moves: new messages and ticks come in without losing the reply that is being typed or
+// the place that is being read. prosa.js asks the server; this puts the answer in its place.
+"use strict";
+
+(function () {
+  const chat = document.getElementById("chat");
+  const list = document.getElementById("messages");
+  const box = document.getElementById("chat-scroll");
+  const jump = document.getElementById("jump");
+  const form = document.getElementById("reply");
+  const text = document.getElementById("text");
+  const send = document.getElementById("send");
+  const count = document.getElementById("count");
+  if (!chat) return;
+
+  const parse = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
+  };
+  const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+  const toEnd = () => { box.scrollTop = box.scrollHeight; jump.hidden = true; };
+
+  // --- days ---------------------------------------------------------------------------------------
+
+  function markDays() {
+    for (const mark of list.querySelectorAll(".day-mark")) mark.remove();
+    let day = null;
+    for (const bubble of [...list.children]) {
+      if (bubble.dataset.day === day) continue;
+      day = bubble.dataset.day;
+      const mark = document.createElement("li");
+      mark.className = "day-mark";
+      mark.textContent = day;
+      list.insertBefore(mark, bubble);
+    }
+  }
+
+  // --- what has moved -----------------------------------------------------------------------------
+
+  function merge(html) {
+    let previous = null;
+    let added = 0;
+    for (const fresh of parse(html).querySelectorAll(".bubble")) {
+      const present = document.getElementById(fresh.id);
+      if (present && present.dataset.version === fresh.dataset.version) {
+        previous = present;
+        continue;
+      }
+      if (present) present.replaceWith(fresh);
+      else if (previous) previous.after(fresh);
+      else list.append(fresh);
+      if (!present) added += 1;
+      previous = fresh;
+    }
+    return added;
+  }
+
+  chat.addEventListener("refreshed", (event) => {
+    const answer = event.detail;
+    const wasAtEnd = isAtEnd();
+    const added = merge(answer.messages);
+    if (added) markDays();
+    if (wasAtEnd) toEnd(); // also when a bubble has grown by the reason why it failed
+    else if (added) jump.hidden = false;
+    showHead(answer.head, answer.head_version);
+    showWindow(answer.is_open);
+    markRead(answer.unread);
+  });
+
+  function showHead(html, version) {
+    const place = document.getElementById("chat-head");
+    // Not while one of its buttons is held: it would vanish under the finger.
+    if (version === place.dataset.version || place.matches(":focus-within")) return;
+    place.dataset.version = version;
+    place.replaceChildren(parse(html));
+  }
+
+  function showWindow(isOpen) {
+    document.getElementById("window-closed").hidden = isOpen;
+    if (form.dataset.sending !== "yes") send.disabled = !isOpen;
+  }
+
+  function markRead(unread) {
+    if (unread && !document.hidden) tellRead({});
+  }
+
+  function tellRead(fields) {
+    const token = form.querySelector("[name=csrf_token]").value;
+    const body = new URLSearchParams(fields);
+    fetch(chat.dataset.readUrl, { method: "POST", body, headers: { "X-CSRFToken": token } }).catch(() => {});
+  }
+
+  jump.addEventListener("click", toEnd);
+  box.addEventListener("scroll", () => { if (isAtEnd()) jump.hidden = true; });
+
+  // --- older messages, put above without moving what is being read ---------------------------------
+
+  const older = document.getElementById("older");
+  older?.addEventListener("click", async (event) => {
+    event.preventDefault();
+    older.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(older.href, { redirect: "error" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const height = box.scrollHeight;
+      list.prepend(...page.querySelectorAll("#messages > .bubble"));
+      const next = page.getElementById("older");
+      if (next) older.href = next.href;
+      else older.parentElement.remove();
+      markDays();
+      box.scrollTop += box.scrollHeight - height;
+    } catch {
+      location.href = older.href;
+    }
+    older.setAttribute("aria-busy", "false");
+  });
+
+  // --- the reply ----------------------------------------------------------------------------------
+
+  const most = text.maxLength;
+  function grow() {
+    text.rows = Math.min(7, Math.max(1, text.value.split("\n").length));
+    const left = most - text.value.length;
+    count.hidden = left > 500;
+    count.textContent = `${text.value.length} / ${most}`;
+  }
+  text.addEventListener("input", grow);
+
+  // The contact sees "typing" for 25 seconds; the server asks whether the conversation is ours.
+  const TYPING_MS = 20000;
+  let toldTyping = 0;
+  text.addEventListener("input", () => {
+    if (send.disabled || !text.value || Date.now() - toldTyping < TYPING_MS) return;
+    toldTyping = Date.now();
+    tellRead({ typing: "1" });
+  });
+
+  const file = document.getElementById("file");
+  const chosen = document.getElementById("chosen");
+  function showChosen() {
+    chosen.hidden = !file.files.length;
+    document.getElementById("chosen-name").textContent = file.files[0]?.name || "";
+  }
+  file.addEventListener("change", () => { showChosen(); text.focus(); });
+  document.getElementById("unchoose").addEventListener("click", () => { file.value = ""; showChosen(); });
+  showChosen();
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !send.disabled) {
+      event.preventDefault();
+      form.requestSubmit(send);
+    }
+  });
+
+  grow();
+  markDays();
+  markRead(Number(chat.dataset.unread));
+  if ("stickToEnd" in box.dataset) toEnd();
+  if (text.classList.contains("is-invalid")) text.focus();
+})();

@@ -1,0 +1,84 @@
+// Live pages: the server hints at what has changed, and the parts that show it ask for it anew. A hint
+// is never the news itself, so whatever is missed, one look makes up for. Without a socket, or while the
+// server hears no hints, prosa.js asks by itself as it always did.
+"use strict";
+
+(function () {
+  const body = document.body.dataset;
+  const parts = [...document.querySelectorAll("[data-live-on]")];
+  if (!body.live || !parts.length) return;
+
+  const SILENCE_MS = 50000; // the server's heart beats every 20 s
+  const RETRY_MS = [1000, 30000];
+  const STRANGER = 4401;
+
+  const topicsOf = (part) => part.dataset.liveOn.split(" ");
+  const watched = new URLSearchParams(parts.flatMap(topicsOf).map((topic) => ["watch", topic]));
+  const address = new URL(`${body.live}?${watched}`, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+
+  let at = body.liveAt; // the last hint that the page has taken in
+  let failures = 0;
+  let silence = null;
+
+  const change = (changed) => changed.forEach((part) => part.dispatchEvent(new Event("changed")));
+
+  function setLive(isLive) {
+    for (const part of parts) {
+      // Some parts also show what no hint tells, such as the figures of a server.
+      const wanted = isLive && !("liveAlso" in part.dataset);
+      if (wanted === "live" in part.dataset) continue;
+      part.toggleAttribute("data-live", wanted);
+      part.dispatchEvent(new Event("live"));
+    }
+  }
+
+  // "epoch/number": of another epoch, or further on than we are, something was said without us.
+  function isMissed(now) {
+    const [epoch, number] = at.split("/");
+    const [nowEpoch, nowNumber] = now.split("/");
+    return !epoch || epoch !== nowEpoch || Number(nowNumber) > Number(number);
+  }
+
+  const takes = {
+    hello: (said) => {
+      setLive(said.at !== "");
+      if (isMissed(said.at)) change(parts);
+    },
+    away: () => { setLive(false); change(parts); },
+    all: () => { setLive(true); change(parts); },
+    beat: (said, socket) => { setLive(said.at !== ""); socket.send("beat"); },
+  };
+
+  function take(said, socket) {
+    if (said.kind in takes) takes[said.kind](said, socket);
+    else {
+      const of = [said.kind, `${said.kind}:${said.id}`];
+      change(parts.filter((part) => topicsOf(part).some((topic) =>
+        of.includes(topic) || (said.id === null && topic.startsWith(`${said.kind}:`)))));
+    }
+    at = said.at;
+  }
+
+  function connect() {
+    const socket = new WebSocket(address);
+    const watch = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => socket.close(), SILENCE_MS);
+    };
+    socket.onopen = () => { failures = 0; watch(); };
+    socket.onmessage = (event) => { watch(); take(JSON.parse(event.data), socket); };
+    socket.onclose = (event) => {
+      clearTimeout(silence);
+      setLive(false);
+      // The pages know the way to the sign-in.
+      if (event.code === STRANGER) return change(parts);
+      const [least, most] = RETRY_MS;
+      const waitMs = Math.min(most, least * 2 ** failures);
+      failures += 1;
+      setTimeout(connect, waitMs * (0.5 + Math.random()));
+    };
+  }
+
+  connect();
+})();

@@ -1,0 +1,16 @@
+// A segment's form: only what the chosen condition needs is shown. Without this script all is.
+"use strict";
+
+for (const line of document.querySelectorAll("[data-rule-line]")) {
+  const kind = line.querySelector("[data-rule-kind]");
+  const name = line.querySelector("[data-rule-name]");
+  const value = line.querySelector("[data-rule-value]");
+  const show = () => {
+    const chosen = kind.selectedOptions[0];
+    name.hidden = !("takesName" in chosen.dataset);
+    value.hidden = chosen.dataset.takes === "nothing";
+    value.inputMode = chosen.dataset.takes === "days" ? "numeric" : "text";
+  };
+  kind.addEventListener("change", show);
+  show();
+}

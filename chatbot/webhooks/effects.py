@@ -1,0 +1,189 @@
+"""What Meta tells us besides messages and statuses takes effect (sections 2.3, 7.4 and 7.5).
+
+Each event of an account is first written down for the channel's page. It takes effect if it is news and
+nothing later of its kind and subject is known: so neither a replay nor a late webhook undoes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.models import Campaign
+from chatbot.campaigns.pausing import (
+    is_template,
+    pause_running,
+    pause_unsendable,
+    resume_of_template,
+)
+from chatbot.channels.events import record_event
+from chatbot.channels.models import AccountState, Channel
+from chatbot.channels.service import find_channels_of, halt_channel
+from chatbot.channels.whatsapp.errors import Reaction, reaction_to
+from chatbot.contacts.service import (
+    change_identity,
+    has_decided_since,
+    opt_in,
+    opt_out,
+    resolve_contact,
+)
+from chatbot.conversations.inbound import record_from
+from chatbot.message_templates.models import MessageTemplate, TemplateStatus
+from chatbot.webhooks import events as e
+from chatbot.webhooks.fields import parse_limit
+from chatbot.webhooks.notes import STATE_OF_BAN, STATE_OF_EVENT, note_of
+from chatbot.webhooks.values import UnreadableUpdate
+
+# Events that are not themselves a status of the template (section 7).
+STATUS_OF_EVENT = {
+    "REINSTATED": TemplateStatus.APPROVED.value,
+    "UNPAUSED": TemplateStatus.APPROVED.value,
+    "FLAGGED": TemplateStatus.APPROVED.value,  # a warning: it can still be sent
+}
+QUALITY_OF_EVENT = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}
+NO_FIRST_MESSAGES = "RESTRICTED_BIZ_INITIATED_MESSAGING"
+
+
+def change_person(channel: Channel, event: e.IdentityChanged) -> None:
+    """A contact has a new number or user id: the same person under both; the thread says so."""
+    contact = change_identity(event.old, event.new, event.happened_at)
+    if event.message is not None:
+        record_from(channel, contact, event.message)
+
+
+def apply_preference(event: e.PreferenceChanged) -> None:
+    """ "Stop" in WhatsApp itself is an opt-out like any other; also of who is no contact yet."""
+    contact = resolve_contact(event.sender, event.happened_at)
+    if not has_decided_since(contact, event.happened_at):
+        note = opt_in if event.wants_marketing else opt_out
+        note(contact, "meta", event.detail, event.happened_at)
+
+
+def apply_account_event(connection: sa.Connection, event: e.AccountEvent) -> None:
+    """Raises UnreadableUpdate: it is about an account that is not ours."""
+    number = event.number if isinstance(event, e.ErrorReported) else ""
+    channel_ids = find_channels_of(connection, event.account, event.display_phone, number)
+    if not channel_ids:
+        raise UnreadableUpdate(f"account {event.account or '(none)'} is not one of ours")
+    note = note_of(event)
+    fingerprint = hashlib.sha256(e.write_event(event).encode()).hexdigest()[:32]
+    for channel_id in channel_ids:
+        if record_event(connection, channel_id, note, event.happened_at, fingerprint):
+            EFFECTS.get(type(event), _none)(connection, channel_id, event)
+
+
+def _none(connection: sa.Connection, channel_id: int, event: Any) -> None:
+    """Written down is all."""
+
+
+def _set_channel(connection: sa.Connection, channel_id: int, **values: Any) -> None:
+    connection.execute(sa.update(Channel).where(Channel.id == channel_id).values(**values))
+
+
+def _pause_all(connection: sa.Connection, channel_id: int, reason: str) -> None:
+    pause_running(connection, Campaign.channel_id == channel_id, reason)
+
+
+def _template_status(
+    connection: sa.Connection, channel_id: int, event: e.TemplateStatusChanged
+) -> None:
+    status = STATUS_OF_EVENT.get(event.event, event.event[:30])
+    known = connection.execute(
+        sa.update(MessageTemplate)
+        .where(is_template(channel_id, event.name, event.language))
+        .values(status=status)
+    ).rowcount
+    if not known:
+        _resync(connection, channel_id, event)
+    pause_unsendable(connection)
+    if status == TemplateStatus.APPROVED:
+        resume_of_template(connection, channel_id, event.name, event.language)
+
+
+def _template_quality(
+    connection: sa.Connection, channel_id: int, event: e.TemplateQualityChanged
+) -> None:
+    connection.execute(
+        sa.update(MessageTemplate)
+        .where(is_template(channel_id, event.name, event.language))
+        .values(quality=event.quality[:10])
+    )
+    if event.quality == "RED":
+        template = sa.exists().where(
+            MessageTemplate.id == Campaign.template_id,
+            is_template(channel_id, event.name, event.language),
+        )
+        reason = f"The quality of the template {event.name[:200]} is RED at Meta."
+        pause_running(connection, template, reason)
+
+
+def _template_category(
+    connection: sa.Connection, channel_id: int, event: e.TemplateCategoryChanged
+) -> None:
+    """The business pays for the category at the time of use (section 7.2)."""
+    if not event.is_notice:
+        connection.execute(
+            sa.update(MessageTemplate)
+            .where(is_template(channel_id, event.name, event.language))
+            .values(category=event.category)
+        )
+
+
+def _resync(connection: sa.Connection, channel_id: int, _event: Any) -> None:
+    _set_channel(connection, channel_id, templates_synced_at=None)
+
+
+def _account(connection: sa.Connection, channel_id: int, event: e.AccountUpdated) -> None:
+    state = STATE_OF_BAN.get(event.ban_state) or STATE_OF_EVENT.get(event.event)
+    if state is not None:
+        _set_channel(connection, channel_id, account_state=state)
+    reason = f"Meta has restricted the account: {event.event} {event.detail}".strip()
+    is_stopped = event.event == "DISABLED_UPDATE" and event.ban_state != "REINSTATE"
+    if is_stopped or event.event == "ACCOUNT_DELETED" or NO_FIRST_MESSAGES in event.restrictions:
+        _pause_all(connection, channel_id, reason)
+    if state in (AccountState.DISABLED, AccountState.DELETED):
+        halt_channel(connection, channel_id, reason)
+
+
+def _capability(connection: sa.Connection, channel_id: int, event: e.CapabilityChanged) -> None:
+    _set_channel(connection, channel_id, daily_limit=event.daily_limit)
+
+
+def _number_quality(
+    connection: sa.Connection, channel_id: int, event: e.NumberQualityChanged
+) -> None:
+    is_known, limit = parse_limit(event.limit)
+    if is_known:
+        _set_channel(connection, channel_id, daily_limit=limit)
+    if event.event == "THROUGHPUT_UPGRADE":
+        _set_channel(connection, channel_id, throughput="HIGH")
+    quality = QUALITY_OF_EVENT.get(event.event)
+    if quality is not None:
+        _set_channel(connection, channel_id, quality=quality)
+    if quality == "RED":
+        _pause_all(connection, channel_id, "The quality of our number is RED at Meta.")
+
+
+def _error(connection: sa.Connection, channel_id: int, event: e.ErrorReported) -> None:
+    reason = f"({event.code}) {event.detail}"
+    reaction = reaction_to(event.code)
+    if reaction is Reaction.TOKEN:
+        halt_channel(connection, channel_id, reason)
+    if reaction in (Reaction.TOKEN, Reaction.STOP):
+        _pause_all(connection, channel_id, reason)
+
+
+# What is not here is written down, and shown, and that is its effect.
+EFFECTS: dict[type, Callable[[sa.Connection, int, Any], None]] = {
+    e.TemplateStatusChanged: _template_status,
+    e.TemplateQualityChanged: _template_quality,
+    e.TemplateCategoryChanged: _template_category,
+    e.TemplateComponentsChanged: _resync,
+    e.AccountUpdated: _account,
+    e.CapabilityChanged: _capability,
+    e.NumberQualityChanged: _number_quality,
+    e.ErrorReported: _error,
+}

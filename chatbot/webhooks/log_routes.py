@@ -1,0 +1,82 @@
+"""The page of webhooks: how many of which kind, what was set aside and why, and applying it again."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from chatbot.core.db import db
+from chatbot.core.errors import NotFound
+from chatbot.webhooks import queries
+from chatbot.webhooks.counts import list_counts
+from chatbot.webhooks.lanes import replay as replay_body
+from chatbot.webhooks.lanes import ring_lanes
+from chatbot.webhooks.queries import Filters
+
+bp = Blueprint("webhook_log", __name__, url_prefix="/channel/webhooks")
+
+DAYS = 7
+MOST_REPLAYED = 1000
+
+
+@bp.get("/")
+def index() -> ResponseReturnValue:
+    is_all, after = request.args.get("show") == "all", request.args.get("after")
+    typed = request.args.get("q", "").strip()[:100]
+    filters = Filters(parked=not is_all, text=typed or None)
+    return render_template(
+        "webhooks/index.html",
+        counts=list_counts(db.session.connection(), DAYS),
+        days=DAYS,
+        open=queries.count_open(),
+        page=queries.list_bodies(filters, after),
+        is_all=is_all,
+        typed=typed,
+        after=after,
+    )
+
+
+@bp.get("/<int:body_id>")
+def show(body_id: int) -> ResponseReturnValue:
+    body = queries.get_body(body_id)
+    return render_template(
+        "webhooks/body.html",
+        body=body,
+        updates=queries.list_updates(body_id),
+        text=_readable(body.raw)[: queries.SHOWN],
+        is_cut=len(body.raw) > queries.SHOWN,
+    )
+
+
+def _readable(raw: bytes) -> str:
+    """Indented where it is JSON."""
+    try:
+        return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+@bp.post("/<int:body_id>/replay")
+def replay(body_id: int) -> ResponseReturnValue:
+    if not replay_body(db.session.connection(), body_id):
+        raise NotFound("There is no webhook body %(id)s.", id=body_id)
+    ring_lanes()
+    db.session.commit()
+    flash(_("It is applied again; what it did already is not done twice."), "success")
+    return redirect(url_for("webhook_log.show", body_id=body_id), 303)
+
+
+@bp.post("/replay-parked")
+def replay_parked() -> ResponseReturnValue:
+    page = queries.list_bodies(Filters(parked=True), limit=MOST_REPLAYED)
+    for line in page.rows:
+        replay_body(db.session.connection(), line.id)
+    ring_lanes()
+    db.session.commit()
+    count = len(page.rows)
+    flash(ngettext("%(num)s is applied again.", "%(num)s are applied again.", count), "success")
+    return redirect(url_for("webhook_log.index"), 303)

@@ -1,0 +1,61 @@
+"""Eight processes guess at once: however they run into each other, five failures pass and no more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.accounts.models import FailedSignIn
+from chatbot.core.db import db
+from tests.support.panel import make_user
+from tests.support.redis_server import RedisServer
+from tests.support.settings import environment
+
+PROCESSES, TIMES = 8, 4
+ROOT = Path(__file__).parents[2]
+
+
+def guess(home: Path, database: str, redis: str, guesses: list[str]) -> Counter[str]:
+    """What the processes were answered."""
+    env = {"PATH": os.environ["PATH"], **environment(home, DATABASE_URL=database, REDIS_URL=redis)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.accounts.guess", str(TIMES), *guesses],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Counter(done.stdout.split())
+
+
+@pytest.mark.parametrize("redis_is", ["up", "killed"])
+@pytest.mark.parametrize("same", ["account", "address"])
+def test_five_failures_pass_and_no_more(
+    any_app: Flask,
+    database_url: str,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    redis_is: str,
+    same: str,
+) -> None:
+    make_user("Ana")
+    db.session.rollback()
+    if redis_is == "killed":
+        redis_server.kill()
+    account, address = "ana@prosa.example", "10.0.0.1"
+    guesses = [
+        f"{account}@10.0.0.{n}" if same == "account" else f"nobody{n}@prosa.example@{address}"
+        for n in range(PROCESSES)
+    ]
+    answers = guess(tmp_path, database_url, redis_server.url, guesses)
+    assert answers == {"401": 5, "429": PROCESSES * TIMES - 5}
+    counted = sa.select(sa.func.count()).where(FailedSignIn.subject.startswith(f"{same}:"))
+    assert db.session.scalar(counted) == 5

@@ -1,0 +1,27 @@
+"""Consent in words: what is taken for it, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatbot.bot.intents import Intent
+from chatbot.bot.nlu import classify
+
+
+@pytest.mark.parametrize(
+    "text", ["QUERO RECEBER", "quero voltar a receber as promoções, por favor", "I want to receive"]
+)
+def test_who_asks_for_campaigns_in_plain_words_agrees(text: str) -> None:
+    assert classify(text).intent is Intent.OPT_IN
+
+
+@pytest.mark.parametrize(
+    "text", ["quero receber o boleto", "não quero receber", "quero receber a segunda via", "voltar"]
+)
+def test_nobody_agrees_by_other_words(text: str) -> None:
+    assert classify(text).intent is not Intent.OPT_IN
+
+
+@pytest.mark.parametrize("text", ["Parar promoções", "Interromper promoções", "Stop promotions"])
+def test_the_usual_button_of_a_campaign_is_an_opt_out(text: str) -> None:
+    assert classify(text).intent is Intent.OPT_OUT

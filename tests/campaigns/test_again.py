@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.campaigns.again import resend_unknown, retry_failed
+from chatbot.campaigns.models import Campaign, CampaignState, Recipient
+from chatbot.core.db import db
+from chatbot.core.errors import Conflict
+from tests.support.campaigns import do, draft, send, start, state
+from tests.support.gateways import ScriptedGateway
+from tests.support.making import ago, make_contact
+
+
+def finished_with(**columns: object) -> int:
+    """A finished campaign to two people, one of whom got it; the other's row is as said."""
+    make_contact("Ana")
+    make_contact("Bia")
+    number = draft()
+    start(number)
+    send(ScriptedGateway())
+    changes = {"wamid": None, "accepted_at": None} | columns
+    db.session.execute(sa.update(Recipient).where(Recipient.id == 2).values(**changes))
+    db.session.execute(sa.update(Campaign).values(state=CampaignState.FINISHED))
+    db.session.commit()
+    return number
+
+
+def test_passing_failures_are_sent_once_more_and_the_campaign_runs_again(any_app: Flask) -> None:
+    number = finished_with(state="failed", error_code=131016)
+    do(retry_failed, number, "marta")
+    assert state(number) == CampaignState.RUNNING
+    gateway = ScriptedGateway()
+    send(gateway)
+    assert gateway.callbacks == ["r:2:2"]
+    with pytest.raises(Conflict, match="nothing here"):
+        retry_failed(number, "rui")
+    db.session.rollback()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"state": "failed", "error_code": 131026},  # a number without WhatsApp stays without
+        {"state": "failed", "error_code": 131016, "accepted_at": ago(60), "wamid": "w"},
+        {"state": "skipped", "skip_reason": "opted_out"},
+    ],
+)
+def test_what_did_not_fail_in_passing_is_left_alone(app: Flask, columns: dict[str, object]) -> None:
+    number = finished_with(**columns)
+    with pytest.raises(Conflict, match="nothing here"):
+        retry_failed(number, "marta")
+    db.session.rollback()
+    assert state(number) == CampaignState.FINISHED
+
+
+def test_who_is_in_doubt_is_sent_to_again_only_at_a_persons_word(any_app: Flask) -> None:
+    number = finished_with(state="unknown", doubt_until=ago(1))
+    do(resend_unknown, number, "marta")
+    gateway = ScriptedGateway()
+    send(gateway)
+    assert gateway.callbacks == ["r:2:2"]
+
+
+def test_a_cancelled_one_sends_nothing_again(app: Flask) -> None:
+    number = finished_with(state="unknown")
+    db.session.execute(sa.update(Campaign).values(state=CampaignState.CANCELLED))
+    db.session.commit()
+    with pytest.raises(Conflict, match="cancelled"):
+        resend_unknown(number, "marta")

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.campaigns.attribution import attribute
+from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.campaigns.queries import count_answered
+from chatbot.contacts.models import Contact
+from chatbot.conversations.models import Conversation, Message
+from chatbot.core import clock
+from chatbot.core.db import db
+from tests.support.making import (
+    ago,
+    kept,
+    make_campaign,
+    make_contact,
+    make_conversation,
+    make_inbound,
+    make_template,
+)
+
+
+def sent(contact: Contact, at: datetime, wamid: str) -> Recipient:
+    campaign = make_campaign(template=make_template("Olá {{1}}!"), parameters={"1": "field:name"})
+    recipient = Recipient(
+        campaign_id=campaign.id,
+        contact_id=contact.id,
+        state="delivered",
+        attempt=1,
+        wamid=wamid,
+        accepted_at=at,
+    )
+    db.session.add(recipient)
+    return kept(recipient)
+
+
+def answered(conversation: Conversation, **columns: object) -> Campaign | None:
+    message = make_inbound(conversation, "quero sim", **columns)
+    found = attribute(db.session.get_one(Message, message.id), hours=24)
+    db.session.commit()
+    return found
+
+
+def test_an_answer_counts_for_the_last_campaign_and_tells_the_thread_once(any_app: Flask) -> None:
+    ana = make_contact("Ana")
+    conversation = make_conversation(ana)
+    sent(ana, ago(7200), "w1")
+    last = sent(ana, ago(3600), "w2")
+    for _ in range(2):
+        found = answered(conversation)
+        assert found is not None
+        assert found.id == last.campaign_id
+    assert count_answered(last.campaign_id) == 1
+    thread = db.session.scalars(sa.select(Message).order_by(Message.occurred_at)).all()
+    assert [message.author for message in thread] == ["campaign", "contact", "contact"]
+    assert (thread[0].text, thread[0].wamid, thread[0].state) == ("Olá Ana!", "w2", "delivered")
+
+
+def test_a_quoted_message_decides_however_old_it_is(any_app: Flask) -> None:
+    ana = make_contact("Ana")
+    old = sent(ana, ago(30 * 86400), "w1")
+    sent(ana, ago(60), "w2")
+    found = answered(make_conversation(ana), context_wamid="w1")
+    assert found is not None
+    assert found.id == old.campaign_id
+
+
+def test_an_answer_to_nothing_is_nobodys(any_app: Flask) -> None:
+    ana, bia = make_contact("Ana"), make_contact("Bia")
+    sent(ana, ago(25 * 3600), "w1")
+    sent(bia, ago(60), "w2")
+    later = clock.now() + timedelta(hours=1)
+    sent(ana, later, "w3")  # it had not been sent yet when she wrote
+    assert answered(make_conversation(ana)) is None
+    assert db.session.scalar(sa.select(sa.func.count(Recipient.answered_at))) == 0
+
+
+def test_who_was_merged_answers_for_both(any_app: Flask) -> None:
+    ana = make_contact("Ana")
+    twin = make_contact("Ana de novo", merged_into_id=ana.id)
+    sent(twin, ago(60), "w1")
+    assert answered(make_conversation(ana)) is not None

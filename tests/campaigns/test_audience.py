@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from flask import Flask
+
+from chatbot.campaigns.audience import freeze
+from chatbot.core.db import db
+from tests.support.making import ago, make_campaign, make_contact
+
+
+def test_freezing_tells_how_many_rows_it_made_and_adds_nothing_when_done_twice(
+    any_app: Flask,
+) -> None:
+    make_contact("Ana")
+    make_contact("Bia", opted_out_at=ago(1))
+    campaign = make_campaign()
+    for made in (2, 0):
+        with db.engine.begin() as connection:
+            assert freeze(connection, campaign) == made
+    make_contact("Caio")
+    with db.engine.begin() as connection:
+        assert freeze(connection, campaign) == 1

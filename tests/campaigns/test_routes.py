@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from chatbot.accounts.models import Role
+from chatbot.campaigns import queries, service
+from chatbot.campaigns.models import Campaign, CampaignState, Recipient
+from chatbot.contacts.models import Contact
+from chatbot.core import clock
+from chatbot.core.db import db
+from chatbot.delivery.states import State
+from tests.support.panel import make_contact, make_template, sign_in, the_campaign, write_campaign
+
+
+@pytest.fixture
+def app(any_app: Flask) -> Flask:
+    """Each test runs on every database there is."""
+    return any_app
+
+
+@pytest.fixture
+def marta(app: Flask) -> FlaskClient:
+    return sign_in(app, "Marta", Role.MANAGER)
+
+
+def make_running(client: FlaskClient, people: int = 3) -> Campaign:
+    for number in range(people):
+        make_contact(f"Pessoa {number}", f"5511987{number:06d}")
+    check = write_campaign(client, make_template())
+    assert client.post(check.replace("/check", "/start")).status_code == 303
+    return the_campaign()
+
+
+def settle(campaign: Campaign, *states: State, **changes: Any) -> None:
+    """Put the recipients, in their order, into these states."""
+    query = sa.select(Recipient).order_by(Recipient.contact_id)
+    for recipient, state in zip(db.session.scalars(query), states, strict=False):
+        recipient.state = state
+        for name, value in changes.items():
+            setattr(recipient, name, value)
+    db.session.commit()
+
+
+class TestRunning:
+    def test_two_start_at_once_and_the_second_is_told_who_was_first(
+        self, app: Flask, marta: FlaskClient
+    ) -> None:
+        olga = sign_in(app, "Olga", Role.MANAGER)
+        campaign = make_running(marta)
+        answer = olga.post(f"/campaigns/{campaign.id}/start")
+        assert answer.status_code == 409
+        assert "Marta" in answer.text.split("<main")[1]
+        rows = db.session.scalar(sa.select(sa.func.count()).select_from(Recipient))
+        assert rows == 3
+
+    def test_pause_go_on_and_cancel_each_once(self, app: Flask, marta: FlaskClient) -> None:
+        olga = sign_in(app, "Olga", Role.MANAGER)
+        campaign = make_running(marta)
+        address = f"/campaigns/{campaign.id}"
+        story = [
+            ("pause", CampaignState.PAUSED),
+            ("resume", CampaignState.RUNNING),
+            ("cancel", CampaignState.CANCELLED),
+        ]
+        for act, state in story:
+            assert marta.post(f"{address}/{act}").status_code == 303
+            assert the_campaign().state == state
+            late = olga.post(f"{address}/{act}")
+            assert late.status_code == 409
+            assert "Marta" in late.text.split("<main")[1]
+        skipped = db.session.scalars(sa.select(Recipient.skip_reason)).all()
+        assert set(skipped) == {"cancelled"}
+
+    def test_the_page_offers_what_the_state_allows(self, marta: FlaskClient) -> None:
+        campaign = make_running(marta)
+        page = marta.get(f"/campaigns/{campaign.id}").text
+        assert f"/campaigns/{campaign.id}/pause" in page
+        assert f"/campaigns/{campaign.id}/resume" not in page
+        marta.post(f"/campaigns/{campaign.id}/cancel")
+        page = marta.get(f"/campaigns/{campaign.id}").text
+        assert f"/campaigns/{campaign.id}/pause" not in page
+        assert f"/campaigns/{campaign.id}/cancel" not in page
+
+    def test_progress_is_a_funnel_whose_rows_all_add_up(self, marta: FlaskClient) -> None:
+        campaign = make_running(marta, people=7)
+        settle(
+            campaign, State.READ, State.DELIVERED, State.SENT, State.ACCEPTED, State.FAILED,
+            State.UNKNOWN, error_code=131026,
+        )  # fmt: skip
+        answer = marta.get(f"/campaigns/{campaign.id}/progress").json
+        assert answer["state"] == "running"
+        assert (answer["done"], answer["planned"]) == (6, 7)
+        assert answer["funnel"] == {"accepted": 4, "sent": 3, "delivered": 2, "read": 1}
+        assert sum(n for k, n in answer["figures"].items() if k != "planned") == 7
+        assert "131026" in answer["causes"]
+        assert 'data-value="shown.funnel.read">1<' in marta.get(f"/campaigns/{campaign.id}").text
+
+    def test_recipients_by_state_and_in_pages(self, marta: FlaskClient) -> None:
+        campaign = make_running(marta, people=70)
+        settle(campaign, *[State.FAILED] * 65, error_code=131026)
+        for state, expected in (("", 70), ("failed", 65), ("queued", 5), ("read", 0)):
+            seen: list[str] = []
+            address = f"/campaigns/{campaign.id}/recipients?state={state}"
+            for _ in range(4):
+                page = marta.get(address).text
+                seen += [part.split('"')[0] for part in page.split('<th scope="row"><a href="')[1:]]
+                if 'rel="next"' not in page:
+                    break
+                address = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+            assert len(seen) == len(set(seen)) == expected
+
+    def test_the_export_says_causes_in_words_and_holds_no_formula(self, marta: FlaskClient) -> None:
+        campaign = make_running(marta)
+        settle(campaign, State.FAILED, State.READ, error_code=131026, read_at=clock.now())
+        db.session.execute(sa.update(Contact).values(name="=HYPERLINK(1)"))
+        db.session.commit()
+        text = marta.get(f"/campaigns/{campaign.id}/recipients.csv").text.removeprefix("\ufeff")
+        rows = list(csv.reader(io.StringIO(text), delimiter=";"))
+        assert len(rows) == 4
+        assert {row[1] for row in rows[1:]} == {"'=HYPERLINK(1)"}
+        failed = next(row for row in rows if row[2] == "failed")
+        assert "WhatsApp" in failed[3]
+        assert not [c for row in rows for c in row if c.startswith(("=", "+", "-", "@"))]
+        only = marta.get(f"/campaigns/{campaign.id}/recipients.csv?state=read").text
+        assert len(only.strip().splitlines()) == 2
+
+    def test_what_does_not_exist_is_404_in_words(self, marta: FlaskClient) -> None:
+        for page in ("", "/check", "/edit", "/parameters", "/audience", "/progress", "/recipients",
+                     "/recipients.csv"):  # fmt: skip
+            assert marta.get(f"/campaigns/999{page}").status_code == 404, page
+        for act in ("start", "pause", "resume", "cancel", "delete"):
+            assert marta.post(f"/campaigns/999/{act}").status_code == 404, act
+
+    def test_a_draft_that_was_started_is_no_draft_any_more(self, marta: FlaskClient) -> None:
+        campaign = make_running(marta)
+        for step in ("edit", "parameters", "audience", "check"):
+            assert marta.get(f"/campaigns/{campaign.id}/{step}").status_code == 409
+
+    def test_agents_have_no_campaigns(self, app: Flask) -> None:
+        ana = sign_in(app, "Ana")
+        assert ana.get("/campaigns/").status_code == 403
+        assert ana.post("/campaigns/1/start").status_code == 403
+
+
+def test_the_list_costs_the_same_with_many_campaigns(app: Flask, marta: FlaskClient) -> None:
+    assert "empty" in marta.get("/campaigns/").text
+    template = make_template()
+    channel = template.channel_id
+    for number in range(40):
+        db.session.add(
+            Campaign(name=f"C{number}", channel_id=channel, template_id=template.id, audience={})
+        )
+    db.session.commit()
+    first = marta.get("/campaigns/").text
+    assert "C39" in first
+    assert "<strong>C9<" not in first
+    address = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+    assert "<strong>C9<" in marta.get(address).text
+    assert queries.figures_of_many([]) == {}
+    assert service.get_campaign(1).name == "C0"

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from chatbot.accounts.models import Role
+from chatbot.campaigns.models import Campaign, Trial
+from chatbot.campaigns.trials import remembered_phone
+from chatbot.contacts.models import Contact
+from chatbot.conversations.models import Message
+from chatbot.core.db import db
+from chatbot.delivery.states import State
+from chatbot.message_templates.models import MessageTemplate
+from chatbot.privacy.erasure import forget_contact
+from tests.support.panel import make_contact, make_template, sign_in, the_campaign, write_campaign
+
+PHONE = "(11) 98765-4321"
+
+
+@pytest.fixture
+def marta(any_app: Flask) -> FlaskClient:
+    return sign_in(any_app, "Marta", Role.MANAGER)
+
+
+def number_of(table: Any) -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+    db.session.rollback()
+    return found
+
+
+def form_of(**changes: str) -> dict[str, str]:
+    return {"phone": PHONE, "like": "", "client_token": "once"} | changes
+
+
+def test_two_clicks_are_one_message_and_the_page_leads_to_it(marta: FlaskClient) -> None:
+    make_contact("Maria")
+    check = write_campaign(marta, make_template())
+    address = check.replace("/check", "/test")
+    assert f'href="{address}"' in marta.get(check).text
+    assert "Olá Maria" in marta.get(address).text
+    for _click in range(2):
+        assert marta.post(address, data=form_of()).status_code == 303
+    message = db.session.scalars(sa.select(Message)).one()
+    trial = db.session.scalars(sa.select(Trial)).one()
+    assert (trial.message_id, trial.sent_by, message.user_id) == (
+        message.id,
+        "Marta",
+        trial.user_id,
+    )
+    thread = f"/conversations/{message.conversation_id}"
+    assert f'href="{thread}#m{message.id}"' in marta.get(f"{address}/sent").text
+    assert "Marta · " in marta.get(thread).text
+
+
+def test_the_phone_is_remembered_until_its_contact_is_erased(marta: FlaskClient) -> None:
+    make_contact("Maria")
+    address = write_campaign(marta, make_template()).replace("/check", "/test")
+    assert 'value=""' in field_of(marta.get(address).text, "phone")
+    marta.post(address, data=form_of())
+    assert "+55 (11) 98765-4321" in field_of(marta.get(address).text, "phone")
+    trial = db.session.scalars(sa.select(Trial)).one()
+    assert trial.user_id is not None
+    me = sa.select(Contact).where(Contact.phone == "+5511987654321")
+    forget_contact(db.session.scalars(me).one())
+    assert remembered_phone(trial.user_id) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"phone": ""}, "phone"), ({"phone": "12"}, "phone"), ({"like": "77777"}, "like")],
+)
+def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(
+    marta: FlaskClient, changes: dict[str, str], field: str
+) -> None:
+    make_contact("Maria")
+    address = write_campaign(marta, make_template()).replace("/check", "/test")
+    answer = marta.post(address, data=form_of(**changes))
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert f'value="{changes[field]}"' in field_of(answer.text, field)
+    assert 'value="once"' in answer.text
+    assert number_of(Message) == 0
+
+
+def test_what_is_about_no_field_stands_above(marta: FlaskClient) -> None:
+    make_contact("Maria")
+    template = make_template()
+    address = write_campaign(marta, template).replace("/check", "/test")
+    db.session.execute(sa.update(MessageTemplate).values(status="PAUSED"))
+    db.session.commit()
+    answer = marta.post(address, data=form_of())
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+
+
+def test_a_running_one_offers_no_test_and_a_paused_one_does(marta: FlaskClient) -> None:
+    make_contact("Maria")
+    check = write_campaign(marta, make_template())
+    marta.post(check.replace("/check", "/start"))
+    page = f"/campaigns/{the_campaign().id}"
+    assert f"{page}/test" not in marta.get(page).text
+    assert marta.get(f"{page}/test").status_code == 409
+    marta.post(f"{page}/pause")
+    assert f"{page}/test" in marta.get(page).text
+    assert marta.post(f"{page}/test", data=form_of()).status_code == 303
+
+
+def test_a_draft_that_was_tried_can_be_deleted(marta: FlaskClient) -> None:
+    make_contact("Maria")
+    check = write_campaign(marta, make_template())
+    marta.post(check.replace("/check", "/test"), data=form_of())
+    assert marta.post(check.replace("/check", "/delete")).status_code == 303
+    assert (number_of(Campaign), number_of(Trial), number_of(Message)) == (0, 0, 1)
+    assert db.session.scalars(sa.select(Message.state)).one() == State.QUEUED
+
+
+def field_of(page: str, name: str) -> str:
+    return next(part for part in page.split("<input") if f'id="{name}"' in part).partition(">")[0]

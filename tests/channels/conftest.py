@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from tests.support.meta_files import MetaFiles
+
+
+@pytest.fixture
+def meta() -> Iterator[MetaFiles]:
+    with MetaFiles() as server:
+        yield server
+
+
+@pytest.fixture
+def app(any_app: Flask, meta: MetaFiles) -> Flask:
+    """On every database there is, speaking to a Meta of the test's own."""
+    settings = any_app.extensions["prosa_settings"]
+    any_app.extensions["prosa_settings"] = replace(
+        settings, whatsapp_api_url=meta.url, media_max_mb=1, read_receipts=True
+    )
+    return any_app

@@ -1,0 +1,253 @@
+"""Files from and to Meta: moved in the background, judged by their content, kept in SQL."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.channels.media import files as media_files
+from chatbot.channels.media.disk import path_of
+from chatbot.channels.media.files import (
+    MAX_ATTEMPTS,
+    claim_due,
+    keep_outbound,
+    note_uploaded,
+    want_inbound,
+)
+from chatbot.channels.media.models import MediaChunk, MediaFile
+from chatbot.conversations.transfers import transfer
+from chatbot.core.db import db
+from tests.support.making import make_channel
+from tests.support.meta_files import HTML, JPEG, OGG, PDF, PNG, TOKEN, MetaFiles
+
+
+def want(kind: str = "image", mime_type: str = "image/jpeg", **payload: Any) -> int:
+    given = {"id": "77", "mime_type": mime_type, "sha256": "x", **payload}
+    file = want_inbound(make_channel().id, kind, given)
+    assert file is not None
+    file_id = file.id  # read before the commit: reading it after would open a transaction
+    db.session.commit()
+    return file_id
+
+
+def keep(content: bytes, name: str) -> int:
+    file = keep_outbound(make_channel().id, io.BytesIO(content), name)
+    file_id = file.id  # read before the commit: reading it after would open a transaction
+    db.session.commit()
+    return file_id
+
+
+def look(file_id: int) -> MediaFile:
+    db.session.rollback()
+    found = db.session.get_one(MediaFile, file_id, populate_existing=True)
+    db.session.expunge_all()
+    db.session.rollback()
+    return found
+
+
+def make_due() -> None:
+    db.session.execute(sa.text("UPDATE media_files SET due_at = '2020-01-01'"))
+    db.session.commit()
+
+
+def count_chunks() -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(MediaChunk)) or 0
+    db.session.rollback()
+    return found
+
+
+def test_a_contacts_file_is_fetched_kept_in_chunks_and_cached_on_disk(
+    app: Flask, meta: MetaFiles
+) -> None:
+    content = JPEG + bytes(range(256)) * 3000
+    meta.files["77"] = content
+    file_id = want()
+    assert transfer() == 0
+    assert transfer() is None
+    file = look(file_id)
+    assert (file.task, file.problem, file.size, file.mime_type) == (
+        None,
+        None,
+        len(content),
+        "image/jpeg",
+    )
+    assert count_chunks() == -(-len(content) // media_files.CHUNK_BYTES) == 3
+    for _ in range(2):
+        assert path_of(file).read_bytes() == content
+    path_of(file).unlink()  # the disk is only a cache
+    assert path_of(file).read_bytes() == content
+
+
+def test_an_address_that_has_grown_old_is_asked_for_anew(app: Flask, meta: MetaFiles) -> None:
+    meta.files["77"] = PDF
+    meta.old_addresses = 1
+    file_id = want("document", "application/pdf", filename="../../boleto maio.pdf")
+    transfer()
+    assert (look(file_id).size, meta.look_ups) == (len(PDF), 2)
+    assert look(file_id).file_name == "boleto maio.pdf"
+    assert meta.downloads == [TOKEN, TOKEN]
+
+
+LIES = {
+    "a page as a picture": ("image", "image/jpeg", HTML),
+    "a picture of another type": ("image", "image/jpeg", PNG),
+    "a program as a PDF": ("document", "application/pdf", b"MZ\x90\0" + b"\0" * 99),
+    "a PDF as a recording": ("audio", "audio/ogg; codecs=opus", PDF),
+    "nothing at all": ("image", "image/png", b""),
+    "bytes as text": ("document", "text/plain", b"ab\0\1"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_is_not_what_it_says_is_refused_and_not_kept(
+    app: Flask, meta: MetaFiles, lie: str
+) -> None:
+    kind, mime_type, meta.files["77"] = LIES[lie]
+    file_id = want(kind, mime_type)
+    transfer()
+    file = look(file_id)
+    assert (file.problem, file.task, file.sha256, count_chunks()) == (
+        "not_what_it_says",
+        None,
+        None,
+        0,
+    )
+
+
+TRUTHS = {
+    "a recording": ("audio", "audio/ogg; codecs=opus", OGG, "audio/ogg"),
+    "an older recording": ("voice", "audio/ogg", OGG, "audio/ogg"),
+    "a zip as it says": ("document", "application/zip", b"PK\3\4" + b"\0" * 9, "application/zip"),
+    "a type nobody knows": ("document", "application/x-cad", b"\1\2\3", "application/octet-stream"),
+    "a table": ("document", "text/csv", "nome;dívida\n".encode("latin-1"), "text/plain"),
+}
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_what_is_what_it_says_is_kept_under_its_type(
+    app: Flask, meta: MetaFiles, truth: str
+) -> None:
+    kind, mime_type, meta.files["77"], kept = TRUTHS[truth]
+    file_id = want(kind, mime_type)
+    transfer()
+    assert (look(file_id).mime_type, look(file_id).problem) == (kept, None)
+
+
+def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaFiles) -> None:
+    with MetaFiles(files={"77": JPEG}) as stranger:
+        meta.files["77"] = JPEG
+        for url in (
+            f"{stranger.origin}/file/77",
+            "https://fbsbx.com.evil.example/x",
+            "http://[::1",
+        ):
+            meta.says = {"url": url}
+            file_id = want()
+            transfer()
+            assert look(file_id).problem == "untrusted"
+        assert stranger.downloads == []
+
+
+@pytest.mark.parametrize("says", [{}, {"file_size": 1}, {"file_size": None}])
+def test_a_file_beyond_the_limit_is_not_kept_whatever_its_look_up_says(
+    app: Flask, meta: MetaFiles, says: dict[str, Any]
+) -> None:
+    meta.files["77"] = JPEG + b"\0" * 1024 * 1024
+    meta.says = says
+    file_id = want()
+    transfer()
+    assert (look(file_id).problem, count_chunks()) == ("too_large", 0)
+    assert meta.downloads == ([] if not says else [TOKEN])
+
+
+def test_a_file_that_meta_no_longer_has_is_said_to_be_gone(app: Flask, meta: MetaFiles) -> None:
+    file_id = want()
+    transfer()
+    assert (look(file_id).problem, look(file_id).task) == ("gone", None)
+
+
+def test_a_failure_that_may_pass_is_tried_again_later_and_in_the_end_given_up(
+    app: Flask, meta: MetaFiles
+) -> None:
+    meta.files["77"] = JPEG
+    meta.says = {"url": None}
+    file_id = want()
+    for attempt in range(1, MAX_ATTEMPTS):
+        make_due()
+        transfer()
+        assert (look(file_id).problem, look(file_id).attempts) == (None, attempt)
+        assert transfer() is None, "it waits before it tries again"
+    make_due()
+    transfer()
+    assert (look(file_id).problem, look(file_id).task) == ("failed", None)
+
+
+def test_a_worker_that_dies_is_succeeded_and_one_that_froze_writes_nothing(
+    app: Flask, meta: MetaFiles
+) -> None:
+    file_id = keep(PNG, "foto.png")
+    (frozen,) = claim_due(4)
+    assert claim_due(4) == []
+    make_due()  # its lease is over
+    transfer()
+    assert look(file_id).media_id == "9001"
+    note_uploaded(frozen, "late")
+    assert look(file_id).media_id == "9001"
+
+
+def test_a_file_is_uploaded_once_in_thirty_days(app: Flask, meta: MetaFiles) -> None:
+    first = keep(JPEG, "foto.jpg")
+    assert keep(JPEG, "a mesma.jpeg") == first, "it is just being uploaded"
+    transfer()
+    assert meta.uploads == [{"messaging_product": b"whatsapp", "type": b"image/jpeg", "file": JPEG}]
+    assert keep(JPEG, "foto.jpg") == first
+    assert transfer() is None
+    db.session.execute(sa.text("UPDATE media_files SET media_id_until = '2020-01-01'"))
+    db.session.commit()
+    assert keep(JPEG, "foto.jpg") != first
+
+
+def test_an_upload_that_meta_refuses_is_not_tried_again(app: Flask, meta: MetaFiles) -> None:
+    meta.upload_answers = [(400, {"error": {"code": 131053, "message": "no"}})]
+    file_id = keep(PNG, "foto.png")
+    transfer()
+    assert (look(file_id).problem, look(file_id).task) == ("refused", None)
+    meta.upload_answers = [(503, b"<html>"), (400, {"error": {"code": 190, "message": "token"}})]
+    file_id = keep(JPEG, "foto.jpg")
+    for _ in range(2):
+        make_due()
+        transfer()
+        assert (look(file_id).problem, look(file_id).task) == (None, "upload")
+    make_due()
+    transfer()
+    assert look(file_id).media_id is not None
+
+
+def test_the_disk_keeps_what_was_looked_at_last(app: Flask, meta: MetaFiles) -> None:
+    meta.files["77"] = JPEG + b"\0" * 600_000
+    paths = []
+    app.extensions["prosa_settings"] = replace(app.extensions["prosa_settings"], media_cache_mb=1)
+    for _ in range(3):
+        file_id = want()
+        transfer()
+        paths.append(path_of(look(file_id)))
+    assert [path.exists() for path in paths] == [False, False, True]
+
+
+def test_the_command_line_uploads_a_header_for_a_campaign(
+    app: Flask, meta: MetaFiles, tmp_path: Path
+) -> None:
+    picture = tmp_path / "oferta.png"
+    picture.write_bytes(PNG)
+    runner = app.test_cli_runner()
+    assert runner.invoke(args=["channels", "upload", str(picture)]).output == "9001\n"
+    picture.write_bytes(PDF)
+    refused = runner.invoke(args=["channels", "upload", str(picture)])
+    assert refused.exit_code != 0
+    assert len(meta.uploads) == 1

@@ -1,0 +1,250 @@
+"""Chaos, seeded: a campaign through kills, freezes, an emptied Redis, restarts and an outage.
+
+`make chaos` runs it twice, with both policies for doubt. Redis and PostgreSQL are private ones that are
+started and stopped here; without PostgreSQL it runs on SQLite and says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+import sqlalchemy as sa
+
+from chatbot.core.queue import rq_queue
+from tests.support.judge import Eye, accepted, judge, start_campaign
+from tests.support.ports import wait_for
+from tests.support.postgresql_server import PostgresqlServer, programs
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack, thaw
+
+WORKERS = tuple(f"campaigns-{n}" for n in range(1, 5))
+OTHERS = ("statuses", "maintenance-1", "scheduler-1", "scheduler-2")
+TIMEOUT_S = 2.0
+LEASE_S = 3 * TIMEOUT_S
+SLICE = 128
+FAULTS = {
+    "reset_after_accept": 0.02,
+    "http_500_before": 0.01,
+    "http_500_after": 0.01,
+    "duplicate_status": 0.2,
+    "shuffle_status": 0.2,
+    "read_min_s": 0.2,
+    "read_max_s": 0.8,
+    "batch_size": 200,
+    "latency_ms": 50,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much of everything. The faults fall into the first three quarters of `seconds`, which is
+    about what the campaign takes at its pace."""
+
+    people: int
+    per_second: int
+    kills: int = 0
+    freezes: int = 0
+    flushes: int = 0
+    redis_restarts: int = 0
+    database_restarts: int = 0
+    outage_s: float = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.people / self.per_second / 0.9
+
+
+WHOLE = Plan(
+    people=10_000,
+    per_second=80,
+    kills=20,
+    freezes=5,
+    flushes=3,
+    redis_restarts=2,
+    database_restarts=1,
+    outage_s=60,
+)
+SMALL = Plan(
+    people=400,
+    per_second=20,
+    kills=3,
+    freezes=1,
+    flushes=1,
+    redis_restarts=1,
+    database_restarts=1,
+    outage_s=5,
+)
+
+
+@dataclass
+class Chaos:
+    stack: Stack
+    redis: RedisServer
+    database: PostgresqlServer | None
+    plan: Plan
+    chance: random.Random
+    say: Callable[[str], None] = print
+    _timers: list[threading.Timer] = field(default_factory=list)
+
+    def run(self, eye: Eye) -> None:
+        """All faults at their moments; the sum of the states is looked at all the while."""
+        began = time.monotonic()
+        for at_s, name in self._schedule():
+            while time.monotonic() - began < at_s:
+                self.look(eye)
+                self._ring_twice()
+                time.sleep(min(0.5, max(0.0, at_s - (time.monotonic() - began))))
+            self.say(f"{at_s:6.1f} s  {name}")
+            getattr(self, name)()
+        for timer in self._timers:
+            timer.join()
+
+    def _schedule(self) -> list[tuple[float, str]]:
+        plan = self.plan
+        names = (
+            ["kill"] * plan.kills
+            + ["freeze"] * plan.freezes
+            + ["flush"] * plan.flushes
+            + ["restart_redis"] * plan.redis_restarts
+            + ["restart_database"] * (plan.database_restarts if self.database else 0)
+            + ["outage"] * (plan.outage_s > 0)
+        )
+        end = plan.seconds * 0.75
+        return sorted((self.chance.uniform(1, end), name) for name in names)
+
+    def look(self, eye: Eye) -> None:
+        """planned = the sum of the states, whenever one looks (and the database answers)."""
+        with suppress(sa.exc.DBAPIError):
+            counts = eye.counts()
+            assert sum(counts.values()) == self.plan.people, counts
+
+    def kill(self) -> None:
+        name = self.chance.choice(WORKERS)
+        self.stack.kill(name)
+        self.stack.spawn(name)
+
+    def freeze(self) -> None:
+        """Beyond its lease; whoever is frozen may be killed meanwhile."""
+        pids = self.stack.freeze(self.chance.choice(WORKERS))
+        self._later(LEASE_S + 4, lambda: thaw(pids))
+
+    def flush(self) -> None:
+        self.redis.flush()
+
+    def restart_redis(self) -> None:
+        self.redis.kill()
+        time.sleep(1)
+        self.redis.start()
+
+    def restart_database(self) -> None:
+        assert self.database is not None
+        self.database.restart()
+
+    def outage(self) -> None:
+        """Meta can't reach us, and tells everything afterwards."""
+        self.stack.simulator("settings", {"webhook_outage": True})
+        self._later(
+            self.plan.outage_s, lambda: self.stack.simulator("settings", {"webhook_outage": False})
+        )
+
+    def _later(self, seconds: float, action: Callable[[], object]) -> None:
+        timer = threading.Timer(seconds, action)
+        timer.start()
+        self._timers.append(timer)
+
+    def _ring_twice(self) -> None:
+        """Each job twice, past the mark that would make one of them."""
+        with suppress(redis.RedisError):
+            for queue, name, args in (
+                ("campaigns", "campaigns.send", (1,)),
+                ("maintenance", "campaigns.settle", ()),
+            ):
+                for _ in range(2):
+                    rq_queue(self.redis.admin, queue).enqueue_call(
+                        name, args=args, timeout=180, result_ttl=60, failure_ttl=60
+                    )
+
+
+def run(plan: Plan, policy: str, seed: int, home: Path, say: Callable[[str], None] = print) -> None:
+    """One run and its verdict; an AssertionError says what was wrong."""
+    server = RedisServer()
+    server.start()
+    database = PostgresqlServer() if programs() else None
+    if database:
+        database.start()
+    else:
+        say("no PostgreSQL is installed here: on SQLite, without its restart")
+    stack = Stack(
+        home,
+        database.url if database else f"sqlite:///{home / 'chaos.db'}",
+        server.url,
+        MESSAGES_PER_SECOND=plan.per_second,
+        CAMPAIGN_WORKERS=len(WORKERS),
+        DOUBT_WINDOW_S=5,
+        WHATSAPP_TIMEOUT_S=TIMEOUT_S,
+    )
+    try:
+        stack.flask("db", "upgrade")
+        stack.start("simulator", "web", *OTHERS, *WORKERS)
+        stack.simulator("settings", FAULTS | {"seed": seed})
+        _run(Chaos(stack, server, database, plan, random.Random(seed), say), policy)
+    finally:
+        stack.stop()
+        server.kill()
+        if database:
+            database.close()
+
+
+def _run(chaos: Chaos, policy: str) -> None:
+    stack, plan = chaos.stack, chaos.plan
+    began = time.monotonic()
+    campaign_id = start_campaign(stack, stack.home, plan.people, policy)
+    eye = Eye(stack.database_url, campaign_id)
+    try:
+        chaos.run(eye)
+
+        def settled() -> bool:
+            chaos.look(eye)
+            with suppress(sa.exc.DBAPIError):
+                return eye.is_settled()
+            return False
+
+        wait_for(settled, plan.seconds + 180, every=0.5)
+        states = judge(stack, eye, plan.people)
+        unknown = sum(state == "unknown" for state in states.values())
+        if policy == "resend":
+            assert len(accepted(stack)) == plan.people, f"{unknown} not reached"
+        assert unknown <= SLICE * (plan.kills + plan.freezes + plan.database_restarts)
+        chaos.say(
+            f"{policy}: {plan.people} people in {time.monotonic() - began:.0f} s, nobody twice, "
+            f"{unknown} unknown"
+        )
+    finally:
+        eye.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--policy", choices=["show", "resend"], action="append")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--small", action="store_true")
+    asked = parser.parse_args()
+    for policy in asked.policy or ["show", "resend"]:
+        with tempfile.TemporaryDirectory(prefix="prosa-chaos-") as home:
+            print(f"chaos, seed {asked.seed}, in doubt: {policy}", flush=True)
+            run(SMALL if asked.small else WHOLE, policy, asked.seed, Path(home))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

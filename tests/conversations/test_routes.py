@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from chatbot.conversations.models import Author, ConversationState, Message
+from chatbot.core import clock
+from chatbot.core.db import db
+from chatbot.delivery.states import State
+from tests.support.panel import find_user, fresh, make_contact, make_conversation, say, sign_in
+
+XSS = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def app(any_app: Flask) -> Flask:
+    """Each test runs on every database there is."""
+    return any_app
+
+
+@pytest.fixture
+def ana(app: Flask) -> FlaskClient:
+    return sign_in(app, "Ana")
+
+
+def replies() -> list[Message]:
+    db.session.rollback()
+    return list(db.session.scalars(sa.select(Message).where(Message.author == Author.AGENT)))
+
+
+class TestList:
+    def test_an_empty_inbox_teaches(self, ana: FlaskClient) -> None:
+        assert "empty" in ana.get("/conversations/").text
+
+    def test_each_filter_shows_its_own(self, ana: FlaskClient) -> None:
+        me = find_user("Ana").id
+        states = {
+            "bot": ("Bia", ConversationState.BOT, None),
+            "waiting": ("Wanda", ConversationState.WAITING, None),
+            "mine": ("Mila", ConversationState.ASSIGNED, me),
+            "closed": ("Clara", ConversationState.CLOSED, None),
+        }
+        for number, (name, state, owner) in enumerate(states.values()):
+            contact = make_contact(name, f"551198765000{number}")
+            make_conversation(contact, state=state, assigned_user_id=owner)
+        for inbox, (name, _, _) in states.items():
+            page = ana.get(f"/conversations/?inbox={inbox}").text
+            shown = [other for other, _, _ in states.values() if f"<strong>{other}<" in page]
+            assert shown == [name]
+        assert all(name in ana.get("/conversations/").text for name, _, _ in states.values())
+
+    @pytest.mark.parametrize(
+        "typed", ["conceicao", "CONCEIÇÃO", "josé c", "(11) 98765-0001", "11 8765-0001", "65-0001"]
+    )
+    def test_search_forgives_accents_and_spellings_of_a_phone(
+        self, ana: FlaskClient, typed: str
+    ) -> None:
+        make_conversation(make_contact("José Conceição", "5511987650001"))
+        make_conversation(make_contact("Outra Pessoa", "5511912340002"))
+        page = ana.get("/conversations/", query_string={"q": typed}).text
+        assert "José Conceição" in page
+        assert "Outra Pessoa" not in page
+
+    def test_search_treats_wildcards_as_text(self, ana: FlaskClient) -> None:
+        make_conversation(make_contact("Maria"))
+        assert "Maria" not in ana.get("/conversations/?q=%25").text
+        assert "Maria" not in ana.get("/conversations/?q=M_ria").text
+
+    def test_names_and_messages_are_escaped(self, ana: FlaskClient) -> None:
+        make_conversation(make_contact(f"Eva {XSS}"), last_message_text=XSS)
+        page = ana.get("/conversations/", query_string={"q": "Eva"}).text
+        assert "&lt;script&gt;alert" in page
+        assert XSS not in page
+        assert XSS not in ana.get("/conversations/", query_string={"q": XSS}).text
+
+    def test_pages_lose_and_repeat_nobody_when_moments_tie(self, ana: FlaskClient) -> None:
+        same = clock.now()
+        for number in range(65):
+            contact = make_contact(f"Pessoa {number:02d}", f"55119876501{number:02d}")
+            make_conversation(contact, last_message_at=same)
+        seen: list[str] = []
+        address = "/conversations/"
+        for _ in range(5):
+            page = ana.get(address).text
+            seen += [part[:2] for part in page.split("<strong>Pessoa ")[1:]]
+            if 'rel="next"' not in page:
+                break
+            address = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+            assert "OFFSET" not in address.upper()
+        assert seen == [f"{number:02d}" for number in reversed(range(65))]
+
+    def test_a_broken_cursor_is_refused_in_words(self, ana: FlaskClient) -> None:
+        for after in ("x", "2026-01-01~1", "~", "2026-01-01T00:00:00+00:00~-1"):
+            answer = ana.get("/conversations/", query_string={"after": after})
+            assert answer.status_code == 422, after
+
+    def test_the_moving_part_shows_what_is_unread(self, ana: FlaskClient) -> None:
+        make_conversation(make_contact("Maria"), unread_count=3)
+        page = ana.get("/conversations/rows").text
+        assert "<html" not in page
+        assert 'class="unread"><span aria-hidden="true">3<' in page
+
+
+class TestThread:
+    def test_bubbles_ticks_and_failures_in_words(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        say(conversation, "oi")
+        say(conversation, "*oi*", author=Author.BOT, state=State.READ)
+        say(conversation, "aqui", author=Author.BOT, state=State.QUEUED)
+        say(conversation, "não vai", author=Author.BOT, state=State.FAILED, error_code=131026)
+        say(conversation, "", kind="image")
+        page = ana.get(f"/conversations/{conversation.id}").text
+        assert "bubble-contact" in page
+        assert "<strong>oi</strong>" in page
+        assert "tick-read" in page
+        assert "#clock" in page
+        assert "bubble-error" in page
+        assert "131026" not in page.split("bubble-error")[1]
+        assert "#image" in page
+
+    def test_text_is_escaped_and_only_our_marks_become_html(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact(f"Eva {XSS}"))
+        say(conversation, f'*{XSS}* https://x.example/?a=1&b="onmouseover=alert(1) javascript:x')
+        page = ana.get(f"/conversations/{conversation.id}").text
+        assert XSS not in page
+        assert "<strong>&lt;script&gt;" in page
+        assert 'href="https://x.example/?a=1&amp;b="' in page
+        assert 'href="javascript' not in page
+
+    def test_the_newest_fifty_then_older_ones_each_once(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        same = clock.now()
+        ids = [say(conversation, f"m{number}", same).id for number in range(120)]
+        seen: list[int] = []
+        address = f"/conversations/{conversation.id}"
+        for expected in (50, 50, 20):
+            page = ana.get(address).text
+            found = [
+                int(part.split('"')[0]) for part in page.split('" id="m')[1:] if part[0].isdigit()
+            ]
+            assert len(found) == expected
+            seen = found + seen
+            if 'id="older"' in page:
+                address = page.split('id="older" href="')[1].split('"')[0].replace("&amp;", "&")
+        assert seen == ids
+
+    def test_what_does_not_exist_is_404_in_words(self, ana: FlaskClient) -> None:
+        for path in ("/conversations/999", "/conversations/999/live"):
+            assert ana.get(path).status_code == 404
+        for act in ("reply", "take", "close", "hand-off", "hand-back", "read"):
+            assert ana.post(f"/conversations/999/{act}", data={"text": "x"}).status_code == 404
+
+    def test_live_tells_what_is_new_since_the_page_was_made(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        first = say(conversation, "primeira", author=Author.BOT, state=State.QUEUED)
+        page = ana.get(f"/conversations/{conversation.id}").text
+        address = page.split('data-refresh-url="')[1].split('"')[0].replace("&amp;", "&")
+        before = ana.get(address).json
+        first.state = State.DELIVERED
+        say(conversation, "segunda")
+        after = ana.get(address).json
+        assert "segunda" not in before["messages"]
+        assert "segunda" in after["messages"]
+        assert "primeira" in after["messages"]
+        assert 'data-version="delivered' in after["messages"]
+
+
+class TestReply:
+    def test_a_reply_is_queued_and_the_conversation_mine(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact(), state=ConversationState.WAITING)
+        answer = ana.post(
+            f"/conversations/{conversation.id}/reply", data={"text": "Já vejo.\r\nAna"}
+        )
+        assert answer.status_code == 303
+        (sent,) = replies()
+        assert (sent.text, sent.state, sent.user_id) == (
+            "Já vejo.\nAna",
+            State.QUEUED,
+            find_user("Ana").id,
+        )
+        assert fresh(conversation).assigned_user_id == find_user("Ana").id
+
+    def test_the_same_form_twice_is_one_message(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        form = {"text": "uma vez", "client_token": "t1"}
+        for _ in range(2):
+            assert ana.post(f"/conversations/{conversation.id}/reply", data=form).status_code == 303
+        assert len(replies()) == 1
+        ana.post(f"/conversations/{conversation.id}/reply", data=form | {"client_token": "t2"})
+        assert len(replies()) == 2
+
+    def test_a_token_of_another_conversation_hides_nothing(self, ana: FlaskClient) -> None:
+        one = make_conversation(make_contact("Um", "5511987650001"))
+        two = make_conversation(make_contact("Dois", "5511987650002"))
+        for conversation in (one, two):
+            form = {"text": "oi", "client_token": "same"}
+            assert ana.post(f"/conversations/{conversation.id}/reply", data=form).status_code == 303
+        assert len(replies()) == 2
+
+    @pytest.mark.parametrize("text", ["", "   ", "x" * 4097])
+    def test_a_refused_text_is_kept_with_the_reason(self, ana: FlaskClient, text: str) -> None:
+        conversation = make_conversation(make_contact())
+        answer = ana.post(
+            f"/conversations/{conversation.id}/reply",
+            data={"text": text, "client_token": "keep-me"},
+        )
+        assert answer.status_code == 422
+        assert "field-error" in answer.text
+        assert "keep-me" in answer.text
+        if text.strip():
+            assert text in answer.text
+        assert replies() == []
+
+    def test_a_closed_window_keeps_what_was_typed(self, ana: FlaskClient) -> None:
+        late = clock.now() - timedelta(hours=25)
+        conversation = make_conversation(make_contact(), last_inbound_at=late)
+        answer = ana.post(f"/conversations/{conversation.id}/reply", data={"text": "meu texto"})
+        assert answer.status_code == 409
+        assert "meu texto" in answer.text
+        assert "24" in answer.text.split('class="field-error"')[1][:400]
+        assert replies() == []
+        assert fresh(conversation).assigned_user_id is None
+
+    def test_exactly_4096_characters_go_with_line_breaks_as_one(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        text = "a\r\n" * 2047 + "bb"
+        answer = ana.post(f"/conversations/{conversation.id}/reply", data={"text": text})
+        assert answer.status_code == 303
+        assert len(replies()[0].text) == 4096

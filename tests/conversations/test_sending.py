@@ -1,0 +1,213 @@
+"""What an agent sends besides words: files, buttons, templates."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from chatbot.conversations.models import Conversation, Message
+from chatbot.conversations.replies import ReplySource, skip_unsendable
+from chatbot.conversations.transfers import transfer
+from chatbot.core import clock
+from chatbot.core.db import db
+from tests.support.gateways import ScriptedGateway
+from tests.support.making import make_channel
+from tests.support.meta_files import JPEG, OGG, PDF, MetaFiles
+from tests.support.panel import (
+    find_user,
+    fresh,
+    make_contact,
+    make_conversation,
+    make_template,
+    sign_in,
+)
+from tests.support.sending import make_sender
+
+LONG_AGO = timedelta(hours=30)
+
+
+@pytest.fixture
+def meta() -> Iterator[MetaFiles]:
+    with MetaFiles() as server:
+        yield server
+
+
+@pytest.fixture
+def app(any_app: Flask, meta: MetaFiles) -> Flask:
+    settings = any_app.extensions["prosa_settings"]
+    any_app.extensions["prosa_settings"] = replace(settings, whatsapp_api_url=meta.url)
+    return any_app
+
+
+@pytest.fixture
+def ana(app: Flask) -> FlaskClient:
+    return sign_in(app, "Ana")
+
+
+def reply(client: FlaskClient, conversation: Conversation, **form: Any) -> Any:
+    if "file" in form:
+        content, name = form["file"]
+        form["file"] = (io.BytesIO(content), name)
+    return client.post(f"/conversations/{conversation.id}/reply", data=form)
+
+
+def deliver() -> list[dict[str, Any]]:
+    gateway = ScriptedGateway()
+    source = ReplySource(db.engine, make_channel().id)
+    asyncio.run(make_sender(source, gateway).run(5))
+    return gateway.sent
+
+
+def messages() -> list[Message]:
+    db.session.rollback()
+    return list(db.session.scalars(sa.select(Message).order_by(Message.id)))
+
+
+class TestFiles:
+    def test_a_file_goes_out_once_uploaded_and_what_follows_waits_for_it(
+        self, ana: FlaskClient, meta: MetaFiles
+    ) -> None:
+        conversation = make_conversation(make_contact())
+        assert reply(ana, conversation, text="Segue", file=(PDF, "boleto.pdf")).status_code == 303
+        assert reply(ana, conversation, text="Qualquer dúvida, escreva.").status_code == 303
+        assert deliver() == []
+        transfer()
+        sent = deliver()
+        assert [body["type"] for body in sent] == ["document", "text"]
+        assert sent[0]["document"] == {"id": "9001", "caption": "Segue", "filename": "boleto.pdf"}
+        assert "boleto.pdf" in ana.get(f"/conversations/{messages()[0].conversation_id}").text
+
+    def test_a_file_alone_needs_no_words_and_a_sound_is_followed_by_its_words(
+        self, ana: FlaskClient, meta: MetaFiles
+    ) -> None:
+        conversation = make_conversation(make_contact())
+        assert reply(ana, conversation, file=(JPEG, "foto.jpg")).status_code == 303
+        assert reply(ana, conversation, text="ouça", file=(OGG, "a.ogg")).status_code == 303
+        transfer()
+        assert [body["type"] for body in deliver()] == ["image", "audio", "text"]
+
+    @pytest.mark.parametrize(
+        ("name", "content"), [("foto.jpg", PDF), ("virus.exe", b"MZ\0"), ("vazio.pdf", b"")]
+    )
+    def test_a_file_that_whatsapp_would_not_take_is_refused_at_once(
+        self, ana: FlaskClient, name: str, content: bytes
+    ) -> None:
+        conversation = make_conversation(make_contact())
+        answer = reply(ana, conversation, text="guarde isto", file=(content, name))
+        assert answer.status_code == 422
+        assert "field-error" in answer.text
+        assert "guarde isto" in answer.text
+        assert messages() == []
+
+    def test_a_caption_beyond_its_limit_is_refused_whole(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        answer = reply(ana, conversation, text="x" * 1025, file=(JPEG, "a.jpg"))
+        assert (answer.status_code, messages()) == (422, [])
+        assert "1025" in answer.text
+        kept = db.session.scalar(sa.text("SELECT count(*) FROM media_files"))
+        assert kept == 0
+
+    def test_what_meta_refuses_holds_nothing_up_and_says_why(
+        self, ana: FlaskClient, meta: MetaFiles
+    ) -> None:
+        conversation = make_conversation(make_contact())
+        meta.upload_answers = [(400, {"error": {"code": 131053, "message": "no"}})]
+        reply(ana, conversation, file=(JPEG, "foto.jpg"))
+        reply(ana, conversation, text="e isto")
+        transfer()
+        with db.engine.begin() as connection:
+            assert skip_unsendable(connection) == 1
+        assert [body["text"]["body"] for body in deliver()] == ["e isto"]
+        refused, _after = messages()
+        assert (refused.state, refused.skip_reason) == ("skipped", "media_refused")
+
+
+class TestButtons:
+    def test_an_agents_buttons_go_as_reply_buttons(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        form = {"text": "Pode ser?", "button_1": "Sim", "button_2": " Não ", "button_3": ""}
+        assert reply(ana, conversation, **form).status_code == 303
+        (body,) = deliver()
+        buttons = body["interactive"]["action"]["buttons"]
+        assert [b["reply"]["title"] for b in buttons] == ["Sim", "Não"]
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            {"text": "Pode?", "button_1": "b" * 21},
+            {"text": "Pode?", "button_1": "Sim", "button_2": "Sim"},
+            {"text": "x" * 1025, "button_1": "Sim"},
+        ],
+    )
+    def test_a_limit_of_buttons_is_named(self, ana: FlaskClient, form: dict[str, str]) -> None:
+        conversation = make_conversation(make_contact())
+        answer = reply(ana, conversation, **form)
+        assert (answer.status_code, messages()) == (422, [])
+        assert "field-error" in answer.text
+
+
+class TestTemplates:
+    def test_after_24_hours_a_template_goes_and_words_do_not(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact(), last_inbound_at=clock.now() - LONG_AGO)
+        template = make_template()
+        address = f"/conversations/{conversation.id}/template"
+        page = ana.get(address, query_string={"template_id": template.id}).text
+        assert 'name="value-2"' in page
+        form = {
+            "template_id": template.id,
+            "value-1": "Ana",
+            "value-2": "10/12",
+            "client_token": "t",
+        }
+        preview = ana.get(f"{address}/preview", query_string=form).text
+        assert "Olá Ana, vence dia 10/12." in preview
+        for _ in range(2):
+            assert ana.post(address, data=form).status_code == 303
+        with db.engine.begin() as connection:
+            assert skip_unsendable(connection) == 0
+        (body,) = deliver()
+        (component,) = body["template"]["components"]
+        assert [p["text"] for p in component["parameters"]] == ["Ana", "10/12"]
+        assert fresh(conversation).assigned_user_id == find_user("Ana").id
+        assert reply(ana, conversation, text="e agora?").status_code == 409
+
+    def test_a_blank_without_value_is_named_and_the_rest_kept(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        form = {"template_id": make_template().id, "value-1": "Ana"}
+        answer = ana.post(f"/conversations/{conversation.id}/template", data=form)
+        assert answer.status_code == 422
+        assert 'id="value-2-error"' in answer.text
+        assert 'value="Ana"' in answer.text
+        assert messages() == []
+
+    def test_marketing_is_not_sent_to_who_wants_none(self, ana: FlaskClient) -> None:
+        contact = make_contact()
+        contact.opted_out_at = clock.now()
+        conversation = make_conversation(contact)
+        template = make_template(body="Promoção!")
+        template.category = "MARKETING"
+        db.session.commit()
+        address = f"/conversations/{conversation.id}/template"
+        assert ana.post(address, data={"template_id": template.id}).status_code == 409
+        template.category = "UTILITY"
+        db.session.commit()
+        assert ana.post(address, data={"template_id": template.id}).status_code == 303
+
+    def test_what_meta_would_not_send_is_not_offered_nor_sent(self, ana: FlaskClient) -> None:
+        conversation = make_conversation(make_contact())
+        template = make_template(body="Oi")
+        template.status = "PAUSED"
+        db.session.commit()
+        address = f"/conversations/{conversation.id}/template"
+        assert f'value="{template.id}"' not in ana.get(address).text
+        assert ana.post(address, data={"template_id": template.id}).status_code == 422
+        assert ana.post(address, data={"template_id": "x"}).status_code == 404

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chatbot import create_app
+from chatbot.core import redis as prosa_redis
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+
+
+def limited(sqlite_url: str, home: Path, url: str | None, **more: str) -> Flask:
+    settings = make_settings(home, DATABASE_URL=sqlite_url, REDIS_URL=url, **more)
+    app = create_app(settings)
+    limit = app.extensions["prosa_limiter"].limit("4 per minute", override_defaults=True)
+
+    @app.get("/limited")
+    @limit
+    def _limited() -> str:
+        return "ok"
+
+    return app
+
+
+def codes(app: Flask, count: int) -> list[int]:
+    client = app.test_client()
+    return [client.get("/limited").status_code for _ in range(count)]
+
+
+def test_two_processes_count_together(
+    sqlite_url: str, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    one, two = (limited(sqlite_url, tmp_path, redis_server.url) for _ in range(2))
+    assert codes(one, 2) + codes(two, 3) == [200, 200, 200, 200, 429]
+    ttls = [redis_server.admin.ttl(k) for k in redis_server.admin.scan_iter(match="prosa:limit:*")]
+    assert ttls
+    assert all(0 < seconds <= 60 for seconds in ttls)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_redis_each_process_grants_its_share(
+    sqlite_url: str, tmp_path: Path, redis_server: RedisServer, processes: int
+) -> None:
+    app = limited(sqlite_url, tmp_path, redis_server.url, WEB_CONCURRENCY=str(processes))
+    redis_server.kill()
+    granted = codes(app, 6).count(200)
+    assert granted == 4 // processes
+    redis_server.start()
+    wait_for(lambda: not app.extensions["prosa_redis"].pool.breaker.is_open, 5)
+    assert codes(app, 5) == [200] * 4 + [429]
+
+
+def test_what_machines_ask_is_not_limited(app: Flask, redis_server: RedisServer) -> None:
+    client = app.test_client()
+    prosa_redis.client().ping()
+    for path in ("/health", "/cache/stats", "/webhooks/whatsapp"):
+        client.get(path)
+    assert list(redis_server.admin.scan_iter(match="prosa:limit:*")) == []
+    client.get("/login")
+    assert len(list(redis_server.admin.scan_iter(match="prosa:limit:*"))) == 1

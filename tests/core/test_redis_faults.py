@@ -1,0 +1,66 @@
+"""The fault matrix: whatever becomes of Redis, each use of it does without, and is right again after.
+
+`python -m benchmarks.faults` runs the same and prints what happened, with times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chatbot import create_app
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from tests.support.degraded import FEATURES, Scene
+from tests.support.faults import FAULTS, Fault
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    if server.is_running:
+        server.thaw()
+        server.kill()
+
+
+@pytest.fixture
+def degradable(sqlite_url: str, tmp_path: Path, own_server: RedisServer) -> Iterator[Flask]:
+    settings = make_settings(
+        tmp_path, DATABASE_URL=sqlite_url, REDIS_URL=own_server.url, WEB_CONCURRENCY=2
+    )
+    app = create_app(settings)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    with app.app_context():
+        yield app
+        prosa_redis.breaker().on_recovery.clear()
+        db.session.rollback()
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
+def test_each_use_of_redis_does_without_it(
+    degradable: Flask, own_server: RedisServer, fault: Fault
+) -> None:
+    scene, breaker = Scene(degradable), prosa_redis.breaker()
+    features = [feature(scene) for feature in FEATURES]
+    for feature in features:
+        feature.prepare()
+    assert not breaker.is_open
+    fault.make(own_server)
+    for feature in features:
+        assert feature.during(), feature.name
+    assert breaker.is_open
+    assert breaker.trips == 1, "a time-out for the whole process, not one for each request"
+    fault.mend(own_server)
+    wait_for(lambda: not breaker.is_open, 10)
+    for feature in features:
+        feature.after()
+    assert breaker.trips == 1

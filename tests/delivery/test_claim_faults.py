@@ -1,0 +1,149 @@
+"""Faults 6 and 10 of reliability.md, on the ledger itself: many claimants, and a row that kills."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from contextlib import suppress
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.campaigns import service
+from chatbot.campaigns.jobs import settle
+from chatbot.campaigns.ledger import CampaignSource
+from chatbot.campaigns.models import Campaign, OnDoubt, Recipient
+from chatbot.core.db import db, reading
+from chatbot.core.errors import Conflict
+from chatbot.delivery.receipts import mark_drained
+from chatbot.delivery.states import State
+from tests.support.campaigns import counts, draft, state
+from tests.support.making import ago, make_campaign, make_contact, make_recipients
+
+CLAIMANTS = 16
+fork = multiprocessing.get_context("fork")
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_6_sixteen_processes_claim_ten_thousand_rows_and_each_has_one_owner(any_app: Flask) -> None:
+    campaign = make_campaign()
+    make_recipients(campaign, 10_000)
+    barrier, channel_id = fork.Barrier(CLAIMANTS), campaign.channel_id
+    _all_end(
+        [fork.Process(target=_claim_all, args=(barrier, channel_id, n)) for n in range(CLAIMANTS)]
+    )
+    rows = db.session.execute(sa.select(Recipient.attempt, Recipient.claim_token)).all()
+    assert len(rows) == 10_000
+    assert {row.attempt for row in rows} == {1}, "no row was claimed a second time"
+    slices = Counter(row.claim_token for row in rows)
+    assert max(slices.values()) <= 64
+
+
+def _claim_all(barrier: Barrier, channel_id: int, number: int) -> None:
+    source = CampaignSource(db.engine, channel_id)
+    barrier.wait(60)
+    for turn in range(100_000):
+        # A locked database is asked again, as the sender does.
+        with suppress(sa.exc.OperationalError):
+            if not source.claim(f"{number}:{turn}", 64, 45) and not _has_more():
+                return
+
+
+def _has_more() -> bool:
+    """An empty claim may mean that others hold what it would have taken."""
+    with reading(), db.engine.connect() as connection:
+        query = sa.select(Recipient.id).where(Recipient.state == State.QUEUED).limit(1)
+        return connection.scalar(query) is not None
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_6_a_campaign_that_is_started_twice_at_once_has_one_row_a_person(any_app: Flask) -> None:
+    for _ in range(20):
+        make_contact()
+    number = draft("Olá!", ())
+    barrier, told = fork.Barrier(4), fork.Queue()
+    _all_end([fork.Process(target=_start, args=(barrier, number, told)) for _ in range(4)])
+    assert sorted(told.get(timeout=10) for _ in range(4)) == ["conflict"] * 3 + ["started"]
+    assert counts(number) == {"pending": 20}
+
+
+def _start(barrier: Barrier, number: int, told: Any) -> None:
+    barrier.wait(60)
+    try:
+        service.start_campaign(number, "ana")
+        db.session.commit()
+        told.put("started")
+    except Conflict:
+        db.session.rollback()
+        told.put("conflict")
+
+
+def _all_end(processes: list[Any]) -> None:
+    db.session.rollback()
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(90)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
+    any_app: Flask,
+) -> None:
+    campaign = make_campaign(on_doubt=OnDoubt.RESEND)
+    killer, *others = make_recipients(campaign, 20)
+    source = CampaignSource(db.engine, campaign.channel_id)
+    tries, together = 0, []
+    for turn in range(20):
+        token = f"t{turn}"
+        if not source.claim(token, 20, -1):
+            break
+        claimed = {lane[0].row_id for lane in source.load(token)}
+        if killer in claimed:
+            tries += 1
+            together.append(len(claimed))
+        else:
+            _answer(claimed)
+        _prove_silence(campaign.channel_id)
+        settle()
+    assert tries == 3
+    assert together == [20, 8, 1], "fewer and fewer suffer with it"
+    found = {row.id: row for row in db.session.scalars(sa.select(Recipient))}
+    assert (found[killer].state, found[killer].times_lost) == ("unknown", 3)
+    assert {found[row_id].state for row_id in others} == {"sent"}
+    db.session.rollback()
+    db.session.execute(sa.update(Recipient).values(doubt_until=ago(60)))
+    db.session.commit()
+    settle()
+    assert state(campaign.id) == "finished", "and it holds up nobody"
+
+
+def _answer(row_ids: set[int]) -> None:
+    """They were sent, and Meta says so."""
+    db.session.execute(
+        sa.update(Recipient)
+        .where(Recipient.id.in_(row_ids))
+        .values(state=State.SENT, accepted_at=ago(-1), sent_at=ago(-1))
+    )
+    db.session.commit()
+
+
+def _prove_silence(channel_id: int) -> None:
+    """Its worker's lease is over, then its window, and others' statuses have come since."""
+    settle()
+    db.session.execute(
+        sa.update(Recipient).where(Recipient.state == State.UNKNOWN).values(doubt_until=ago(1))
+    )
+    if db.session.scalar(sa.select(Recipient.id).where(Recipient.state == State.SENT)) is None:
+        other = make_recipients(db.session.scalars(sa.select(Campaign)).one(), 1)
+        db.session.execute(
+            sa.update(Recipient)
+            .where(Recipient.id == other[0])
+            .values(state="sent", attempt=1, accepted_at=ago(-1), sent_at=ago(-1))
+        )
+    db.session.commit()
+    with db.engine.begin() as connection:
+        mark_drained(connection, [channel_id], 0)

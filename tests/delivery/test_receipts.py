@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.campaigns.ledger import LEDGER as RECIPIENTS
+from chatbot.campaigns.models import Recipient
+from chatbot.conversations.models import Author, Direction, Message
+from chatbot.conversations.replies import LEDGER as REPLIES
+from chatbot.core import clock
+from chatbot.core.db import db, db_now
+from chatbot.delivery.callback import CallbackId
+from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
+from chatbot.delivery.receipts import Receipt, apply_receipts, mark_drained, never_sent
+from chatbot.delivery.states import State
+from tests.support.making import ago, kept, make_campaign, make_conversation, make_recipients
+from tests.support.wire import counted_sql
+
+LEDGERS = (REPLIES, RECIPIENTS)
+NOW = clock.now().replace(microsecond=0)
+
+
+def receipt(row_id: int | None, state: State, wamid: str = "w", **more: object) -> Receipt:
+    attempt = more.pop("attempt", 1)
+    callback = None if row_id is None else CallbackId("r", row_id, attempt)  # type: ignore[arg-type]
+    fields = {"happened_at": NOW, **more}
+    return Receipt(wamid=wamid, state=state, callback=callback, **fields)  # type: ignore[arg-type]
+
+
+def apply(*receipts: Receipt) -> list[Receipt]:
+    with db.engine.begin() as connection:
+        return apply_receipts(connection, LEDGERS, receipts)
+
+
+def row(row_id: int) -> Recipient:
+    return kept(db.session.get_one(Recipient, row_id, populate_existing=True))
+
+
+def test_a_batch_with_repeats_is_applied_once_and_keeps_the_first_moment(any_app: Flask) -> None:
+    ids = make_recipients(make_campaign(), 2, state=State.SENDING, attempt=1)
+    earlier = NOW - timedelta(minutes=5)
+    batch = [
+        receipt(i, state, f"w{i}", happened_at=moment)
+        for i in ids
+        for state, moment in (
+            (State.READ, NOW),
+            (State.SENT, NOW),
+            (State.SENT, earlier),
+            (State.READ, NOW),
+        )
+    ]
+    assert apply(*batch, *batch) == []
+    for row_id in ids:
+        found = row(row_id)
+        assert (found.state, found.sent_at, found.read_at) == ("read", earlier, NOW)
+
+
+def test_a_thousand_statuses_are_a_handful_of_statements(any_app: Flask) -> None:
+    ids = make_recipients(make_campaign(), 1000, state=State.ACCEPTED, attempt=1)
+    with counted_sql(db.engine) as sql:
+        apply(*(receipt(i, State.DELIVERED, f"w{i}") for i in ids))
+    assert sql.number <= 3, sql.statements
+    states = db.session.scalars(sa.select(Recipient.state).distinct()).all()
+    assert states == ["delivered"]
+
+
+def test_a_status_without_callback_finds_its_row_by_its_id(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.ACCEPTED, attempt=1, wamid="known")
+    assert apply(receipt(None, State.SENT, "known")) == []
+    assert row(row_id).state == "sent"
+
+
+def test_a_status_of_an_unknown_message_is_handed_back(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.SENDING, attempt=1)
+    strange, vanished = receipt(None, State.SENT, "else"), receipt(row_id + 999, State.SENT, "x")
+    assert apply(strange, vanished) == [strange, vanished]
+    assert row(row_id).state == "sending"
+
+
+def test_an_attempt_that_was_never_made_proves_nothing(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.SENDING, attempt=1)
+    forged = receipt(row_id, State.READ, attempt=9)
+    assert apply(forged) == [forged]
+    assert row(row_id).state == "sending"
+
+
+def test_an_inbound_message_has_no_status(any_app: Flask) -> None:
+    conversation = make_conversation()
+    message = Message(
+        conversation_id=conversation.id,
+        direction=Direction.INBOUND,
+        author=Author.CONTACT,
+        kind="text",
+        occurred_at=NOW,
+        wamid="theirs",
+    )
+    db.session.add(message)
+    db.session.commit()
+    db.session.execute(sa.update(Message).values(state=None))
+    db.session.commit()
+    stray = receipt(None, State.READ, "theirs")
+    assert apply(stray) == [stray]
+
+
+def test_two_accepted_attempts_raise_the_alarm(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.ACCEPTED, attempt=2, wamid="second")
+    apply(receipt(row_id, State.SENT, "first", attempt=1))
+    assert _alarms() == [(row_id, 1, "first")]
+
+
+def test_two_accepted_attempts_in_one_batch_raise_the_alarm(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.SENDING, attempt=2)
+    apply(
+        receipt(row_id, State.SENT, "first", attempt=1),
+        receipt(row_id, State.DELIVERED, "second", attempt=2),
+    )
+    assert len(_alarms()) == 1
+    assert row(row_id).state == "delivered"
+
+
+def _alarms() -> list[tuple[int, int, str]]:
+    alarms = db.session.scalars(sa.select(DoubleAcceptance)).all()
+    db.session.expunge_all()
+    db.session.rollback()
+    return [(alarm.row_id, alarm.attempt, alarm.wamid) for alarm in alarms]
+
+
+def test_a_late_failure_does_not_undo_a_delivery_but_is_kept(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, state=State.DELIVERED, attempt=1, wamid="w")
+    apply(receipt(row_id, State.FAILED, error_code=131026, error_detail="gone\x00"))
+    found = row(row_id)
+    assert (found.state, found.error_code, found.error_detail) == ("delivered", 131026, "gone")
+
+
+def test_silence_proves_something_only_once_the_backlog_is_drained(any_app: Flask) -> None:
+    campaign = make_campaign()
+    make_recipients(campaign, 1, state=State.UNKNOWN, attempt=1, doubt_until=ago(10))
+
+    def is_proven() -> bool:
+        proof = never_sent(RECIPIENTS, campaign.channel_id, sa.true())
+        with db.engine.connect() as connection:
+            return connection.scalar(sa.select(Recipient.id).where(proof)) is not None
+
+    assert not is_proven()
+    with db.engine.begin() as connection:
+        mark_drained(connection, [campaign.channel_id], seconds_ago=60)
+    assert not is_proven()
+    with db.engine.begin() as connection:
+        mark_drained(connection, [campaign.channel_id], seconds_ago=0.5)
+    assert is_proven()
+    with db.engine.connect() as connection:
+        late = sa.select(ReceiptWatermark).where(ReceiptWatermark.drained_at > db_now())
+        assert connection.execute(late).first() is None

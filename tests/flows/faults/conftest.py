@@ -1,0 +1,118 @@
+"""One stack for all faults, with two campaign workers, short leases and a doubt of seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from benchmarks.people import make_campaign_of
+from chatbot import create_app
+from chatbot.campaigns.models import Campaign, OnDoubt
+from chatbot.channels.service import get_default_channel
+from chatbot.core.db import db
+from tests.support.judge import Eye
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+from tests.support.stack import Stack, send_signal
+
+TIMEOUT_S = 2
+LEASE_S = 3 * TIMEOUT_S
+PROCESSES = ("simulator", "web", "statuses", "campaigns", "maintenance", "scheduler")
+CALM = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
+
+Start = Callable[..., Eye]
+
+
+@pytest.fixture(scope="package")
+def faults_redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="package")
+def faults_stack(
+    faults_redis: RedisServer, _migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("faults")
+    (home / "prosa.db").write_bytes(_migrated_sqlite.read_bytes())
+    stack = Stack(
+        home,
+        f"sqlite:///{home / 'prosa.db'}",
+        faults_redis.url,
+        MESSAGES_PER_SECOND=100,
+        CAMPAIGN_WORKERS=2,
+        DOUBT_WINDOW_S=4,
+        WHATSAPP_TIMEOUT_S=TIMEOUT_S,
+    )
+    yield stack.start(*PROCESSES)
+    stack.stop()
+
+
+@pytest.fixture
+def stack(faults_stack: Stack) -> Stack:
+    """Whole again, with an empty log, whatever the last test did."""
+    for name in PROCESSES:
+        if faults_stack.processes[name].poll() is not None:
+            faults_stack.spawn(name)
+    faults_stack.simulator("reset", {"keep_settings": False})
+    faults_stack.simulator("settings", CALM)
+    return faults_stack
+
+
+@pytest.fixture
+def own_app(stack: Stack, faults_redis: RedisServer) -> Iterator[Flask]:
+    """The stack's database from within the test; its bells are never rung from here."""
+    settings = make_settings(stack.home, DATABASE_URL=stack.database_url, REDIS_URL=None)
+    app = create_app(settings)
+    with app.app_context():
+        yield app
+        db.session.rollback()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def start(stack: Stack, own_app: Flask) -> Iterator[Start]:
+    """`start(people, on_doubt)`: a campaign that runs though nobody has rung; gives an eye on it."""
+    eyes = []
+
+    def begin(people: int, on_doubt: str = OnDoubt.SHOW) -> Eye:
+        campaign_id = make_campaign_of(get_default_channel(), people)
+        db.session.get_one(Campaign, campaign_id).on_doubt = on_doubt
+        db.session.commit()
+        eyes.append(Eye(stack.database_url, campaign_id))
+        return eyes[-1]
+
+    yield begin
+    for eye in eyes:
+        eye.close()
+
+
+def kill_sender(stack: Stack, name: str = "campaigns") -> None:
+    """SIGKILL whoever sends: the horse, or the worker itself while it looks without a bell."""
+    horses = stack.horses(name)
+    for horse in horses:
+        send_signal(horse, signal.SIGKILL)
+    if not horses:
+        stack.kill(name)
+        stack.spawn(name)
+
+
+def hold_the_line(server: RedisServer, seconds: float) -> None:
+    """Nothing is free for so long: what is claimed meanwhile waits with the worker, unsent."""
+    server.admin.hset("prosa:pacer:1", "free", f"{time.time() + seconds:.6f}")
+
+
+def pid_is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,32 @@
+"""Fault 4 of reliability.md: the provider accepts and then resets; statuses come shuffled and twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.flows.faults.conftest import Start
+from tests.support.judge import accepted, judge
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("policy", ["show", "resend"])
+def test_4_what_was_accepted_and_then_reset_is_in_doubt_and_then_settled_once(
+    stack: Stack, start: Start, policy: str
+) -> None:
+    stack.simulator(
+        "settings",
+        {
+            "reset_after_accept": 0.2,
+            "http_500_after": 0.1,
+            "unreadable_200": 0.1,
+            "shuffle_status": 1.0,
+            "duplicate_status": 1.0,
+        },
+    )
+    eye = start(300, policy)
+    eye.wait_until_settled(120)
+    states = judge(stack, eye, 300)
+    assert len(accepted(stack)) == 300
+    assert set(states.values()) <= {"sent", "delivered", "read"}

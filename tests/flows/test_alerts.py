@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.flows.conftest import StackMaker
+from tests.support.ports import wait_for
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
+
+
+@pytest.mark.flow
+def test_the_scheduler_alone_tells_that_workers_and_redis_are_gone(
+    make_stack: StackMaker, own_redis: RedisServer, receiver: Receiver
+) -> None:
+    stack = make_stack(
+        own_redis.url,
+        ALERT_URLS=receiver.url,
+        ALERT_HOLD_S=1,
+        ALERT_EVERY_S=0.5,
+        PROSA_LOCALE="en",
+    )
+    stack.spawn("scheduler")
+    wait_for(lambda: "Workers are missing" in receiver.titles(), 60)
+    assert "inbound" in receiver.got[0]["message"]
+    assert "scheduler" not in receiver.got[0]["message"].partition(". Start")[0]
+    own_redis.kill()
+    wait_for(lambda: "Redis is away" in receiver.titles(), 60)
+    own_redis.start()
+    wait_for(lambda: receiver.titles().count("Redis is away") == 2, 60)
+    assert receiver.titles().count("Workers are missing") == 1

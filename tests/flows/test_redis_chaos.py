@@ -1,0 +1,89 @@
+"""Redis is killed, started again and frozen under load: nobody is refused, nothing is lost, all comes back.
+
+`make chaos-redis` does it twenty times; the suite five, which shows the same in less time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.request
+
+import msgspec
+import pytest
+
+from tests.flows.conftest import StackMaker
+from tests.support.load import Load, guess, signed_in
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack
+from tests.support.staff import make_users
+
+pytestmark = [pytest.mark.flow, pytest.mark.alone, pytest.mark.timeout(400)]
+
+ROUNDS = int(os.environ.get("PROSA_CHAOS_ROUNDS", "5"))
+BACK_WITHIN_S = 5
+ANA = "5511987699999"
+JOB_WORKERS = {"prosa-rq-campaigns", "prosa-rq-maintenance"}
+
+
+def is_whole(stack: Stack, server: RedisServer) -> bool:
+    """Web says so, and each worker that takes jobs waits at Redis for them again."""
+    with urllib.request.urlopen(f"{stack.address}/health", timeout=10) as answer:
+        healthy = msgspec.json.decode(answer.read())["status"] == "healthy"
+    names = [client["name"] for client in server.admin.client_list()]
+    return healthy and all(any(n.startswith(worker) for n in names) for worker in JOB_WORKERS)
+
+
+def test_it_dies_again_and_again_and_nothing_is_lost(
+    make_stack: StackMaker, own_redis: RedisServer
+) -> None:
+    stack = make_stack(own_redis.url, TRUSTED_PROXIES=1).start()
+    stack.flask("demo", "load")
+    make_users(stack)
+    visits = signed_in(stack, 4)
+    sessions = [visit.session_id for visit in visits]
+    wait_for(lambda: is_whole(stack, own_redis), 30)
+    back_s = []
+    with Load(stack, visits).running() as load:
+        for number in range(ROUNDS):
+            own_redis.kill()
+            guesses = guess(stack, number, 4)
+            own_redis.start()
+            began = time.monotonic()
+            wait_for(lambda: is_whole(stack, own_redis), BACK_WITHIN_S)
+            back_s.append(time.monotonic() - began)
+            guesses += guess(stack, number, 3)
+            assert guesses == {401: 5, 429: 2}, "five guesses are answered, whatever Redis does"
+    assert load.failures == {}
+    assert load.webhooks_refused == 0
+    wait_for(lambda: not load.unanswered(), 60, every=1)
+    time.sleep(2)  # a second answer would come now
+    assert load.answered_twice() == []
+    assert [visit.session_id for visit in visits] == sessions
+    print(
+        f"{ROUNDS} deaths of Redis: {load.codes.total()} pages, all 200; {len(load.asked)} messages, "
+        f"all answered once; back within {max(back_s):.1f} s at most"
+    )
+
+
+def test_it_hangs_and_all_work_goes_on(make_stack: StackMaker, own_redis: RedisServer) -> None:
+    """The workers that wait at Redis notice it too, and look for work by themselves."""
+    stack = make_stack(own_redis.url).start()
+    stack.flask("demo", "load")
+    stack.flask("templates", "sync")
+    wait_for(lambda: is_whole(stack, own_redis), 30)
+    own_redis.freeze()
+    campaign = stack.flask(
+        *("campaigns", "create", "--name", "A", "--template", "lembrete_fatura", "--all"),
+        *("--param", "1=field:name", "--param", "2=text:10", "--start"),
+    )
+    stack.says(ANA, "oi")
+    wait_for(lambda: stack.replies_to(ANA), 30)
+    wait_for(lambda: is_sent(stack.figures(int(campaign))), 60, every=1)
+    own_redis.thaw()
+    wait_for(lambda: is_whole(stack, own_redis), BACK_WITHIN_S)
+
+
+def is_sent(figures: dict[str, int]) -> bool:
+    return figures["planned"] > 0 and figures["pending"] + figures["sending"] == 0

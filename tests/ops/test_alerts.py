@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot import create_app
+from chatbot.accounts.models import Role
+from chatbot.core import cache_counts, metrics
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db, db_now
+from chatbot.core.hints import CHANNEL, Kind, read_hint
+from chatbot.core.queue import QUEUES
+from chatbot.delivery.models import DoubleAcceptance
+from chatbot.extensions import settings_of
+from chatbot.ops import alerts
+from chatbot.ops.jobs import watch, watch_due
+from chatbot.ops.models import Alert, AlertState
+from tests.support.making import ago
+from tests.support.panel import make_contact, make_conversation, say
+from tests.support.ports import wait_for
+from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+from tests.support.visitors import signed_in
+
+
+@pytest.fixture
+def watched(
+    database_url: str, tmp_path: Path, redis_server: RedisServer, receiver: Receiver
+) -> Iterator[Flask]:
+    """An application whose alerts reach the receiver at once, with all its workers alive."""
+    made = create_app(
+        make_settings(
+            tmp_path,
+            DATABASE_URL=database_url,
+            REDIS_URL=redis_server.url,
+            ALERT_URLS=receiver.url,
+            ALERT_HOLD_S=0,
+            PROSA_LOCALE="en",
+        )
+    )
+    made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    with made.app_context():
+        for number, role in enumerate((*QUEUES, "scheduler")):
+            row = {"process": f"host:{number}", "role": role, "gauges": {}, "seen_at": ago(-3600)}
+            db.session.execute(sa.insert(metrics.ProcessReport).values(**row))
+        db.session.commit()
+        yield made
+        db.session.rollback()
+        made.extensions["prosa_metrics"].stop()
+        made.extensions["prosa_redis"].pool.breaker.on_recovery.clear()
+        db.engine.dispose()
+    made.extensions["prosa_redis"].pool.disconnect()
+    redis_server.admin.connection_pool.disconnect()
+
+
+def look_again() -> None:
+    """As if the time between two looks had passed."""
+    db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
+    db.session.commit()
+    watch()
+
+
+def state_of(name: str) -> str:
+    found = db.session.scalar(sa.select(Alert.state).where(Alert.name == name))
+    db.session.rollback()
+    return str(found)
+
+
+def test_redis_really_stopped_is_told_once_and_once_when_it_is_back(
+    watched: Flask, redis_server: RedisServer, receiver: Receiver
+) -> None:
+    watch()
+    assert receiver.got == []
+    redis_server.kill()
+    for _ in range(3):
+        look_again()
+    assert receiver.titles() == ["Redis is away"]
+    assert "Connection" in receiver.got[0]["message"]
+    assert receiver.got[0]["type"] == "failure"
+    page = signed_in(watched, Role.MANAGER)[0].get("/", headers={"Accept-Language": "en"}).text
+    assert "Redis is away" in page
+    redis_server.start()
+    wait_for(lambda: not prosa_redis.breaker().is_open)
+    for _ in range(3):
+        look_again()
+    assert receiver.titles() == ["Redis is away", "Redis is away"]
+    assert receiver.got[1]["message"] == "It is over."
+    assert receiver.got[1]["type"] == "success"
+
+
+def test_a_full_redis_is_told_and_shown_until_there_is_room(
+    watched: Flask, redis_server: RedisServer, receiver: Receiver
+) -> None:
+    client, _ = signed_in(watched, Role.MANAGER)
+    redis_server.admin.setrange("other:large", 30_000_000, b"x")
+    used = redis_server.admin.info()["used_memory"]
+    redis_server.admin.config_set("maxmemory", int(used * 1.15))  # some room is left for our own
+    try:
+        look_again_all(2)
+        assert receiver.titles() == ["Redis's memory is nearly full"]
+        page = client.get("/redis/", headers={"Accept-Language": "en"}).text
+        assert "Redis&#39;s memory is nearly full" in page
+        assert "Redis&#39;s memory" in client.get("/now", headers={"Accept-Language": "en"}).text
+    finally:
+        redis_server.admin.config_set("maxmemory", "128mb")
+    look_again_all(2)
+    assert receiver.titles() == ["Redis's memory is nearly full"] * 2
+    wait_for(
+        lambda: "Redis&#39;s memory" not in client.get("/redis/now").text, seconds=20, every=0.5
+    )
+
+
+def test_open_pages_are_told_when_an_alert_changes_and_not_of_each_look(
+    watched: Flask, redis_server: RedisServer
+) -> None:
+    client, _ = signed_in(watched, Role.MANAGER)
+    watch()
+    with redis_server.admin.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(CHANNEL)
+        wait_for(lambda: redis_server.admin.pubsub_numsub(CHANNEL)[0][1] == 1)
+        heard.get_message(timeout=1)
+        assert "No worker" not in client.get("/now", headers={"Accept-Language": "en"}).text
+        db.session.execute(sa.delete(metrics.ProcessReport))
+        db.session.commit()
+        look_again_all(3)
+        hints = [h for _ in range(6) if (h := heard.get_message(timeout=0.5)) is not None]
+    assert [read_hint(hint["data"]).kind for hint in hints] == [Kind.HEALTH]  # type: ignore[union-attr]
+    page = client.get("/now", headers={"Accept-Language": "en"}).text
+    assert all(notice.title in unescape(page) for notice in alerts.firing())
+    assert alerts.firing()
+
+
+def look_again_all(times: int) -> None:
+    for _ in range(times):
+        look_again()
+
+
+def test_of_several_processes_one_looks(watched: Flask) -> None:
+    looked: list[bool] = []
+
+    def one() -> None:
+        with watched.app_context():
+            looked.append(alerts.look(lambda _notice: True))
+
+    watch()
+    db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
+    db.session.commit()
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(looked) == [False] * 5 + [True]
+    assert watch_due() == []
+
+
+def test_what_nobody_received_is_told_again(watched: Flask, receiver: Receiver) -> None:
+    make_double()
+    receiver.status = 500
+    look_again_all(2)
+    assert (receiver.got, state_of("double_acceptance")) == ([], "firing")
+    receiver.status = 200
+    look_again_all(2)
+    assert receiver.titles() == ["A message was accepted twice"]
+
+
+def make_double() -> None:
+    row = DoubleAcceptance(ledger="r", row_id=1, attempt=2, wamid="wamid.two", seen_at=ago(60))
+    db.session.add(row)
+    db.session.commit()
+
+
+def fire(watched: Flask, name: str) -> alerts.Notice:
+    """The alert that is to fire after a look, alone."""
+    look_again()
+    found = [notice for notice in alerts.firing() if notice.name == name]
+    assert len(found) == 1, [notice.name for notice in alerts.firing()]
+    return found[0]
+
+
+def missing_worker(_watched: Flask, _redis: RedisServer) -> None:
+    dead = metrics.ProcessReport.role == "statuses"
+    db.session.execute(sa.update(metrics.ProcessReport).where(dead).values(seen_at=ago(120)))
+    db.session.commit()
+
+
+def stuck_queue(_watched: Flask, _redis: RedisServer) -> None:
+    conversation = make_conversation(make_contact())
+    say(conversation, "olá", author="bot", state="queued", due_at=ago(900))
+
+
+def webhook_backlog(_watched: Flask, _redis: RedisServer) -> None:
+    db.session.execute(
+        sa.text(
+            "INSERT INTO webhook_bodies (received_at, lane, raw, state) "
+            "SELECT :now, 'statuses', :raw, 'new' FROM "
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001) "
+            "SELECT i FROM n) AS numbers"
+        ),
+        {"now": ago(1), "raw": b"{}"},
+    )
+    db.session.commit()
+
+
+def evictions(_watched: Flask, redis: RedisServer) -> None:
+    look_again()
+    used = redis.admin.info()["used_memory"]
+    redis.admin.config_set("maxmemory", used + 3_000_000)
+    with redis.admin.pipeline(transaction=False) as pipe:
+        for number in range(200):
+            pipe.set(f"other:{number}", b"x" * 50_000, ex=600)
+        pipe.execute()
+    assert redis.admin.info()["evicted_keys"] > 0
+    redis.admin.config_set("maxmemory", "128mb")
+
+
+def low_hit_rate(_watched: Flask, _redis: RedisServer) -> None:
+    look_again()
+    for outcome, number in (("hits", 200), ("misses", 800)):
+        for _ in range(number):
+            cache_counts.count("contact:1", outcome)
+
+
+def many_connections(watched: Flask, redis: RedisServer) -> None:
+    """Twenty are as many as a thousand, where somebody set it so."""
+    settings = replace(settings_of(watched), alert_connections=20)
+    watched.extensions["prosa_settings"] = settings
+    pool = redis.admin.connection_pool
+    for connection in [pool.get_connection() for _ in range(25)]:
+        pool.release(connection)  # open still
+
+
+@pytest.mark.parametrize(
+    ("trouble", "name", "words"),
+    [
+        (missing_worker, "no_worker", "statuses"),
+        (stuck_queue, "queue_stuck", "replies"),
+        (webhook_backlog, "webhook_backlog", "5001"),
+        (evictions, "redis_evictions", "volatile-ttl"),
+        (low_hit_rate, "redis_hit_rate", "20.0 %"),
+        (many_connections, "redis_connections", "are open"),
+    ],
+)
+def test_each_trouble_fires_its_alert(
+    watched: Flask,
+    redis_server: RedisServer,
+    trouble: Callable[[Flask, RedisServer], None],
+    name: str,
+    words: str,
+) -> None:
+    trouble(watched, redis_server)
+    assert words in fire(watched, name).sentence
+
+
+def test_what_flickers_is_not_told() -> None:
+    alert = Alert(name="redis_down", state=AlertState.QUIET, values={})
+    holds, holds_not = alerts.Verdict(True, {}), alerts.Verdict(False, {})
+    now = ago(1000)
+    for seconds, verdict in ((0, holds), (30, holds_not), (40, holds), (90, holds)):
+        alerts.move(alert, verdict, now + timedelta(seconds=seconds), 60)
+        assert alert.state == AlertState.QUIET
+    alerts.move(alert, alerts.Verdict(None, {}), now + timedelta(seconds=200), 60)
+    assert alert.state == AlertState.QUIET
+    alerts.move(alert, holds, now + timedelta(seconds=101), 60)
+    assert alert.state == AlertState.FIRING
+    alerts.move(alert, holds_not, now + timedelta(seconds=110), 60)
+    assert alert.state == AlertState.FIRING
+    alerts.move(alert, holds_not, now + timedelta(seconds=171), 60)
+    assert alert.state == AlertState.QUIET

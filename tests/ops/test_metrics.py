@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from chatbot import create_app
+from chatbot.core import metrics
+from chatbot.core.cache import Entry, Kind, get_or_compute
+from chatbot.core.db import db
+from chatbot.core.queue import ring_job
+from chatbot.delivery.states import State
+from tests.support.making import (
+    body_of,
+    make_campaign,
+    make_contact,
+    make_conversation,
+    make_recipients,
+    message_value,
+    signed,
+)
+from tests.support.redis_server import RedisServer
+from tests.support.settings import environment, make_settings
+
+FAR = {"REMOTE_ADDR": "203.0.113.9"}
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def read(client: FlaskClient, **options: object) -> Samples:
+    """Every sample of the page by its name and labels, read by Prometheus' own parser."""
+    answer = client.get("/metrics", **options)  # type: ignore[arg-type]
+    assert answer.status_code == 200, answer.text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def of(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+def test_it_tells_of_redis_and_of_both_hit_rates(client: FlaskClient) -> None:
+    for _ in range(4):
+        get_or_compute(
+            Entry(Kind("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
+        )
+    found = read(client)
+    assert of(found, "redis_up") == 1
+    assert of(found, "redis_connected_clients") >= 1
+    assert of(found, "redis_used_memory_bytes") > 100_000
+    assert of(found, "redis_hit_rate", source="prosa") == 75
+    assert 0 < of(found, "redis_hit_rate", source="server") <= 100
+    assert of(found, "prosa_redis_breaker_open", role="web") == 0
+    assert of(found, "prosa_redis_pool_size", role="web") >= 1
+    assert of(found, "prosa_redis_commands_total") > 4
+
+
+def test_it_counts_answers_by_route_and_status_with_their_time(client: FlaskClient) -> None:
+    for path in ("/health/live", "/health/live", "/contacts/1", "/nowhere"):
+        client.get(path)
+    found = read(client)
+    live = {"method": "GET", "route": "/health/live", "status": "200"}
+    assert of(found, "prosa_http_requests_total", **live) == 2
+    unknown = {"method": "GET", "route": "(none)", "status": "404"}
+    assert of(found, "prosa_http_requests_total", **unknown) == 1
+    buckets = [
+        (float(dict(labels)["le"]), value)
+        for (name, labels), value in found.items()
+        if name == "prosa_http_request_seconds_bucket" and dict(labels)["route"] == "/health/live"
+    ]
+    assert [value for _, value in sorted(buckets)] == sorted(value for _, value in buckets)
+    assert dict(buckets)[float("inf")] == 2
+    assert of(found, "prosa_http_request_seconds_count", route="/health/live") == 2
+
+
+def test_webhooks_are_counted_in_and_refused(client: FlaskClient) -> None:
+    raw = body_of(message_value("oi"))
+    client.post("/webhooks/whatsapp", data=raw, headers=signed(raw))
+    client.post("/webhooks/whatsapp", data=raw, headers=signed(b"other"))
+    found = read(client)
+    assert of(found, "prosa_webhooks_total", outcome="stored") == 1
+    assert of(found, "prosa_webhooks_total", outcome="refused") == 1
+    assert of(found, "prosa_queue_length", queue="inbound") == 1
+    assert of(found, "prosa_queue_oldest_seconds", queue="inbound") >= 0
+
+
+def test_work_that_waits_and_messages_are_counted_in_sql(any_app: Flask) -> None:
+    campaign = make_campaign()
+    make_recipients(campaign, 3)
+    make_recipients(campaign, 2, state=State.READ)
+    make_recipients(make_campaign("paused"), 4)
+    make_conversation(make_contact())
+    ring_job("campaigns.send", campaign.channel_id)
+    found = read(any_app.test_client())
+    assert of(found, "prosa_queue_length", queue="campaigns") == 3
+    assert of(found, "prosa_messages", ledger="recipients", state="queued") == 7
+    assert of(found, "prosa_messages", ledger="recipients", state="read") == 2
+    assert of(found, "prosa_rq_jobs", queue="campaigns") == 1
+    assert of(found, "prosa_rq_oldest_seconds", queue="campaigns") >= 0
+    assert of(found, "prosa_workers", queue="inbound") == 0
+
+
+def test_it_answers_without_redis_and_counts_the_outage(
+    client: FlaskClient, redis_server: RedisServer
+) -> None:
+    redis_server.kill()
+    client.get("/health")
+    found = read(client)
+    assert of(found, "redis_up") == 0
+    assert of(found, "prosa_redis_breaker_open", role="web") == 1
+    assert of(found, "prosa_redis_breaker_trips_total") == 1
+    assert of(found, "prosa_database_up") == 1
+    assert ("redis_used_memory_bytes", frozenset()) not in found
+
+
+def test_a_redis_that_hangs_is_counted_as_timeouts(
+    client: FlaskClient, redis_server: RedisServer
+) -> None:
+    client.get("/health")
+    redis_server.freeze()
+    client.get("/health")
+    redis_server.thaw()
+    assert of(read(client), "prosa_redis_timeouts_total") >= 1
+
+
+COUNT_IN_A_PROCESS = """
+from chatbot import create_app
+from chatbot.core import metrics
+with create_app().app_context(), metrics.reporting_as("statuses"):
+    metrics.count("deliveries", 5, ledger="messages", result="accepted")
+    print("ready", flush=True)
+    input()
+"""
+
+
+def test_other_processes_are_in_the_sums_and_among_the_living(app: Flask, tmp_path: Path) -> None:
+    metrics.count("deliveries", 2, ledger="messages", result="accepted")
+    url = str(db.engine.url)
+    other = subprocess.Popen(
+        [sys.executable, "-c", COUNT_IN_A_PROCESS],
+        env={"PATH": os.environ["PATH"], **environment(tmp_path, DATABASE_URL=url)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert other.stdout is not None
+    assert other.stdin is not None
+    try:
+        assert other.stdout.readline() == b"ready\n"
+        assert of(read(app.test_client()), "prosa_workers", queue="statuses") == 1
+        other.communicate(b"\n", timeout=60)
+    finally:
+        other.kill()
+    found = read(app.test_client())
+    assert of(found, "prosa_deliveries_total", ledger="messages", result="accepted") == 7
+    assert of(found, "prosa_workers", queue="statuses") == 0
+
+
+def test_a_child_counts_for_itself_and_not_its_parents_counts_again(app: Flask) -> None:
+    metrics.count("webhooks", 3, outcome="stored")
+    db.engine.dispose()
+    pid = os.fork()
+    if pid == 0:
+        metrics.count("webhooks", 1, outcome="stored")
+        metrics.flush()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert of(read(app.test_client()), "prosa_webhooks_total", outcome="stored") == 4
+
+
+def test_counts_are_kept_while_the_database_is_away(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise db_error
+
+    db_error = metrics.sa.exc.OperationalError("INSERT", {}, Exception("away"))
+    metrics.count("webhooks", 3, outcome="stored")
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "_add", away)
+        metrics.flush()
+    assert of(read(app.test_client()), "prosa_webhooks_total", outcome="stored") == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("203.0.113.9", {}, 403),
+        ("203.0.113.9", {"X-Forwarded-For": "127.0.0.1"}, 403),
+        ("127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, 403),
+        ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, 403),
+        ("", {}, 403),
+        ("203.0.113.9", {"Authorization": "Bearer right-token"}, 200),
+        ("203.0.113.9", {"Authorization": "bearer  right-token"}, 200),
+        ("203.0.113.9", {"Authorization": "Bearer wrong"}, 403),
+        ("203.0.113.9", {"Authorization": "Basic right-token"}, 403),
+        ("203.0.113.9", {"Authorization": "Bearer é"}, 403),
+        ("203.0.113.9", {"Authorization": ""}, 403),
+    ],
+)
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_it_opens_to_the_token_and_to_this_machine(
+    app: Flask, tmp_path: Path, address: str, headers: dict[str, str], status: int, proxies: int
+) -> None:
+    settings = make_settings(
+        tmp_path,
+        DATABASE_URL=str(db.engine.url),
+        METRICS_TOKEN="right-token",
+        TRUSTED_PROXIES=proxies,
+    )
+    client = create_app(settings).test_client()
+    answer = client.get("/metrics", headers=headers, environ_base={"REMOTE_ADDR": address})
+    assert answer.status_code == status
+
+
+def test_without_a_token_in_the_settings_none_opens(client: FlaskClient) -> None:
+    for given in ("Bearer ", "Bearer", "Bearer None"):
+        answer = client.get("/metrics", headers={"Authorization": given}, environ_base=FAR)
+        assert answer.status_code == 403

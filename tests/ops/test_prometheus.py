@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chatbot.core import metrics
+from tests.support.making import make_campaign, make_recipients
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
+PROMTOOL = shutil.which("promtool")
+NAMES = re.compile(r"\b(?:prosa|redis)_[a-z_]+\b")
+
+
+@pytest.mark.skipif(
+    PROMTOOL is None, reason="no promtool here (Debian: apt-get install prometheus)"
+)
+@pytest.mark.parametrize(
+    "arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")]
+)
+def test_the_rules_are_right_and_fire_as_they_should(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [str(PROMTOOL), *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    PROMTOOL is None, reason="no promtool here (Debian: apt-get install prometheus)"
+)
+def test_what_we_tell_is_what_prometheus_reads(app: Flask) -> None:
+    make_recipients(make_campaign(), 2)
+    app.test_client().get("/health")
+    page = app.test_client().get("/metrics").data
+    done = subprocess.run(
+        [str(PROMTOOL), "check", "metrics", "--extended"],
+        input=page,
+        capture_output=True,
+        timeout=100,
+    )
+    assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: matters of taste
+    assert b"error" not in done.stderr
+
+
+def test_no_rule_asks_for_what_we_do_not_tell(app: Flask) -> None:
+    metrics.count("webhooks", outcome="stored")
+    metrics.count("deliveries", ledger="messages", result="accepted")
+    app.test_client().get("/health")
+    told = set(NAMES.findall(app.test_client().get("/metrics").text))
+    rules = (FOLDER / "alerts.yml").read_text()
+    asked = {
+        name for line in rules.splitlines() if "summary" not in line for name in NAMES.findall(line)
+    }
+    assert len(asked) > 10
+    assert asked - told == set()

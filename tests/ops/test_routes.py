@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from chatbot.core import beats
+from chatbot.core.cache import Entry, Kind, get_or_compute
+from chatbot.core.db import db
+from chatbot.ops.health import MODES
+from tests.support.redis_server import RedisServer
+from tests.support.wire import RedisWire, counted_sql
+
+
+def test_health_has_the_shape_that_monitors_read(client: FlaskClient) -> None:
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert list(answer.json)[:2] == ["status", "checks"]
+    assert answer.json["status"] == "healthy"
+    assert answer.json["checks"]["database"] is True
+    assert answer.json["checks"]["redis"] is True
+    assert isinstance(answer.json["checks"]["timestamp"], int)
+
+
+def test_health_counts_the_workers_that_beat(client: FlaskClient) -> None:
+    beats._last.clear()
+    beats.beat("inbound")
+    assert client.get("/health").json["checks"]["workers"] == {"inbound": 1}
+
+
+def test_without_redis_it_is_degraded_and_still_200(
+    client: FlaskClient, redis_server: RedisServer
+) -> None:
+    redis_server.kill()
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert answer.json["checks"]["redis"] is False
+
+
+def lose_database() -> None:
+    path = Path(str(db.engine.url.database))
+    db.engine.dispose()
+    for file in path.parent.glob("prosa.db*"):
+        file.unlink()
+    path.mkdir()  # what is a folder can't be opened as a database
+
+
+def test_without_the_database_it_is_unhealthy_and_503(app: Flask, client: FlaskClient) -> None:
+    lose_database()
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
+
+
+def test_cache_stats_count_by_namespace(client: FlaskClient) -> None:
+    kind = Kind("contact", dict[str, str], fresh_s=60)
+    for _ in range(4):
+        get_or_compute(Entry(kind, 1, lambda: {"name": "Ana"}))
+    found = client.get("/cache/stats").json
+    assert found["namespaces"]["contact"]["hits"] == 3
+    assert found["namespaces"]["contact"]["misses"] == 1
+    assert found["namespaces"]["contact"]["hit_rate"] == 75.0
+    assert found["hit_rate"] == 75.0
+    assert found["namespaces"]["contact"]["bytes"] > 0
+    assert len(found["history"]) == 24
+    assert sum(hour["misses"] for hour in found["history"][-2:]) == 1
+    assert found["history"][-1]["hour"].endswith(":00:00+00:00")
+
+
+def test_health_tells_by_what_each_feature_works(
+    client: FlaskClient, redis_server: RedisServer
+) -> None:
+    assert set(client.get("/health").json["checks"]["modes"].values()) == {"redis"}
+    redis_server.kill()
+    modes = client.get("/health").json["checks"]["modes"]
+    assert modes["rate_limits"] == "memory"
+    assert modes["sessions"] == modes["cache"] == "database"
+    assert modes["queue"] == modes["live_pages"] == "polling"
+    assert set(modes) == set(MODES)
+
+
+def test_ready_asks_the_database_and_live_asks_nobody(
+    app: Flask, client: FlaskClient, redis_server: RedisServer
+) -> None:
+    wire = RedisWire(redis_server.url)
+    with wire.counted() as trips, counted_sql(db.engine) as statements:
+        assert client.get("/health/live").json == {"status": "healthy"}
+    assert (trips.number, statements.number) == (0, 0)
+    redis_server.kill()
+    assert client.get("/health/ready").status_code == 200
+    lose_database()
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json["checks"]["database"]) == (503, False)
+    assert client.get("/health/live").status_code == 200
+    wire.close()

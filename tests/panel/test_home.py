@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.accounts.models import Role, User
+from chatbot.conversations.models import Author, ConversationState
+from chatbot.core.cache_store import new_generation
+from chatbot.core.db import db
+from tests.support.panel import counted_statements, make_contact, make_conversation, say
+from tests.support.redis_server import RedisServer
+from tests.support.visitors import signed_in
+
+
+def outbound(conversation: object, state: str) -> None:
+    say(conversation, "olá", author=Author.BOT, state=state)  # type: ignore[arg-type]
+
+
+def test_it_counts_todays_conversations_and_messages_by_state(any_app: Flask) -> None:
+    client, _ = signed_in(any_app)
+    conversation = make_conversation(make_contact(), state=ConversationState.WAITING)
+    say(conversation, "oi")
+    for state in ("read", "read", "delivered", "failed"):
+        outbound(conversation, state)
+    page = client.get("/now").text
+    assert figures(page) == ["1", "1", "1", "4"]
+    assert "Lida <b>2</b>" in page
+    assert "Entregue <b>1</b>" in page
+    assert "Falhou <b>1</b>" in page
+
+
+def figures(page: str) -> list[str]:
+    return [part.split("<")[0] for part in page.split('<div class="figure">')[1:]]
+
+
+def test_without_anything_it_teaches_what_comes_here(app: Flask) -> None:
+    page = signed_in(app, Role.MANAGER)[0].get("/").text
+    assert "Nada foi enviado hoje ainda." in page
+    assert "Nenhuma campanha ainda" in page
+    assert "Criar uma campanha" in page
+    assert "Criar uma campanha" not in signed_in(app, Role.AGENT, "Bia")[0].get("/").text
+
+
+def test_it_moves_by_a_fragment_that_holds_no_page(app: Flask) -> None:
+    client, _ = signed_in(app)
+    assert 'data-refresh-url="/now"' in client.get("/").text
+    fragment = client.get("/now").text
+    assert "<html" not in fragment
+    assert "Fila e saúde" in fragment
+
+
+def test_without_redis_it_shows_the_same_and_says_so(app: Flask, redis_server: RedisServer) -> None:
+    client, _ = signed_in(app)
+    redis_server.kill()
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "Fora do ar: o Prosa continua, só mais devagar" in answer.text
+
+
+def test_its_statements_do_not_grow_with_the_conversations(
+    app: Flask, redis_server: RedisServer
+) -> None:
+    client, _ = signed_in(app)
+
+    def statements() -> int:
+        new_generation(app.extensions["prosa_redis"].client)
+        with counted_statements() as seen:
+            assert client.get("/now").status_code == 200
+        return len(seen)
+
+    few = statements()
+    for number in range(8):
+        conversation = make_conversation(make_contact("Ana", f"55119876500{number:02}"))
+        outbound(conversation, "read")
+    assert statements() == few <= 8
+
+
+def test_a_second_look_within_seconds_counts_nothing_again(app: Flask) -> None:
+    client, _ = signed_in(app)
+    client.get("/now")
+    with counted_statements() as seen:
+        client.get("/now")
+    assert [statement for statement in seen if "count(" in statement.lower()] == []
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.ADMIN])
+def test_the_redis_page_tells_mode_memory_clients_and_namespaces(app: Flask, role: Role) -> None:
+    client, _ = signed_in(app, role)
+    client.get("/now")
+    client.get("/now")
+    page = client.get("/redis/").text
+    for words in ("Em uso", "Memória em uso", "volatile-ttl", "prosa-web", "dashboard"):
+        assert words in page
+
+
+def test_the_redis_page_says_since_when_redis_is_away(
+    app: Flask, redis_server: RedisServer
+) -> None:
+    client, _ = signed_in(app, Role.MANAGER)
+    redis_server.kill()
+    page = client.get("/redis/now").text
+    assert "O Redis está fora do ar." in page
+    assert "Desde" in page
+
+
+def test_a_name_with_markup_is_only_text(app: Flask) -> None:
+    client, _ = signed_in(app)
+    db.session.execute(sa.update(User).values(name="<img/src=x/onerror=alert(1)>"))
+    db.session.commit()
+    assert "<img/src" not in client.get("/").text

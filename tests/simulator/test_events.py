@@ -1,0 +1,153 @@
+"""What happens to people and to the account: told by webhook, and felt by the next message."""
+
+from typing import Any
+
+from .conftest import MARIA, Client, Receiver, wait_for
+from .test_platform import BOAS_VINDAS
+
+NEW = "5511912345678"
+
+
+def happen(simulator: Client, **event: Any) -> Any:
+    answer = simulator.control("/events", event)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_a_person_with_a_new_number_has_left_the_old_one(
+    simulator: Client, receiver: Receiver
+) -> None:
+    simulator.settings(service_window=False)
+    happen(simulator, event="number_changed", **{"from": MARIA}, to=NEW)
+    simulator.send()
+    simulator.send(NEW)
+    simulator.settle()
+    [message] = receiver.messages()
+    assert (message["from"], message["system"]["wa_id"]) == (MARIA, NEW)
+    assert message["system"]["type"] == "user_changed_number"
+    ends = {s.get("recipient_id"): s["status"] for s in receiver.statuses()}
+    assert ends == {MARIA: "failed", NEW: "read"}
+    receiver.received.clear()
+    happen(simulator, event="number_changed", **{"from": NEW}, to=MARIA)
+    simulator.send()
+    simulator.settle()
+    assert receiver.statuses()[-1]["status"] == "read", "the old number may come back"
+
+
+def test_a_new_user_id_is_told_with_the_one_before(simulator: Client, receiver: Receiver) -> None:
+    simulator.write()
+    ids = happen(simulator, event="user_id_changed", **{"from": MARIA})
+    simulator.write()
+    simulator.settle()
+    texts = {m["from_user_id"] for m in receiver.messages() if m["type"] == "text"}
+    assert texts == {ids["previous_user_id"], ids["user_id"]}
+    [change] = [m["system"] for m in receiver.messages() if m["type"] == "system"]
+    assert (change["user_id"], change["previous_user_id"]) == (
+        ids["user_id"],
+        ids["previous_user_id"],
+    )
+
+
+def test_who_stopped_marketing_gets_none_until_resuming(
+    simulator: Client, receiver: Receiver
+) -> None:
+    marketing = {"name": "promocao_fibra", "language": {"code": "pt_BR"}}
+    body = {"type": "body", "parameters": [{"type": "text", "text": "Maria"}]}
+    for value, end in (("stop", "failed"), ("resume", "read")):
+        receiver.received.clear()
+        happen(simulator, event="marketing_choice", **{"from": MARIA}, value=value)
+        simulator.send(type="template", template={**marketing, "components": [body]})
+        simulator.settle()
+        preferences = [v["user_preferences"] for p in receiver.received for v in p.values()
+                       if "user_preferences" in v]  # fmt: skip
+        assert preferences[0][0]["value"] == value
+        assert receiver.statuses()[-1]["status"] == end
+    utility = simulator.send(type="template", template=BOAS_VINDAS)
+    assert utility.status == 200
+
+
+def test_a_restricted_account_sends_no_templates_and_a_disabled_one_nothing(
+    simulator: Client, receiver: Receiver
+) -> None:
+    def codes() -> list[int]:
+        answers = (simulator.send(type="template", template=BOAS_VINDAS), simulator.send())
+        return [answer.json.get("error", {}).get("code", 0) for answer in answers]
+
+    simulator.settings(service_window=False)
+    found = {}
+    for name in ("restricted", "disabled", "reinstated"):
+        happen(simulator, event="account", name=name)
+        found[name] = codes()
+    assert found == {"restricted": [368, 0], "disabled": [131031, 131031], "reinstated": [0, 0]}
+    simulator.settle()
+    entries = [post.json["entry"][0] for post in receiver.received]
+    told = [e["changes"][0]["value"].get("event") for e in entries if "time" in e]
+    assert sorted(told) == ["ACCOUNT_RESTRICTION", "DISABLED_UPDATE", "DISABLED_UPDATE"]
+
+
+def test_every_account_event_has_a_body_and_any_other_can_be_made(
+    simulator: Client, receiver: Receiver
+) -> None:
+    names = simulator.control("/events").json["account"]
+    for name in names:
+        happen(simulator, event="account", name=name)
+    happen(simulator, event="field", field="flows", value={"flow_id": "1"})
+    happen(simulator, event="error", code=130429)
+    simulator.settle()
+    changes = [change for post in receiver.received for change in post.json["entry"][0]["changes"]]
+    assert len(changes) == len(names) + 2
+    assert {"flows", "security", "account_alerts"} <= {change["field"] for change in changes}
+    errors = [c["value"]["errors"][0]["code"] for c in changes if "errors" in c["value"]]
+    assert errors == [130429]
+
+
+def test_an_event_that_does_not_exist_is_refused_by_name(simulator: Client) -> None:
+    for event, word in (
+        ({"event": "rain"}, "rain"),
+        ({"event": "account", "name": "rain"}, "rain"),
+        ({"event": "error", "code": 7}, "code"),
+    ):
+        answer = simulator.control("/events", event)
+        assert (answer.status, word in answer.json["error"]) == (400, True)
+
+
+def test_an_outage_of_some_seconds_ends_by_itself(simulator: Client, receiver: Receiver) -> None:
+    simulator.control("/outage", {"seconds": 0.6})
+    simulator.write()
+    assert simulator.summary()["webhooks_held"] is True
+    assert receiver.received == []
+    wait_for(lambda: receiver.messages())
+    assert simulator.summary()["webhooks_held"] is False
+
+
+def test_messages_share_posts_with_statuses(simulator: Client, receiver: Receiver) -> None:
+    simulator.settings(service_window=False, mix_inbound=True, batch_window_ms=300, batch_size=100)
+    people = [f"55119876512{n}" for n in range(10, 30)]
+    half = [{"from": MARIA, "text": "Oi"}, {"from": "x", "text": "Oi"}]
+    assert simulator.control("/inbound/burst", half).status == 400, "all are written, or none"
+    simulator.control("/inbound/burst", [{"from": number, "text": "Oi"} for number in people])
+    for number in people:
+        simulator.send(number)
+    simulator.settle()
+    assert len(receiver.messages()) == 20
+    assert len(receiver.statuses()) == 60
+    kinds = [{"messages" in v for v in post.values()} for post in receiver.received]
+    assert {True, False} in kinds, "one POST has both"
+
+
+def test_a_webhook_may_come_twice_or_with_a_false_signature(
+    simulator: Client, receiver: Receiver
+) -> None:
+    simulator.settings(duplicate_webhook=1)
+    simulator.write()
+    simulator.settle()
+    first, second = receiver.received
+    assert (first.body, first.signature) == (second.body, second.signature)
+    simulator.settings(duplicate_webhook=0)
+    receiver.received.clear()
+    receiver.answers += [403] * 4
+    for signature in ("wrong", "missing", "upper", "truncated"):
+        simulator.control("/webhook", {"body": {"entry": []}, "signature": signature})
+    simulator.settle()
+    assert len(receiver.received) == 4, "a spoilt one is not repeated"
+    assert len({post.signature for post in receiver.received}) == 4

@@ -1,0 +1,92 @@
+"""Templates: which may be sent, with which parameters, and how they are listed."""
+
+from typing import Any
+
+import pytest
+
+from .conftest import ACCOUNT, Answer, Client, Receiver
+
+
+def send(simulator: Client, name: str, *values: str, names: tuple[str, ...] = ()) -> Answer:
+    parameters: list[dict[str, Any]] = [{"type": "text", "text": value} for value in values]
+    for parameter, given in zip(parameters, names, strict=False):
+        parameter["parameter_name"] = given
+    components = [{"type": "body", "parameters": parameters}] if values else []
+    template = {"name": name, "language": {"code": "pt_BR"}, "components": components}
+    return simulator.send(type="template", template=template)
+
+
+def code_of(answer: Answer) -> int:
+    return int(answer.json["error"]["code"])
+
+
+def test_an_approved_template_is_accepted_with_message_status(simulator: Client) -> None:
+    answer = send(simulator, "lembrete_fatura", "Maria", "10/12")
+    assert answer.json["messages"][0]["message_status"] == "accepted"
+
+
+@pytest.mark.parametrize("name", ["nenhum", "aviso_manutencao", "oferta_relampago"])
+def test_a_missing_or_unapproved_template_is_132001(simulator: Client, name: str) -> None:
+    answer = send(simulator, name, "Maria")
+    assert (answer.status, code_of(answer)) == (404, 132001)
+
+
+@pytest.mark.parametrize("values", [(), ("Maria",), ("Maria", "10/12", "mais")])
+def test_a_wrong_number_of_parameters_is_132000(simulator: Client, values: tuple[str, ...]) -> None:
+    assert code_of(send(simulator, "lembrete_fatura", *values)) == 132000
+
+
+def test_a_named_template_wants_its_names(simulator: Client) -> None:
+    assert send(simulator, "boas_vindas", "Maria", names=("nome",)).status == 200
+    assert code_of(send(simulator, "boas_vindas", "Maria", names=("outro",))) == 132012
+    assert code_of(send(simulator, "boas_vindas", "Maria")) == 132012
+
+
+def test_a_new_line_in_a_parameter_is_refused(simulator: Client) -> None:
+    assert code_of(send(simulator, "promocao_fibra", "Maria\nSouza")) == 132018
+
+
+def test_a_filled_body_above_1024_characters_is_132005(simulator: Client) -> None:
+    assert code_of(send(simulator, "promocao_fibra", "a" * 1024)) == 132005
+
+
+@pytest.mark.parametrize(("status", "code"), [("PAUSED", 132015), ("DISABLED", 132016)])
+def test_a_stopped_template_is_refused_and_told_by_webhook(
+    simulator: Client, receiver: Receiver, status: str, code: int
+) -> None:
+    simulator.control("/templates", {"name": "promocao_fibra", "status": status})
+    assert code_of(send(simulator, "promocao_fibra", "Maria")) == code
+    simulator.settle()
+    [change] = receiver.received[0].json["entry"][0]["changes"]
+    assert change["field"] == "message_template_status_update"
+    assert change["value"]["event"] == status
+    assert change["value"]["message_template_name"] == "promocao_fibra"
+
+
+def test_a_template_with_a_url_blank_wants_a_button_parameter(simulator: Client) -> None:
+    button = {"type": "URL", "text": "Abrir", "url": "https://e.com/{{1}}"}
+    parts = [{"type": "BODY", "text": "Oi"}, {"type": "BUTTONS", "buttons": [button]}]
+    assert simulator.control("/templates", {"name": "novo", "components": parts}).status == 200
+    assert code_of(send(simulator, "novo")) == 131008
+
+
+def test_pages_of_templates_lead_through_all_of_them(simulator: Client) -> None:
+    path, names = f"/{ACCOUNT}/message_templates?limit=2", []
+    while path:
+        page = simulator.graph(path).json
+        names += [template["name"] for template in page["data"]]
+        path = page["paging"].get("next", "").partition("/v25.0")[2]
+    assert len(names) == len(set(names)) == 5
+
+
+def test_templates_are_filtered_by_status_and_name(simulator: Client) -> None:
+    def names(query: str) -> list[str]:
+        listing = simulator.graph(f"/{ACCOUNT}/message_templates?{query}").json
+        return [template["name"] for template in listing["data"]]
+
+    assert names("status=rejected") == ["oferta_relampago"]
+    assert names("name=boas_vindas&fields=name") == ["boas_vindas"]
+
+
+def test_a_foreign_cursor_has_expired(simulator: Client) -> None:
+    assert code_of(simulator.graph(f"/{ACCOUNT}/message_templates?after=abc")) == 131059

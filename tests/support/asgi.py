@@ -1,0 +1,114 @@
+"""The other end of an ASGI application: a socket, or one request, without a server between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from flask import Flask
+
+from chatbot.core.db import db
+from chatbot.realtime.door import PATH, Live
+from tests.support.visitors import Visitor
+
+PATIENCE_S = 10.0
+
+
+def scope_of(kind: str, path: str, query: str = "", **headers: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "ws" if kind == "websocket" else "http",
+        "path": path,
+        "query_string": query.encode("latin-1"),
+        "server": ("panel.test", 80),
+        "client": ("127.0.0.1", 1234),
+        "headers": [
+            (name.replace("_", "-").encode(), value.encode("latin-1"))
+            for name, value in ({"host": "panel.test"} | headers).items()
+        ],
+    }
+
+
+class Page:
+    """A page's socket. `said` holds what it was told; `is_stuck` is a page that reads no more."""
+
+    def __init__(self, live: Any, watch: str = "", cookie: str = "", **headers: str) -> None:
+        query = "&".join(f"watch={topic}" for topic in watch.split())
+        headers = {"origin": "http://panel.test", "cookie": f"prosa={cookie}"} | headers
+        self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._inbox.put_nowait({"type": "websocket.connect"})
+        self._changed = asyncio.Event()
+        self.said: list[dict[str, Any]] = []
+        self.is_open = False
+        self.close_code: int | None = None
+        self.is_stuck = False
+        scope = scope_of("websocket", PATH, query, **headers)
+        self.served = asyncio.create_task(live(scope, self._inbox.get, self._send))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        while self.is_stuck:
+            await asyncio.sleep(3600)
+        if message["type"] == "websocket.accept":
+            self.is_open = True
+        elif message["type"] == "websocket.close":
+            self.is_open, self.close_code = False, message.get("code", 1000)
+        else:
+            self.said.append(json.loads(message["text"]))
+        self._changed.set()
+
+    def say(self, **message: Any) -> None:
+        self._inbox.put_nowait({"type": "websocket.receive", **message})
+
+    def leave(self) -> None:
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    async def hears(self, kind: str, thing_id: int | None = None) -> None:
+        """Wait until it is told so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not any((s["kind"], s["id"]) == (kind, thing_id) for s in self.said):
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def ends(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.wait([self.served])
+        self.served.result()
+
+    @property
+    def kinds(self) -> list[str]:
+        return [said["kind"] for said in self.said]
+
+
+@asynccontextmanager
+async def running(app: Flask) -> AsyncIterator[Live]:
+    live = Live(app)
+    live.start()
+    try:
+        if app.extensions["prosa_redis"].url is not None:
+            await until(lambda: live.hub.position != "")
+        yield live
+    finally:
+        live.stop()
+        app.extensions.pop("prosa_live", None)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def cookie_of(client: Visitor) -> str:
+    cookie = client.get_cookie("prosa")
+    assert cookie is not None
+    return cookie.value
+
+
+def run(test: Awaitable[None]) -> None:
+    db.session.rollback()
+    asyncio.run(test)  # type: ignore[arg-type]

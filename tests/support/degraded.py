@@ -1,0 +1,299 @@
+"""What each use of Redis must do without it: prepared while it works, tried while it doesn't, and looked
+at again when it is back. All through public doors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.accounts.models import User
+from chatbot.conversations.context import Context, load_context, store_context
+from chatbot.conversations.models import Direction, Message
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from chatbot.core.queue import bells_of, resolve
+from chatbot.delivery.pacer import Line, Pacer
+from tests.support.making import body_of, make_contact, make_conversation, message_value, signed
+from tests.support.panel import PASSWORD, make_user
+from tests.support.visitors import Visitor, token_in, visitor
+from workers.run import listen
+
+WRONG = "not the password"
+TRIES = 8
+
+
+class Scene:
+    """One application of two web processes, and the seconds that each use of it took."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.times_s: list[float] = []
+        self._limit = app.extensions["prosa_limiter"].limit("4 per minute", override_defaults=True)
+        app.add_url_rule("/limited", view_func=self._limit(lambda: "ok"))
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.times_s.append(time.perf_counter() - began)
+
+    def ask(self, client: Visitor, path: str) -> str:
+        """The page at `path`, which must be there."""
+        with self.timed():
+            answer = client.get(path)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return answer.text
+
+    def user(self, name: str) -> tuple[Visitor, User]:
+        user = make_user(name)
+        client = visitor(self.app, f"10.0.0.{user.id}")
+        assert client.sign_in(user).status_code == 303
+        return client, user
+
+
+class Feature:
+    """`during` says in a few words what happened; all three raise AssertionError."""
+
+    name: ClassVar[str]
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def prepare(self) -> None:
+        """While Redis works."""
+
+    def during(self) -> str:
+        raise NotImplementedError
+
+    def after(self) -> None:
+        """When Redis is back."""
+
+
+class Cache(Feature):
+    name = "cache"
+
+    def prepare(self) -> None:
+        self.client, _ = self.scene.user("Cache")
+        self.page = f"/contacts/{make_contact('Velho Nome').id}"
+        for _ in range(2):
+            assert "Velho Nome" in self.scene.ask(self.client, self.page)
+
+    def during(self) -> str:
+        form = {"name": "Novo Nome", "email": "", "tags": ""}
+        with self.scene.timed():
+            assert self.client.post(f"{self.page}/edit", data=form).status_code == 303
+        self._is_new()
+        return "database, at once"
+
+    def after(self) -> None:
+        self._is_new()
+
+    def _is_new(self) -> None:
+        for _ in range(TRIES):
+            text = self.scene.ask(self.client, self.page)
+            assert "Novo Nome" in text
+            assert "Velho Nome" not in text
+
+
+class RateLimit(Feature):
+    name = "rate limit"
+
+    def during(self) -> str:
+        client = visitor(self.scene.app, "10.9.9.9")
+        codes = []
+        for _ in range(TRIES):
+            with self.scene.timed():
+                codes.append(client.get("/limited").status_code)
+        granted = codes.count(200)
+        assert 0 < granted <= 4, codes
+        assert codes == [200] * granted + [429] * (TRIES - granted)
+        return f"memory, 429 after {granted} of 4 (2 processes)"
+
+
+class SignInLimit(Feature):
+    name = "sign-in limit"
+
+    def prepare(self) -> None:
+        make_user("Guessed")
+        self.codes = [self._guess() for _ in range(2)]
+
+    def during(self) -> str:
+        self.codes += [self._guess() for _ in range(2)]
+        return "exact: SQL"
+
+    def after(self) -> None:
+        self.codes += [self._guess() for _ in range(3)]
+        assert self.codes == [401] * 5 + [429] * 2
+
+    def _guess(self) -> int:
+        client = visitor(self.scene.app, "10.9.9.8")
+        form = {"email": "guessed@prosa.example", "password": WRONG}
+        with self.scene.timed():
+            return client.post("/login", data=form).status_code
+
+
+class Sessions(Feature):
+    """Who is in stays in under the same id; who signed out, or was by a new password, stays out."""
+
+    name = "sessions"
+
+    def prepare(self) -> None:
+        self.staying, _ = self.scene.user("Staying")
+        self.leaving, _ = self.scene.user("Leaving")
+        self.changing, user = self.scene.user("Changing")
+        self.elsewhere = visitor(self.scene.app, "10.9.9.7")
+        assert self.elsewhere.sign_in(user).status_code == 303
+        self.session_id = _session_id(self.staying)
+        self.left = visitor(self.scene.app, "10.9.9.6")
+        self.left.set_cookie("prosa", _session_id(self.leaving))
+        self.unsent = visitor(self.scene.app, "10.9.9.5")
+        self.scene.app.config["WTF_CSRF_ENABLED"] = True
+        self.token = token_in(self.unsent.get("/login"))
+        self.scene.app.config["WTF_CSRF_ENABLED"] = False
+
+    def during(self) -> str:
+        assert self.leaving.post("/logout").status_code == 303
+        new = "another long password"
+        form = {"present": PASSWORD, "password": new, "repeated": new}
+        assert self.changing.post("/account/password", data=form).status_code == 303
+        self.scene.app.config["WTF_CSRF_ENABLED"] = True
+        form = {"email": "staying@prosa.example", "password": PASSWORD, "csrf_token": self.token}
+        assert self.unsent.post("/login", data=form).status_code == 303
+        self.scene.app.config["WTF_CSRF_ENABLED"] = False
+        self._hold()
+        return "kept; sign-outs hold"
+
+    def after(self) -> None:
+        self._hold()
+
+    def _hold(self) -> None:
+        for _ in range(TRIES):
+            self.scene.ask(self.staying, "/account/")
+        assert _session_id(self.staying) == self.session_id
+        assert self.changing.may_enter()
+        assert self.unsent.may_enter()
+        outside = (self.leaving, self.left, self.elsewhere)
+        assert not any(client.may_enter() for client in outside)
+
+
+class ConversationContext(Feature):
+    name = "conversation context"
+
+    def prepare(self) -> None:
+        self.conversation = make_conversation(version=3, last_intent="sql")
+        store_context(self.conversation.id, Context(version=3, last_intent="redis"))
+        assert load_context(self.conversation).last_intent == "redis"
+        db.session.rollback()
+
+    def during(self) -> str:
+        self.conversation.version = 4  # as a turn would have left it
+        for _ in range(TRIES):
+            with self.scene.timed():
+                found = load_context(self.conversation)
+                db.session.rollback()
+                store_context(self.conversation.id, found)
+            assert found.last_intent == "sql"
+        return "rebuilt from messages"
+
+    def after(self) -> None:
+        assert load_context(self.conversation).last_intent == "sql", "the copy of before is stale"
+        db.session.rollback()
+
+
+class Queue(Feature):
+    """A webhook is taken, and its answer written by workers whom nobody rings."""
+
+    name = "queue"
+    senders = iter(f"55118{n:08d}" for n in range(70_000_000, 80_000_000))
+
+    def during(self) -> str:
+        self._answer_one()
+        return "workers poll"
+
+    def after(self) -> None:
+        self._answer_one()
+
+    def _answer_one(self) -> None:
+        raw = body_of(message_value("SAIR", sender=next(self.senders)))
+        client = visitor(self.scene.app)
+        before = self._answers()
+        with self.scene.timed():
+            answer = client.post("/webhooks/whatsapp", data=raw, headers=signed(raw))
+        assert answer.status_code == 200
+        until = time.monotonic() + 30
+        while self._answers() == before and time.monotonic() < until:
+            for bell in bells_of("inbound").values():
+                resolve(bell.function)()
+                db.session.rollback()
+            listen("inbound", 0.1)
+        assert self._answers() > before
+
+    def _answers(self) -> int:
+        outbound = Message.direction == Direction.OUTBOUND
+        found = db.session.scalar(sa.select(sa.func.count()).where(outbound))
+        db.session.rollback()
+        return int(found or 0)
+
+
+class Pace(Feature):
+    name = "pacer"
+
+    def prepare(self) -> None:
+        self.pacer = Pacer(prosa_redis.client(), Line(1, 10, workers=2))
+        self.usual_s = self.pacer.book(5).interval_s
+
+    def during(self) -> str:
+        with self.scene.timed():
+            first, second = self.pacer.book(4), self.pacer.book(4)
+        assert first.interval_s == second.interval_s == pytest.approx(2 * self.usual_s)
+        assert second.wait_s > first.wait_s
+        return "half the pace (2 workers)"
+
+    def after(self) -> None:
+        assert self.pacer.book(5).interval_s == pytest.approx(self.usual_s)
+
+
+class LivePages(Feature):
+    """What a page asks for every few seconds shows what happened meanwhile."""
+
+    name = "live pages"
+
+    def prepare(self) -> None:
+        self.client, _ = self.scene.user("Live")
+        self.scene.ask(self.client, "/conversations/rows")
+
+    def during(self) -> str:
+        self._shows("Zefa Durante")
+        return "polling"
+
+    def after(self) -> None:
+        self._shows("Zefa Depois")
+
+    def _shows(self, name: str) -> None:
+        make_conversation(make_contact(name))
+        for _ in range(TRIES):
+            assert name in self.scene.ask(self.client, "/conversations/rows")
+
+
+FEATURES: tuple[type[Feature], ...] = (
+    Cache,
+    RateLimit,
+    SignInLimit,
+    Sessions,
+    ConversationContext,
+    Queue,
+    Pace,
+    LivePages,
+)
+
+
+def _session_id(client: Visitor) -> str:
+    cookie = client.get_cookie("prosa")
+    assert cookie is not None
+    return str(cookie.value)

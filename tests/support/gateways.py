@@ -1,0 +1,53 @@
+"""Our own gateway protocol with answers by script: for tests of the sender, not of Meta."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from chatbot.channels.gateway import Accepted, Answer
+
+Script = Callable[[Mapping[str, Any]], Answer]
+_numbers = itertools.count(1)
+
+
+def accept(body: Mapping[str, Any]) -> Answer:
+    return Accepted(f"wamid.out{next(_numbers)}", body.get("to"))
+
+
+class ScriptedGateway:
+    """Notes every body with its monotonic time; `script` says what is answered after `takes_s`."""
+
+    def __init__(self, script: Script = accept, takes_s: float = 0.0) -> None:
+        self._script = script
+        self._takes_s = takes_s
+        self.sent: list[Mapping[str, Any]] = []
+        self.times: list[float] = []
+        self.is_open = False
+
+    async def __aenter__(self) -> Self:
+        self.is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.is_open = False
+
+    async def send(self, body: Mapping[str, Any]) -> Answer:
+        assert self.is_open, "sent on a closed connection"
+        self.sent.append(body)
+        self.times.append(time.monotonic())
+        await asyncio.sleep(self._takes_s)
+        return self._script(body)
+
+    @property
+    def callbacks(self) -> list[str]:
+        return [str(body["biz_opaque_callback_data"]) for body in self.sent]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 15, every: float = 0.05) -> object:
+    """The first true value of `condition`; fails with its last one after `seconds`."""
+    until = time.monotonic() + seconds
+    value = condition()
+    while not value and time.monotonic() < until:
+        time.sleep(every)
+        value = condition()
+    assert value, f"not within {seconds} s: {condition}"
+    return value
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
+    except OSError:
+        return False

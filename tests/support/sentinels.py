@@ -1,0 +1,103 @@
+"""A primary, its replica and three Sentinels on the settings in `deploy/redis`: real processes, each on a
+port of its own, with a password."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import redis
+
+from config import ROOT
+from tests.support.ports import free_port, wait_for
+from tests.support.redis_server import APP_PASSWORD, APP_USER, RedisServer
+from workers import embedded_redis
+from workers.lifeline import die_with_parent
+
+PRIMARY = "prosa"
+SETTINGS = ROOT / "deploy" / "redis"
+
+
+class Family:
+    """`url` is what Prosa is given. The Sentinels ask for the same password as the servers do."""
+
+    def __init__(self) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="prosa-test-sentinels-"))
+        self.ports = [free_port(), free_port()]
+        self.servers = [_server(port) for port in self.ports]
+        self.sentinel_ports = [free_port() for _ in range(3)]
+        self._sentinels: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
+        return f"redis+sentinel://{APP_USER}:{APP_PASSWORD}@{hosts}/{PRIMARY}/0"
+
+    def start(self) -> Family:
+        for server in self.servers:
+            server.start()
+        replica = self.servers[1].admin
+        replica.execute_command("REPLICAOF", "127.0.0.1", self.ports[0])
+        wait_for(lambda: replica.info("replication")["master_link_status"] == "up")
+        for port in self.sentinel_ports:
+            self._sentinels.append(self._start_sentinel(port))
+        for port in self.sentinel_ports:
+            wait_for(lambda port=port: _knows_all(port), 30)
+        return self
+
+    def primary_port(self) -> int:
+        """Whom the first Sentinel calls the primary."""
+        return int(_ask(self.sentinel_ports[0]).sentinel_get_master_addr_by_name(PRIMARY)[1])
+
+    def kill_primary(self) -> None:
+        """And wait until the replica has taken its place."""
+        port = self.primary_port()
+        self.servers[self.ports.index(port)].kill()
+        wait_for(lambda: self.primary_port() != port, 60)
+
+    def stop(self) -> None:
+        for sentinel in self._sentinels:
+            sentinel.kill()
+            sentinel.wait()
+        for server in self.servers:
+            if server.is_running:
+                server.thaw()
+                server.kill()
+
+    def stop_sentinels(self) -> None:
+        for sentinel in self._sentinels:
+            sentinel.kill()
+            sentinel.wait()
+        self._sentinels.clear()
+
+    def _start_sentinel(self, port: int) -> subprocess.Popen[bytes]:
+        path = self._home / f"sentinel-{port}.conf"
+        path.write_text(
+            f"port {port}\nbind 127.0.0.1\ndir {self._home}\nlogfile {path}.log\n"
+            f"user {APP_USER} on >{APP_PASSWORD} allchannels +@all\n"
+            + (SETTINGS / "sentinel.conf")
+            .read_text()
+            .replace("redis-primary 6379", f"127.0.0.1 {self.ports[0]}")
+        )
+        program = embedded_redis.find_server()
+        assert program is not None
+        return subprocess.Popen([program, str(path), "--sentinel"], preexec_fn=die_with_parent)
+
+
+def _server(port: int) -> RedisServer:
+    return RedisServer(
+        "--port", str(port), "--bind", "127.0.0.1", settings=(SETTINGS / "redis.conf").read_text()
+    )
+
+
+def _ask(port: int) -> redis.Redis:
+    return redis.Redis("127.0.0.1", port, protocol=2, retry=None)
+
+
+def _knows_all(port: int) -> bool:
+    try:
+        state = _ask(port).sentinel_master(PRIMARY)
+    except redis.RedisError:
+        return False
+    return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2

@@ -1,0 +1,188 @@
+"""The whole of Prosa in processes of its own: web, workers, scheduler, simulator. Only Meta is fake."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.support.ports import answers, free_port, wait_for
+from tests.support.settings import environment
+from workers.lifeline import die_with_parent
+
+ROOT = Path(__file__).parents[2]
+QUEUES = ("inbound", "statuses", "replies", "media", "campaigns", "maintenance")
+
+
+def web_command() -> str:
+    """As the Procfile says it."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    return next(line.removeprefix("web: ") for line in lines if line.startswith("web: "))
+
+
+class Stack:
+    def __init__(
+        self, home: Path, database_url: str, redis_url: str | None, **changes: Any
+    ) -> None:
+        self.port, self.simulator_port = free_port(), free_port()
+        self.home, self.database_url = home, database_url
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            **environment(
+                home,
+                DATABASE_URL=database_url,
+                REDIS_URL=redis_url,
+                PORT=self.port,
+                WHATSAPP_API_URL=f"http://127.0.0.1:{self.simulator_port}/v25.0",
+                SIMULATOR_PORT=self.simulator_port,
+                SIMULATOR_CALLBACK_URL=f"http://127.0.0.1:{self.port}/webhooks/whatsapp",
+                LOG_LEVEL="WARNING",
+                **({"MESSAGES_PER_SECOND": 400, "WEB_CONCURRENCY": 1} | changes),
+            ),
+        }
+        self.web = web_command()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._log = (home / "stack.log").open("ab")
+
+    def start(self, *names: str) -> Stack:
+        """Start the named processes, or all; returns when web and simulator answer."""
+        for name in names or ("simulator", "web", *QUEUES, "scheduler"):
+            self.spawn(name)
+        wait_for(lambda: answers(f"{self.address}/health"), 60)
+        wait_for(lambda: answers(f"{self.simulator_address}/_sim/health"), 60)
+        return self
+
+    def spawn(self, name: str) -> None:
+        command = {
+            "simulator": ["-m", "chatbot.simulator"],
+            "web": ["-m", *shlex.split(self.web)],
+            "scheduler": ["-m", "workers.scheduler"],
+        }.get(name.partition("-")[0], ["-m", "workers.run", name.partition("-")[0]])
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def signal(self, name: str, number: int) -> None:
+        """To the whole group: an RQ horse dies with its worker, as on a host that loses power."""
+        os.killpg(self.processes[name].pid, number)
+
+    def kill(self, name: str) -> None:
+        horses = self.horses(name)
+        self.signal(name, signal.SIGKILL)
+        for horse in horses:
+            send_signal(horse, signal.SIGKILL)
+        self.processes.pop(name).wait()
+
+    def horses(self, name: str) -> list[int]:
+        """The children of a worker: RQ puts its horse into a group of its own."""
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.processes[name].pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def freeze(self, name: str) -> list[int]:
+        """SIGSTOP a worker and its horse; returns their pids, for `thaw`."""
+        pids = [self.processes[name].pid, *self.horses(name)]
+        for pid in pids:
+            send_signal(pid, signal.SIGSTOP)
+        return pids
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGCONT)
+                os.killpg(process.pid, signal.SIGTERM)
+        for name, process in list(self.processes.items()):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill(name)
+        self._log.close()
+
+    # --- speaking to it ---
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def simulator_address(self) -> str:
+        return f"http://127.0.0.1:{self.simulator_port}"
+
+    def flask(self, *arguments: str, check: bool = True) -> str:
+        return self.python("flask", *arguments, check=check)
+
+    def python(self, module: str, *arguments: str, check: bool = True) -> str:
+        """Run a module as one of the stack's own processes would; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr[-2000:]
+        return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+    def simulator(self, path: str, body: Any = None, timeout: float = 30) -> Any:
+        """GET, or POST with a body, of the simulator's control API."""
+        request = urllib.request.Request(
+            f"{self.simulator_address}/_sim/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return json.load(response)
+
+    def says(self, wa_id: str, text: str, name: str = "Ana") -> None:
+        self.simulator("inbound", {"from": wa_id, "name": name, "type": "text", "text": text})
+
+    def replies_to(self, wa_id: str) -> list[str]:
+        """What the business has written to this person, as text."""
+        thread = self.simulator(f"chat/{wa_id}")["messages"]
+        return [_text(m) for m in thread if m["direction"] == "outbound"]
+
+    def figures(self, campaign_id: int) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            self.flask("campaigns", "show", str(campaign_id), "--json")
+        )
+        return found
+
+
+def send_signal(pid: int, number: int) -> None:
+    """To one process, which may have ended meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def thaw(pids: list[int]) -> None:
+    for pid in pids:
+        send_signal(pid, signal.SIGCONT)
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    kind = content.get("type")
+    if kind == "text":
+        return str(content["text"]["body"])
+    if kind == "interactive":
+        return str(content["interactive"]["body"]["text"])
+    return str(message.get("rendered") or kind)

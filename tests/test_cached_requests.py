@@ -1,0 +1,253 @@
+"""What a request costs that everybody makes all day, and that nobody ever sees what is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot import create_app
+from chatbot.accounts import users
+from chatbot.accounts.models import Role, User
+from chatbot.billing.models import Invoice, InvoiceState
+from chatbot.contacts import service as contacts
+from chatbot.contacts.models import CONTACTS, Contact
+from chatbot.contacts.service import Sender, resolve_contact
+from chatbot.conversations import service
+from chatbot.conversations.models import Author, Conversation, Message
+from chatbot.core import cache_counts, clock
+from chatbot.core.db import db
+from chatbot.core.staleness import forget_with
+from tests.support.panel import make_contact, make_conversation, make_user, say
+from tests.support.redis_server import RedisServer
+from tests.support.settings import make_settings
+from tests.support.visitors import Visitor, signed_in, visitor
+from tests.support.webhooks import drain, receive
+from tests.support.wire import RedisWire, counted_sql
+
+MOST_TRIPS = 3  # one each for the rate, for the session with its user, and for what the page shows
+
+
+@pytest.fixture
+def wire(redis_server: RedisServer) -> Iterator[RedisWire]:
+    made = RedisWire(redis_server.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wired(database_url: str, tmp_path: Path, wire: RedisWire) -> Iterator[Flask]:
+    app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=wire.url))
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    with app.app_context():
+        yield app
+        db.session.rollback()
+        db.engine.dispose()
+    app.extensions["prosa_redis"].pool.disconnect()
+
+
+def make_story() -> tuple[Contact, Conversation]:
+    contact = make_contact()
+    conversation = make_conversation(contact, last_message_text="oi")
+    say(conversation, "oi")
+    return contact, conversation
+
+
+def test_a_cached_request_is_three_round_trips_at_most_and_no_sql(
+    wired: Flask, wire: RedisWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The thread that tells the counts every few seconds has trips of its own.
+    monkeypatch.setattr(cache_counts, "_start_flusher", lambda: None)
+    contact, conversation = make_story()
+    client, _ = signed_in(wired, Role.ADMIN)
+    paths = [
+        "/now",
+        "/",
+        "/conversations/",
+        "/conversations/rows",
+        "/conversations/?inbox=mine",
+        f"/conversations/{conversation.id}/live",
+        f"/contacts/{contact.id}",
+        "/account/",
+    ]
+    for path in paths:
+        for _ in range(3):
+            assert client.get(path).status_code == 200
+        with wire.counted() as trips, counted_sql(db.engine) as sql:
+            assert client.get(path).status_code == 200
+        assert sql.statements == [], path
+        assert trips.number <= MOST_TRIPS, path
+
+
+Change = Callable[[User, Contact, Conversation], object]
+
+
+def _commit(change: Change) -> Change:
+    def changed(user: User, contact: Contact, conversation: Conversation) -> None:
+        change(user, contact, conversation)
+        db.session.commit()
+
+    return changed
+
+
+def _invoice(contact: Contact, state: str = InvoiceState.OPEN) -> None:
+    db.session.add(
+        Invoice(
+            contact_id=contact.id,
+            reference="R9",
+            description="Plano Fibra",
+            amount_cents=9990,
+            due_on=clock.now().date() + timedelta(days=3),
+            state=state,
+        )
+    )
+
+
+def _delete(conversation: Conversation) -> None:
+    db.session.execute(sa.delete(Message).where(Message.conversation_id == conversation.id))
+    db.session.delete(conversation)
+
+
+def _stop_in_whatsapp(_user: User, contact: Contact, _conversation: Conversation) -> None:
+    preference = {"wa_id": contact.wa_id, "category": "marketing_messages", "value": "stop"}
+    db.session.rollback()
+    receive({"user_preferences": [preference]}, field="user_preferences")
+    drain()
+
+
+def _rename_from_afar(_user: User, contact: Contact, _conversation: Conversation) -> None:
+    contact_id = contact.id
+    db.session.rollback()
+    with db.engine.begin() as connection:
+        forget_with(connection, CONTACTS)
+        connection.execute(
+            sa.update(Contact).where(Contact.id == contact_id).values(name="Nome novo")
+        )
+
+
+# path, what changes, what is seen then
+CHANGES: dict[str, tuple[str, Change, str]] = {
+    "a contact renamed: profile": (
+        "/contacts/{contact}",
+        _commit(lambda _u, contact, _c: setattr(contact, "name", "Nome novo")),
+        "Nome novo",
+    ),
+    "a contact renamed: list": (
+        "/conversations/rows",
+        _commit(lambda _u, contact, _c: setattr(contact, "name", "Nome novo")),
+        "Nome novo",
+    ),
+    "by a statement of its own": ("/conversations/rows", _rename_from_afar, "Nome novo"),
+    "an invoice": (
+        "/contacts/{contact}",
+        _commit(lambda _u, contact, _c: _invoice(contact)),
+        "Plano Fibra",
+    ),
+    "an opt-out": (
+        "/contacts/{contact}",
+        _commit(lambda _u, contact, _c: contacts.opt_out(contact, "agent", "por telefone")),
+        "por telefone",
+    ),
+    "an opt-out in WhatsApp": ("/contacts/{contact}", _stop_in_whatsapp, "no próprio WhatsApp"),
+    "a message": (
+        "/conversations/rows",
+        _commit(lambda _u, _c, talk: setattr(talk, "last_message_text", "outra coisa")),
+        "outra coisa",
+    ),
+    "one is deleted": (
+        "/conversations/rows",
+        _commit(lambda _u, _c, talk: _delete(talk)),
+        "Nenhuma conversa ainda",
+    ),
+    "one is taken": (
+        "/conversations/rows?inbox=mine",
+        _commit(lambda user, _c, talk: service.assign(talk, user.id)),
+        "Maria Souza",
+    ),
+    "one waits": (
+        "/now",
+        _commit(lambda _u, _c, talk: service.hand_off(talk, "agent")),
+        '<div class="figure">1',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_seen_at_once_by_who_looked_before(app: Flask, name: str) -> None:
+    path, change, seen = CHANGES[name]
+    contact, conversation = make_story()
+    client, user = signed_in(app)
+    path = path.format(contact=contact.id)
+    for _ in range(2):
+        before = client.get(path).text
+    change(user, contact, conversation)
+    after = client.get(path).text
+    assert after.count(seen) > before.count(seen)
+
+
+def test_a_new_message_and_its_ticks_are_seen_at_once_in_the_thread(app: Flask) -> None:
+    _, conversation = make_story()
+    client, _ = signed_in(app)
+    url = f"/conversations/{conversation.id}/live"
+    assert "segunda via" not in client.get(url).text
+    said = say(conversation, "segunda via", author=Author.BOT, state="sent")
+    assert "segunda via" in client.get(url).text
+    before = client.get(url).json["messages"]
+    said.state = "read"
+    db.session.commit()
+    assert client.get(url).json["messages"] != before
+
+
+def test_who_was_merged_into_another_is_shown_as_one_and_never_from_a_copy(app: Flask) -> None:
+    client, _ = signed_in(app)
+    other = make_contact("Maria S", "5511987650002")
+    contact = resolve_contact(Sender(bsuid="b1", name="Maria Souza"))
+    db.session.commit()
+    for person in (contact, other):
+        client.get(f"/contacts/{person.id}")
+    resolve_contact(Sender(wa_id="5511987650002", bsuid="b1"))
+    db.session.commit()
+    kept, gone = sorted((contact, other), key=lambda person: person.merged_into_id is not None)
+    assert client.get(f"/contacts/{gone.id}").location == f"/contacts/{kept.id}"
+    _invoice(gone)
+    db.session.commit()
+    assert "Plano Fibra" in client.get(f"/contacts/{kept.id}").text
+
+
+ENDS: dict[str, Callable[[Visitor, User, User], object]] = {
+    "signed out": lambda client, _user, _admin: client.post("/logout"),
+    "signed out everywhere": lambda client, _u, _a: client.post("/account/sign-out-everywhere"),
+    "account closed": lambda _c, user, admin: users.close_user(users.get_user(user.id), admin),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_who_is_out_is_out_at_once_in_every_process(
+    app: Flask, sqlite_url: str, tmp_path: Path, redis_server: RedisServer, name: str
+) -> None:
+    client, user = signed_in(app)
+    admin = make_user("Chefe", Role.ADMIN)
+    other = create_app(make_settings(tmp_path, DATABASE_URL=sqlite_url, REDIS_URL=redis_server.url))
+    stolen = visitor(other)
+    cookie = client.get_cookie("prosa")
+    assert cookie is not None
+    stolen.set_cookie("prosa", cookie.value)
+    assert stolen.may_enter()
+    ENDS[name](client, user, admin)
+    db.session.commit()
+    assert not stolen.may_enter()
+    assert not stolen.may_enter(), "that it is over is kept too"
+    other.extensions["prosa_redis"].pool.disconnect()
+
+
+def test_a_new_role_holds_at_once(app: Flask) -> None:
+    client, user = signed_in(app)
+    admin = make_user("Chefe", Role.ADMIN)
+    assert client.get("/redis/").status_code == 403
+    users.change_role(users.get_user(user.id), Role.MANAGER, admin)
+    db.session.commit()
+    assert client.get("/redis/").status_code == 200

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+import config
+from config import SECRET_NAMES, ConfigError, Settings
+from tests.support.settings import SECRETS
+
+PRODUCTION = {"PROSA_ENV": "production", **SECRETS}
+
+
+def load(root: Path, **environ: str) -> Settings:
+    return config.load(environ, root=root)
+
+
+BAD = [
+    ("PORT", "abc", "number from 1 to 65535"),
+    ("PORT", "0", "number from 1 to 65535"),
+    ("PORT", "80.5", "whole number"),
+    ("PORT", "nan", "number from"),
+    ("SECRET_KEY", "short", "32 characters"),
+    ("DATABASE_URL", "mysql://h/db", "postgresql://"),
+    ("DATABASE_URL", "nonsense", "postgresql://"),
+    ("DATABASE_URL", "postgresql://u:p@host:port/db", "postgresql://"),
+    ("DATABASE_URL", "sqlite://", "file"),
+    ("DATABASE_URL", "sqlite:///:memory:", "file"),
+    ("REDIS_URL", "localhost:6379", "redis://"),
+    ("REDIS_URL", "http://localhost", "redis://"),
+    ("REDIS_URL", "redis://", "redis://"),
+    ("REDIS_URL", "unix://", "unix:///"),
+    ("REDIS_URL", "redis://localhost:port/0", "redis://"),
+    ("REDIS_URL", "redis://[::1/0", "redis://"),
+    ("REDIS_ENABLED", "maybe", "true or false"),
+    ("DOUBT_WINDOW_S", "-1", "number from"),
+    ("DOUBT_WINDOW_S", "inf", "number from"),
+    ("WHATSAPP_API_URL", "graph.facebook.com", "https://graph"),
+    ("WHATSAPP_API_URL", "http://host:port", "https://graph"),
+    ("MESSAGES_PER_SECOND", "0", "from 1"),
+    ("CAMPAIGN_WORKERS", "65", "to 64"),
+    ("WEB_CONCURRENCY", "many", "number"),
+    ("WEB_THREADS", "0", "from 1"),
+    ("PROSA_TIMEZONE", "America/Gotham", "America/Sao_Paulo"),
+    ("PROSA_TIMEZONE", "America", "America/Sao_Paulo"),
+    ("PROSA_TIMEZONE", "../etc/passwd", "America/Sao_Paulo"),
+    ("PROSA_LOCALE", "fr", "pt_BR"),
+    ("LOG_LEVEL", "LOUD", "INFO"),
+    ("TRUSTED_PROXIES", "-1", "from 0"),
+    ("PROSA_ENV", "staging", "production or development"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "mend"), BAD)
+def test_a_bad_setting_is_named_with_its_mend(
+    tmp_path: Path, name: str, value: str, mend: str
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, **{**SECRETS, name: value})
+    assert str(told.value).startswith(name)
+    assert mend in str(told.value)
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"^PROSA_HOME: .* folder you may write to"):
+        load(tmp_path, PROSA_HOME="file/home")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_production_without_a_secret_refuses_to_start(tmp_path: Path, name: str) -> None:
+    without = {key: value for key, value in PRODUCTION.items() if key != name}
+    with pytest.raises(ConfigError, match=f"^{name} is missing"):
+        load(tmp_path, **without)
+    with pytest.raises(ConfigError, match=f"^{name} is missing"):
+        load(tmp_path, **{**PRODUCTION, name: ""})
+    assert not (tmp_path / "var").exists(), "production makes no secrets of its own"
+
+
+def test_development_makes_its_secrets_once_for_its_owner_only(tmp_path: Path) -> None:
+    first, second = load(tmp_path), load(tmp_path)
+    assert first == second
+    assert len(first.secret_key) >= 32
+    assert len({first.whatsapp_token, first.whatsapp_app_secret, first.secret_key}) == 3
+    mode = stat.S_IMODE((tmp_path / "var" / "secrets.env").stat().st_mode)
+    assert mode == 0o600
+    assert sorted(os.listdir(tmp_path / "var")) == ["secrets.env"]
+
+
+def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> None:
+    """Each thread plays a process: the file's name holds the process id, so they start in turns."""
+    keys: set[str] = set()
+    lock = threading.Lock()
+
+    def start() -> None:
+        with lock:
+            keys.add(load(tmp_path).secret_key)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 1
+
+
+def test_a_damaged_secrets_file_is_told_with_its_mend(tmp_path: Path) -> None:
+    load(tmp_path)
+    path = tmp_path / "var" / "secrets.env"
+    path.write_text("SECRET_KEY=" + "x" * 40)
+    with pytest.raises(ConfigError, match=r"secrets.env lacks WHATSAPP_TOKEN.*delete it"):
+        load(tmp_path)
+    assert set(SECRET_NAMES) >= {"SECRET_KEY", "WHATSAPP_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql+psycopg://h/d", "postgresql+psycopg://h/d"),
+        ("sqlite:////data/p.db", "sqlite:////data/p.db"),
+    ],
+)
+def test_every_usual_spelling_of_a_database_is_taken(tmp_path: Path, given: str, used: str) -> None:
+    assert load(tmp_path, DATABASE_URL=given).database_url == used
+
+
+def test_a_dyno_is_production(tmp_path: Path) -> None:
+    assert load(tmp_path, DYNO="web.1", **SECRETS).is_production
+    assert not load(tmp_path, **SECRETS).is_production
+    with pytest.raises(ConfigError, match="SECRET_KEY is missing"):
+        load(tmp_path, DYNO="web.1")
+
+
+def test_redis_can_be_switched_off_and_nobody_must_have_it(tmp_path: Path) -> None:
+    assert load(tmp_path).redis_url is None
+    url = "rediss://:pw@h:6380/0"
+    assert load(tmp_path, REDIS_URL=url).redis_url == url
+    assert load(tmp_path, REDIS_URL=url, REDIS_ENABLED="off").redis_url is None
+
+
+def test_what_is_found_first_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nCOMPANY_NAME=Dotenv\nLOG_LEVEL=\n")
+    load(tmp_path)
+    (tmp_path / "var" / "run.env").write_text("PORT=2222\nREDIS_URL=unix:///run/r.sock\n")
+    found = load(tmp_path, COMPANY_NAME="Environment", PORT="")
+    assert (found.port, found.company_name, found.log_level) == (1111, "Environment", "INFO")
+    assert found.redis_url == "unix:///run/r.sock"
+    produced = load(tmp_path, **PRODUCTION)
+    assert produced.redis_url is None, "run.env belongs to `make run`, not to production"

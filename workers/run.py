@@ -1,0 +1,142 @@
+"""One worker process for one queue: `python -m workers.run QUEUE`.
+
+While Redis lives a loop worker waits for its bell and a job worker runs RQ; when it does not, both
+look for the same work in SQL by themselves. Both also look now and then while Redis lives: a bell may
+be lost, work is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from flask import Flask
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from chatbot.core import beats, metrics
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from chatbot.core.queue import BELLS, QUEUES, Bell, bells_of, resolve
+from chatbot.core.redis import TIMEOUT_S, key
+from config import ConfigError
+from workers.app import make_worker_app
+from workers.jobs import run_rq
+
+log = logging.getLogger("workers.run")
+
+WAIT_S = 1.0  # the longest that a loop waits for its bell
+EAR_S = TIMEOUT_S / 2  # the longest that it does so in one command
+LOOK_S = 5.0  # how often a job worker looks by itself
+ERROR_PAUSE_S = 1.0
+
+
+class Stop:
+    """Set by SIGTERM and SIGINT: finish what is under way, then end."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        signal.signal(signal.SIGTERM, self._told)
+        signal.signal(signal.SIGINT, self._told)
+
+    def set(self) -> None:
+        self.is_set = True
+
+    def _told(self, _signal: int, _frame: FrameType | None) -> None:
+        self.set()
+
+
+def listen(queue: str, seconds: float) -> None:
+    """Wait for the bell of one queue; without Redis just wait.
+
+    It asks on the shared pool in waits shorter than its time-out, so that a loop holds one connection
+    to Redis and not two, and a Redis that hangs is noticed as soon as anywhere.
+    """
+    until = time.monotonic() + seconds
+    try:
+        while (left_s := until - time.monotonic()) > 0:
+            if prosa_redis.client().brpop([key("bell", queue)], timeout=min(left_s, EAR_S)):
+                return
+    except RedisError:
+        time.sleep(min(max(0.0, until - time.monotonic()), WAIT_S / 2))
+
+
+def run_loop(_app: Flask, queue: str, stop: Stop) -> None:
+    """Call the queue's functions until none has more to do, then wait for the bell."""
+    functions = [resolve(bell.function) for bell in bells_of(queue).values()]
+    while not stop.is_set:
+        beats.beat(queue)
+        waits = [_once(function) for function in functions]
+        wait_s = min((w for w in waits if w is not None), default=WAIT_S)
+        if wait_s > 0 and not stop.is_set:
+            listen(queue, min(wait_s, WAIT_S))
+
+
+def _once(function: Callable[[], float | None]) -> float | None:
+    """One batch; an error pauses the loop and never ends it."""
+    try:
+        return function()
+    except DBAPIError as error:
+        log.warning("the database does not answer: %s", error)
+        return ERROR_PAUSE_S
+    except Exception:  # the loop outlives whatever one batch does
+        log.exception("%s failed", function.__name__)
+        return ERROR_PAUSE_S
+    finally:
+        db.session.rollback()
+        db.session.expunge_all()
+
+
+def run_jobs(app: Flask, queue: str, stop: Stop) -> None:
+    """RQ for a while, then a look at SQL, for ever."""
+    bells = bells_of(queue)
+    while not stop.is_set:
+        beats.beat(queue)
+        if not prosa_redis.breaker().is_open:
+            prosa_redis.state().pool.disconnect()  # RQ has one of its own, and its horse another
+            run_rq(app, queue, idle_s=LOOK_S, on_stop=stop.set)
+        else:
+            time.sleep(0.5)
+        if not stop.is_set:
+            look(bells)
+
+
+def look(bells: dict[str, Bell]) -> None:
+    """Do here and now what is due and perhaps nobody rang for."""
+    for name, bell in bells.items():
+        try:
+            for args in resolve(bell.due or "")():
+                resolve(bell.function)(*args)
+        except DBAPIError as error:
+            log.warning("the database does not answer: %s", error)
+            time.sleep(ERROR_PAUSE_S)
+        except Exception:  # the next bell's work must not wait for this one's mending
+            log.exception("%s failed", name)
+        finally:
+            db.session.rollback()
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in QUEUES:
+        print(f"usage: python -m workers.run {{{','.join(QUEUES)}}}", file=sys.stderr)
+        return 2
+    queue = arguments[0]
+    try:
+        app = make_worker_app()
+    except ConfigError as error:
+        print(f"Prosa can't start: {error}", file=sys.stderr)
+        return 1
+    stop = Stop()
+    is_loop = next(iter(bells_of(queue).values())).is_loop
+    log.info("worker of %s: %s", queue, ", ".join(n for n, b in BELLS.items() if b.queue == queue))
+    with app.app_context(), metrics.reporting_as(queue):
+        (run_loop if is_loop else run_jobs)(app, queue, stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

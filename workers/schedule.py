@@ -1,0 +1,20 @@
+"""Periodic work as one table: deleting a line removes it in production too."""
+
+from __future__ import annotations
+
+# bell → every how many seconds its work is looked for, and rung where there is any
+EVERY_S: dict[str, float] = {
+    "campaigns.send": 5,
+    "campaigns.launch": 5,
+    "campaigns.settle": 5,
+    "conversations.settle": 5,
+    "contacts.import": 5,
+    "templates.sync": 60,
+    "core.clean": 3600,
+}
+# bell → every how many seconds the scheduler does its work itself instead of ringing: what tells that
+# workers are missing must not wait for one of them. (A worker does it as well, by its own looks: what
+# tells that the scheduler is missing must not wait for that.)
+HERE_S: dict[str, float] = {
+    "ops.watch": 1,
+}

@@ -1,0 +1,20 @@
+"""What gunicorn serves. A wrong setting ends it with a sentence.
+
+`gunicorn -k asgi wsgi:asgi` (the Procfile's form) holds pages and their sockets in one process;
+`gunicorn wsgi:app` serves the pages alone, which then ask for news by themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from chatbot import create_app
+from chatbot.realtime.door import Live
+from config import ConfigError
+
+try:
+    app = create_app()
+except ConfigError as error:
+    sys.exit(f"Prosa can't start: {error}")
+
+asgi = Live(app)
