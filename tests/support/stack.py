@@ -6,10 +6,11 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,29 @@ class Stack:
         return [int(pid) for pid in found.stdout.split()]
 
     def freeze(self, name: str) -> list[int]:
-        """SIGSTOP a worker and its horse; returns their pids, for `thaw`."""
-        pids = [self.processes[name].pid, *self.horses(name)]
-        for pid in pids:
-            send_signal(pid, signal.SIGSTOP)
-        return pids
+        """SIGSTOP a worker and its horse; returns their pids, for `thaw`.
+
+        Never in the middle of a write to SQLite: whoever is stopped there keeps the one lock of that
+        database, and all others wait until the thaw, whatever Prosa does.
+        """
+        while True:
+            pids = [self.processes[name].pid, *self.horses(name)]
+            for pid in pids:
+                send_signal(pid, signal.SIGSTOP)
+            if self._may_write():
+                return pids
+            thaw(pids)
+
+    def _may_write(self) -> bool:
+        kind, _, path = self.database_url.partition(":///")
+        if kind != "sqlite":
+            return True
+        try:
+            with closing(sqlite3.connect(path, timeout=1)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         for process in self.processes.values():
