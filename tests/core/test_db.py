@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.core.db import UtcDateTime, db, db_now, json_rows, moment_text
+from chatbot.conversations.models import Message
+from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, json_rows, moment_text
+from chatbot.delivery.states import State
 
 
 def test_json_rows_give_each_value_its_type_back(any_app: Flask) -> None:
@@ -30,3 +33,18 @@ def test_the_databases_clock_moves_by_seconds_and_agrees_with_ours(any_app: Flas
         ).one()
     assert timedelta(seconds=90) < later - now < timedelta(seconds=91)
     assert abs(datetime.now(UTC) - now) < timedelta(seconds=5)
+
+
+def test_a_statement_that_is_run_often_is_still_planned_for_its_values(richest_app: Flask) -> None:
+    """A plan for all values can't use the index of what is queued, which is what the claims live by."""
+    if not is_postgresql(db.engine):
+        pytest.skip("no PostgreSQL here")
+    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == State.QUEUED)
+    plans = sa.text(
+        "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE :some"
+    )
+    with db.engine.begin() as connection:
+        for _ in range(30):  # the driver prepares at the fifth, the server has had enough ten later
+            connection.execute(query)
+        custom, generic = connection.execute(plans, {"some": "SELECT min(messages.due_at)%"}).one()
+    assert (custom > 20, generic) == (True, 0)
