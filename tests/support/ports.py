@@ -19,7 +19,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 15, every: float 
     while not value and time.monotonic() < until:
         time.sleep(every)
         value = condition()
-    assert value, f"not within {seconds} s: {condition}"
+    code = getattr(condition, "__code__", None)
+    where = f"{code.co_filename}:{code.co_firstlineno}" if code else condition
+    assert value, f"not within {seconds} s: {where}; at last {value!r}"
     return value
 
 

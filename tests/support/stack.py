@@ -134,6 +134,12 @@ class Stack:
                 self.kill(name)
         self._log.close()
 
+    def stands(self) -> str:
+        """Who runs, and the end of what they logged: for the report of a test that failed."""
+        ended = {name: process.poll() for name, process in self.processes.items()}
+        log = (self.home / "stack.log").read_text(errors="replace")
+        return f"{ended}\n{log[-6000:]}"
+
     # --- speaking to it ---
 
     @property
