@@ -18,25 +18,21 @@ _PASSING = (Reaction.RETRY, Reaction.SLOW, Reaction.PAIR)
 PASSING_CODES = [code for code, reaction in REACTIONS.items() if reaction in _PASSING]
 _MAY_SEND_AGAIN = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.FINISHED)
 
-
-def may_retry(code: object) -> bool:
-    return str(code).isdigit() and int(str(code)) in PASSING_CODES
+# Only what WhatsApp never took: of what it took and failed later, old statuses may still come.
+RETRYABLE = sa.and_(
+    Recipient.state == State.FAILED,
+    Recipient.error_code.in_(PASSING_CODES),
+    Recipient.accepted_at.is_(None),
+)
 
 
 def retry_failed(campaign_id: int, by: str) -> int:
     """Queue again the recipients whose failure was a passing one; returns how many.
 
-    Only what WhatsApp never took: of what it took and failed later, old statuses may still come.
-
     Raises:
         Conflict: there are none, or the campaign is in no state to send.
     """
-    failed = sa.and_(
-        Recipient.state == State.FAILED,
-        Recipient.error_code.in_(PASSING_CODES),
-        Recipient.accepted_at.is_(None),
-    )
-    return _send_again(campaign_id, failed, by)
+    return _send_again(campaign_id, RETRYABLE, by)
 
 
 def resend_unknown(campaign_id: int, by: str) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from chatbot.campaigns.again import RETRYABLE
 from chatbot.campaigns.models import Campaign, Recipient
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
@@ -115,14 +116,25 @@ def measure(counts: dict[str, int]) -> Progress:
     return Progress(counts["planned"], done, ordered, counts)
 
 
-def count_causes(campaign_id: int) -> list[tuple[str, int | str | None, int]]:
-    """Why messages failed or were not sent: state, error code or reason, how many; most first."""
+class Cause(NamedTuple):
+    """Why messages to `people` failed (an error's code) or were not sent (a reason); `retryable` of them
+    would be sent again by a retry."""
+
+    state: str
+    cause: str | None
+    people: int
+    retryable: int
+
+
+def count_causes(campaign_id: int) -> list[Cause]:
+    """Most first."""
     cause = sa.case(
         (Recipient.state == State.FAILED, sa.cast(Recipient.error_code, sa.String)),
         else_=Recipient.skip_reason,
     ).label("cause")
+    count = sa.func.count()
     rows = db.session.execute(
-        sa.select(Recipient.state, cause, sa.func.count().label("count"))
+        sa.select(Recipient.state, cause, count.label("count"), count.filter(RETRYABLE))
         .where(
             Recipient.campaign_id == campaign_id,
             Recipient.state.in_((State.FAILED, State.SKIPPED)),
@@ -131,7 +143,22 @@ def count_causes(campaign_id: int) -> list[tuple[str, int | str | None, int]]:
         .order_by(sa.desc("count"))
         .limit(20)
     )
-    return [(str(state), cause, count) for state, cause, count in rows]
+    return [Cause(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a campaign stands, as its page shows it."""
+
+    progress: Progress
+    answered: int
+    causes: list[Cause]
+
+
+def standing_of(campaign_id: int) -> Standing:
+    return Standing(
+        measure(figures(campaign_id)), count_answered(campaign_id), count_causes(campaign_id)
+    )
 
 
 def page_of_recipients(

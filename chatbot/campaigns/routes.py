@@ -26,9 +26,10 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from chatbot.campaigns import queries, service
-from chatbot.campaigns.again import may_retry, resend_unknown, retry_failed
+from chatbot.campaigns.again import resend_unknown, retry_failed
 from chatbot.campaigns.drafts import template_of
 from chatbot.campaigns.models import Campaign, CampaignState
+from chatbot.campaigns.queries import Standing
 from chatbot.campaigns.scheduling import unschedule_campaign
 from chatbot.campaigns.sending_hours import sending_hours
 from chatbot.campaigns.wording import audience_in_words, cause_of, source_in_words
@@ -43,7 +44,7 @@ from chatbot.message_templates.texts import render_text
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 # However many people watch, a large campaign is counted so often.
-MEASURED: Kind[dict[str, Any]] = Kind("campaign", dict[str, Any], fresh_s=2, stale_s=2)
+STANDING: Kind[Standing] = Kind("campaign", Standing, fresh_s=2, stale_s=2)
 
 
 @bp.get("/")
@@ -61,19 +62,18 @@ def show(campaign_id: int) -> ResponseReturnValue:
     if campaign.state == CampaignState.DRAFT:
         return redirect(url_for("campaign_drafts.check", campaign_id=campaign.id))
     template = template_of(campaign)
-    measured = queries.measure(queries.figures(campaign.id))
+    standing = queries.standing_of(campaign.id)
     return render_template(
         "campaigns/show.html",
         campaign=campaign,
         template=template,
         text=render_text(template.components, {}),
-        progress=measured,
-        unknown=measured.figures["unknown"],
+        progress=standing.progress,
+        unknown=standing.progress.figures["unknown"],
         rests_until=_rests_until(campaign),
-        causes=queries.count_causes(campaign.id),
-        answered=queries.count_answered(campaign.id),
+        causes=standing.causes,
+        answered=standing.answered,
         cause_of=cause_of,
-        may_retry=may_retry,
         in_words=source_in_words,
         audience_in_words=audience_in_words,
     )
@@ -91,44 +91,36 @@ def _rests_until(campaign: Campaign) -> datetime | None:
 def progress(campaign_id: int) -> ResponseReturnValue:
     """Numbers, and the same as people write them, for the parts of the page that move."""
     campaign = service.get_campaign(campaign_id)
-    measured = get_or_compute(Entry(MEASURED, campaign.id, partial(_measure, campaign.id)))
+    standing = get_or_compute(
+        Entry(STANDING, campaign.id, partial(queries.standing_of, campaign.id))
+    )
+    measured = standing.progress
     return jsonify(
         state=campaign.state,
-        planned=measured["planned"],
-        done=measured["done"],
-        funnel=measured["funnel"],
-        figures=measured["figures"],
-        answered=measured["answered"],
-        shown=_shown(measured),
+        planned=measured.planned,
+        done=measured.done,
+        funnel=measured.funnel,
+        figures=measured.figures,
+        answered=standing.answered,
+        shown=_shown(standing),
         causes=render_template(
             "campaigns/_causes.html",
-            causes=measured["causes"],
+            causes=standing.causes,
             campaign=campaign,
             cause_of=cause_of,
-            may_retry=may_retry,
-            unknown=measured["figures"]["unknown"],
+            unknown=measured.figures["unknown"],
         ),
     )
 
 
-def _measure(campaign_id: int) -> dict[str, Any]:
-    found = queries.measure(queries.figures(campaign_id))
-    return {
-        "planned": found.planned,
-        "done": found.done,
-        "funnel": found.funnel,
-        "figures": found.figures,
-        "answered": queries.count_answered(campaign_id),
-        "causes": [list(cause) for cause in queries.count_causes(campaign_id)],
-    }
-
-
-def _shown(measured: dict[str, Any]) -> dict[str, Any]:
-    numbers = {name: measured[name] for name in ("planned", "done", "answered")}
-    numbers |= measured["figures"]
+def _shown(standing: Standing) -> dict[str, Any]:
+    """The figures as people write them."""
+    measured = standing.progress
+    numbers = {"planned": measured.planned, "done": measured.done, "answered": standing.answered}
+    numbers |= measured.figures
     return {
         **{name: format_decimal(number) for name, number in numbers.items()},
-        "funnel": {name: format_decimal(number) for name, number in measured["funnel"].items()},
+        "funnel": {name: format_decimal(number) for name, number in measured.funnel.items()},
     }
 
 

@@ -6,6 +6,7 @@ from flask import Flask
 
 from chatbot.campaigns.again import resend_unknown, retry_failed
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
+from chatbot.campaigns.queries import count_causes
 from chatbot.core.db import db
 from chatbot.core.errors import Conflict
 from tests.support.campaigns import do, draft, send, start, state
@@ -36,6 +37,18 @@ def test_passing_failures_are_sent_once_more_and_the_campaign_runs_again(any_app
     assert gateway.callbacks == ["r:2:2"]
     with pytest.raises(Conflict, match="nothing here"):
         retry_failed(number, "rui")
+    db.session.rollback()
+
+
+def test_the_page_counts_for_a_retry_exactly_what_it_would_send(any_app: Flask) -> None:
+    for name in ("Caio", "Davi"):
+        make_contact(name)
+    number = finished_with(state="failed", error_code=131016)
+    taken = {"state": "failed", "error_code": 131016, "accepted_at": ago(60)}
+    db.session.execute(sa.update(Recipient).where(Recipient.id == 1).values(**taken))
+    db.session.commit()
+    assert [tuple(cause) for cause in count_causes(number)] == [("failed", "131016", 2, 1)]
+    assert retry_failed(number, "marta") == 1
     db.session.rollback()
 
 
