@@ -60,12 +60,15 @@ class Stack:
         wait_for(lambda: answers(f"{self.simulator_address}/_sim/health"), 60)
         return self
 
-    def spawn(self, name: str) -> None:
+    def spawn(self, name: str, clock_off_s: float = 0) -> None:
+        """A process of Prosa; `clock_off_s`: on a host whose clock is wrong by so much."""
         command = {
             "simulator": ["-m", "chatbot.simulator"],
             "web": ["-m", *shlex.split(self.web)],
             "scheduler": ["-m", "workers.scheduler"],
         }.get(name.partition("-")[0], ["-m", "workers.run", name.partition("-")[0]])
+        if clock_off_s:
+            command = ["-m", "tests.support.wrong_clock", str(clock_off_s), *command[1:]]
         self.processes[name] = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,

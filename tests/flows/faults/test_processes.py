@@ -89,6 +89,27 @@ def test_3_a_worker_frozen_beyond_its_lease_sends_nothing_that_is_anothers_by_th
     judge(stack, eye, 900)
 
 
+@pytest.mark.parametrize("off_s", [-600.0, 600.0])
+def test_3_a_worker_whose_clock_is_ten_minutes_off_sends_as_the_others_do(
+    stack: Stack, start: Start, off_s: float
+) -> None:
+    stack.spawn("campaigns-2", clock_off_s=off_s)
+    eye = start(400)
+    eye.wait_until_settled(120)
+    frozen = stack.freeze("campaigns")
+    try:
+        alone = start(100)  # and without the others
+        alone.wait_until_settled(120)
+    finally:
+        thaw(frozen)
+        send_signal(stack.processes["campaigns-2"].pid, signal.SIGTERM)
+        stack.processes.pop("campaigns-2").wait(60)
+    assert not {"unknown", "failed", "skipped"} & eye.counts().keys()
+    assert not {"unknown", "failed", "skipped"} & alone.counts().keys()
+    assert set(accepted(stack).values()) == {1}
+    assert len(accepted(stack)) == 500
+
+
 def test_7_everything_is_sent_though_nobody_rings_and_redis_is_emptied(
     stack: Stack, faults_redis: RedisServer, start: Start
 ) -> None:
