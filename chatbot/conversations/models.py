@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.contacts.models import topic_of
+from chatbot.conversations.news import move_of
 from chatbot.core import clock
 from chatbot.core.db import Base, BigId, Json, UtcDateTime
-from chatbot.core.staleness import has_changed, values_of
+from chatbot.core.staleness import News, has_changed, values_of
 from chatbot.delivery.models import LedgerMixin
 from chatbot.delivery.states import State
 
@@ -114,14 +115,15 @@ class Conversation(Base):
         ),
     )
 
-    def makes_stale(self) -> Iterable[str]:
+    def makes_stale(self) -> Iterable[str | News]:
         """The lists in which it stands or stood, the counts that it enters or leaves, and its contact's
         profile; a worker's lease shows nowhere."""
         if has_changed(self, *SHOWN_IN_THREAD):
             yield thread_topic(self.id)
         if not has_changed(self, *SHOWN):
             return
-        yield EVERY_INBOX
+        move = move_of(self)
+        yield EVERY_INBOX if move is None else News(EVERY_INBOX, self.id, move)
         yield from map(inbox_of_state, values_of(self, "state") - {None})
         yield from map(inbox_of_user, values_of(self, "assigned_user_id") - {None})
         if has_changed(self, "state") and ConversationState.WAITING in values_of(self, "state"):

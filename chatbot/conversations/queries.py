@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -22,9 +22,10 @@ from chatbot.conversations.models import (
     inbox_of_state,
     inbox_of_user,
 )
+from chatbot.conversations.news import Move, read_moves
 from chatbot.core.cache import Entry, Kind, get_all
 from chatbot.core.db import db
-from chatbot.core.pagination import Page, beyond, cut, moment, read_cursor, row_id
+from chatbot.core.pagination import Page, beyond, cut, moment, read_cursor, row_id, write_cursor
 
 PAGE = 30
 COUNTED = 99  # a badge need not count further
@@ -79,7 +80,42 @@ def _inbox_entry(inbox: Inbox, user_id: int) -> Entry[Page[Line]]:
     )
     whose = f"{inbox}:{user_id}" if inbox is Inbox.MINE else inbox
     compute = partial(list_conversations, inbox, user_id)
-    return Entry(INBOX, whose, compute, (topic, CONTACTS, USERS))
+    follow = follow_moves if inbox is Inbox.ALL else None
+    return Entry(INBOX, whose, compute, (topic, CONTACTS, USERS), follow=follow)
+
+
+def follow_moves(page: Page[Line], news: bytes) -> Page[Line] | None:
+    """The first page of all conversations after the messages that came since it was read; None when it
+    has to be read again."""
+    moves = read_moves(news)
+    if moves is None:
+        return None
+    lines = {line.id: line for line in page.rows}
+    for move in moves:
+        line = lines.get(move.id)
+        if line is None and (page.after is None or move.name is None or move.assigned_user_id):
+            return None  # a list that is whole lacks nothing, and of others we don't know the names
+        if line is None or move.last_message_at > line.last_message_at:
+            lines[move.id] = _moved(line, move)
+    rows = sorted(lines.values(), key=_place, reverse=True)[:PAGE]
+    return Page(rows, page.after and write_cursor(*_place(rows[-1])))
+
+
+def _place(line: Line) -> tuple[datetime, int]:
+    return line.last_message_at, line.id
+
+
+def _moved(line: Line | None, move: Move) -> Line:
+    shown = line or Line(move.id, "", 0, move.last_message_at, "", "", "", None)
+    return replace(
+        shown,
+        state=move.state,
+        unread_count=move.unread_count,
+        last_message_at=move.last_message_at,
+        last_message_text=move.last_message_text,
+        name=shown.name if move.name is None else move.name,
+        address=shown.address if move.address is None else move.address,
+    )
 
 
 def _count_entry(inbox: Inbox, user_id: int) -> Entry[int]:

@@ -61,18 +61,22 @@ class Kind(Generic[T]):
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
     """One value of a kind. `compute` makes it, of plain data as the kind's type says; None is a value
-    like any other. `keep` may say of a value that it is not to be kept."""
+    like any other. `keep` may say of a value that it is not to be kept. `follow` brings a value up to
+    date with what was added to the first topic since it was made (`add_news`); None: it can't.
+    """
 
     kind: Kind[T]
     id: object
     compute: Callable[[], T]
     topics: tuple[str, ...] = ()
     keep: Callable[[T], bool] = lambda _value: True
+    follow: Callable[[T, bytes], T | None] | None = None
 
     @property
     def slot(self) -> Slot:
         value = key("cache", self.kind.namespace, self.kind.version, self.id)
-        return Slot(value, tuple(mark_of(topic) for topic in self.topics))
+        marks = tuple(mark_of(topic) for topic in self.topics)
+        return Slot(value, marks, follows=self.follow is not None)
 
 
 def mark_of(topic: str) -> str:
@@ -128,6 +132,11 @@ def _present(entry: Entry[T], seen: Look) -> Present[T] | None:
         value = entry.kind.decode(seen.found.value)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    if seen.news and entry.follow:
+        followed = entry.follow(value, seen.news)
+        if followed is None:
+            return None
+        value = followed
     return Present(value, time.time() < seen.found.fresh_until, len(seen.found.value))
 
 
@@ -209,3 +218,8 @@ def forget_now(*topics: str) -> None:
 def set_mark(pipe: Pipeline, topic: str) -> None:
     """Queue the end of a topic's values on a pipeline."""
     pipe.set(mark_of(topic), store.new_mark(), ex=ttl("mark"))
+
+
+def add_news(pipe: Pipeline, topic: str, news: bytes) -> None:
+    """Queue what changes in a topic's values: who can't follow it finds them stale."""
+    store.grow(pipe, mark_of(topic), news)

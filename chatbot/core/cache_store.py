@@ -6,6 +6,10 @@ since generation and marks are read in the one round trip that reads the value. 
 proves nothing, so eviction can only cause misses. The same makes fills safe: a value that was computed
 while something changed is not stored.
 
+A mark may also grow: what is added to it tells how the values that depend on it change, and who can
+follow need not compute them anew. The mark that such a value was made at is the beginning of the one
+that stands there now, so nothing between the two can be lost.
+
 The generation carries the id of the Redis process that it was begun on. What an append-only file or a
 replica brings back after a restart or a failover is of another process, and is not believed either:
 invalidations may have been lost while Redis was away.
@@ -35,6 +39,19 @@ if present ~= ARGV[1] then return present end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return ARGV[2]
 """
+
+# KEYS: a mark. ARGV: what is added to it, a new mark in the place of one that is missing or long, its
+# life, the most that a mark may have.
+_GROW = """
+local size = redis.call('STRLEN', KEYS[1])
+if size == 0 or size + #ARGV[1] > tonumber(ARGV[4]) then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+else
+  redis.call('APPEND', KEYS[1], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
+"""
+MOST_BYTES = 8_000  # of a mark: some fifty additions, and then the values are made anew
 
 # KEYS: the generation, the value, its lock, its marks. ARGV: the generation as looked up, the value,
 # its life, a mark's life, and per mark what was looked up and what is to be there.
@@ -66,10 +83,12 @@ _decode = msgspec.msgpack.Decoder(Envelope).decode
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The keys of one value: itself, its lock, and the marks of its topics."""
+    """The keys of one value: itself, its lock, and the marks of its topics. `follows`: the first mark may
+    have grown since."""
 
     value: str
     marks: tuple[str, ...] = ()
+    follows: bool = False
 
     @property
     def lock(self) -> str:
@@ -79,12 +98,13 @@ class Slot:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What stood in a slot at one moment. Without a generation Redis did not answer, and nothing can
-    be filled; `found` is None unless it may be believed."""
+    be filled; `found` is None unless it may be believed, together with the `news` that came since."""
 
     slot: Slot
     generation: bytes
     marks: tuple[bytes | None, ...] = ()
     found: Envelope | None = None
+    news: bytes = b""
 
 
 def keys_of(slots: Sequence[Slot]) -> list[str]:
@@ -113,11 +133,17 @@ def judge(client: redis.Redis, slots: Sequence[Slot], answers: Any) -> list[Look
     looks = []
     for slot in slots:
         raw, marks = next(rest), tuple(next(rest) for _ in slot.marks)
-        looks.append(Look(slot, generation, marks, _open(raw, generation, marks)))
+        found = _open(raw, generation)
+        news = None if found is None else _news(found.marks, marks, slot.follows)
+        looks.append(
+            Look(slot, generation, marks)
+            if news is None
+            else Look(slot, generation, marks, found, news)
+        )
     return looks
 
 
-def _open(raw: Any, generation: bytes, marks: tuple[bytes | None, ...]) -> Envelope | None:
+def _open(raw: Any, generation: bytes) -> Envelope | None:
     """Whatever does not decode was not written by this version of us: a miss."""
     if not isinstance(raw, bytes) or not generation:
         return None
@@ -125,7 +151,16 @@ def _open(raw: Any, generation: bytes, marks: tuple[bytes | None, ...]) -> Envel
         found = _decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return found if found.generation == generation and found.marks == marks else None
+    return found if found.generation == generation else None
+
+
+def _news(then: tuple[bytes, ...], now: tuple[bytes | None, ...], follows: bool) -> bytes | None:
+    """What was added since to the mark that is followed; None when the value is stale."""
+    if then == now:
+        return b""
+    if not follows or not now or now[0] is None or then[1:] != now[1:]:
+        return None
+    return now[0][len(then[0]) :] if now[0].startswith(then[0]) else None
 
 
 def _trusted_generation(client: redis.Redis, raw: Any) -> bytes:
@@ -184,6 +219,11 @@ def fill(client: redis.Redis, seen: Look, value: bytes, fresh_until: float, life
 
 def new_mark() -> bytes:
     return secrets.token_bytes(8)
+
+
+def grow(client: redis.Redis, mark: str, news: bytes) -> None:
+    """Add to a mark. On a pipeline it is queued."""
+    client.eval(_GROW, 1, mark, news, new_mark(), ttl("mark"), MOST_BYTES)
 
 
 def release(client: redis.Redis, slot: Slot) -> None:

@@ -1,9 +1,10 @@
 """Rows say by themselves what they make stale, so that no write can forget to.
 
-A model with a method `makes_stale()` names the cache's topics that a change of the row ends; they are
-forgotten after the commit, in the trip that rings the bells. It is asked before the flush, when
-`sqlalchemy.inspect` still knows the old values. A statement that passes by the rows says what it makes
-stale where it stands: `core.cache.forget` in the session, `forget_with` on a connection.
+A model with a method `makes_stale()` names the cache's topics that a change of the row ends, or tells the
+news by which their values can follow it; both leave after the commit, in the trip that rings the bells. It
+is asked before the flush, when `sqlalchemy.inspect` still knows the old values. A statement that passes
+by the rows says what it makes stale where it stands: `core.cache.forget` in the session, `forget_with` on a
+connection.
 """
 
 from __future__ import annotations
@@ -11,21 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from chatbot.core.cache import forget_now, set_mark
+from chatbot.core.cache import add_news, forget_now, set_mark
 from chatbot.core.events import send_after_commit
+
+
+class News(NamedTuple):
+    """What changed in a topic's values about one row of it, `of`."""
+
+    topic: str
+    of: object
+    content: bytes
 
 
 @runtime_checkable
 class MakesStale(Protocol):
-    def makes_stale(self) -> Iterable[str]:
-        """The topics that the present change of this row ends."""
+    def makes_stale(self) -> Iterable[str | News]:
+        """The topics that the present change of this row ends, or adds to."""
 
 
 _TOPICS = "prosa_stale_topics"
@@ -52,8 +61,16 @@ def _forget_topics(_connection: object, record: ConnectionPoolEntry) -> None:
 def _collect(session: Session, _context: object, _rows: object) -> None:
     for row in chain(session.new, session.dirty, session.deleted):
         if isinstance(row, MakesStale) and (row not in session.dirty or session.is_modified(row)):
-            for topic in row.makes_stale():
-                send_after_commit(session, partial(set_mark, topic=topic), key=("forget", topic))
+            for change in row.makes_stale():
+                _tell(session, change)
+
+
+def _tell(session: Session, change: str | News) -> None:
+    if isinstance(change, News):
+        tell = partial(add_news, topic=change.topic, news=change.content)
+        send_after_commit(session, tell, key=("news", change.topic, change.of))
+    else:
+        send_after_commit(session, partial(set_mark, topic=change), key=("forget", change))
 
 
 def has_changed(row: Any, *names: str) -> bool:
