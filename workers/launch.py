@@ -32,6 +32,7 @@ from workers import embedded_redis
 from workers.lifeline import die_with_parent
 
 READY_TIMEOUT_S = 120
+META = "https://graph.facebook.com/"
 RESTART_PAUSE_S = 1.0
 PYTHON = shlex.quote(sys.executable)
 
@@ -110,7 +111,7 @@ def main() -> int:
 def _run(settings: config.Settings, environment: dict[str, str]) -> int:
     everything = os.environ | environment
     try:
-        _prepare(everything)
+        _prepare(settings, everything)
         sign_in = _make_sign_in(settings.home, everything)
     except subprocess.CalledProcessError as error:
         print(f"Prosa can't start: `flask {' '.join(error.cmd[3:5])}` failed; see above.")
@@ -208,9 +209,11 @@ def _with_our_python(command: str) -> str:
     return command if module is None else f"{PYTHON} {module}{rest}"
 
 
-def _prepare(environment: dict[str, str]) -> None:
-    """The schema, and demo data in an empty database."""
-    for arguments in (["db", "upgrade"], ["demo", "load"]):
+def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
+    """The schema, and demo data in an empty database: not where messages would reach real people, since
+    the fictitious numbers may be somebody's."""
+    is_meta = settings.simulator_port is None and settings.whatsapp_api_url.startswith(META)
+    for arguments in (["db", "upgrade"], *([] if is_meta else [["demo", "load"]])):
         subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
             env=environment,
