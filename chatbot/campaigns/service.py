@@ -73,14 +73,26 @@ def get_campaign(campaign_id: int, *, lock: bool = False) -> Campaign:
 
 
 def check_campaign(campaign: Campaign) -> None:
-    """What must be right before anybody is written to. Raises InvalidInput, naming it."""
-    connection = db.session.connection()
+    """What must be right before anybody is written to. Raises InvalidInput, naming it.
+
+    The audience is looked at until it is frozen: who has come since is nobody's business here.
+    """
+    _check_template(campaign)
+    if campaign.started_at is None:
+        _check_audience(campaign)
+
+
+def _check_template(campaign: Campaign) -> None:
     template = db.session.get_one(MessageTemplate, campaign.template_id)
     check_usable(template)
     components = template.components
     check_parameters(
         parameters_of(components), campaign.parameters, optional_parameters_of(components)
     )
+
+
+def _check_audience(campaign: Campaign) -> None:
+    connection = db.session.connection()
     if count_audience(connection, campaign.audience) == 0:
         raise InvalidInput(
             "The audience is empty: import contacts, or choose another tag.", field="audience"
