@@ -17,6 +17,7 @@ from chatbot.delivery.states import State
 
 PAGE = 30
 EXPORT_PAGE = 1000
+MOST_CAUSES = 20
 
 # The state of a row → the figure it is counted in. Each row stands in exactly one.
 FIGURES = {
@@ -141,7 +142,6 @@ def count_causes(campaign_id: int) -> list[Cause]:
         )
         .group_by(Recipient.state, sa.text("cause"))
         .order_by(sa.desc("count"))
-        .limit(20)
     )
     return [Cause(*row) for row in rows]
 
@@ -152,12 +152,17 @@ class Standing:
 
     progress: Progress
     answered: int
-    causes: list[Cause]
+    causes: list[Cause]  # those of most people
+    retryable: int  # of all
 
 
 def standing_of(campaign_id: int) -> Standing:
+    causes = count_causes(campaign_id)
     return Standing(
-        measure(figures(campaign_id)), count_answered(campaign_id), count_causes(campaign_id)
+        measure(figures(campaign_id)),
+        count_answered(campaign_id),
+        causes[:MOST_CAUSES],
+        sum(cause.retryable for cause in causes),
     )
 
 

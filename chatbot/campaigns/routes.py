@@ -72,6 +72,7 @@ def show(campaign_id: int) -> ResponseReturnValue:
         unknown=standing.progress.figures["unknown"],
         rests_until=_rests_until(campaign),
         causes=standing.causes,
+        retryable=standing.retryable,
         answered=standing.answered,
         cause_of=cause_of,
         in_words=source_in_words,
@@ -90,10 +91,9 @@ def _rests_until(campaign: Campaign) -> datetime | None:
 @bp.get("/<int:campaign_id>/progress")
 def progress(campaign_id: int) -> ResponseReturnValue:
     """Numbers, and the same as people write them, for the parts of the page that move."""
+    # Before anything is read: what is computed within a transaction is not kept.
+    standing = get_or_compute(Entry(STANDING, campaign_id, partial(_find, campaign_id)))
     campaign = service.get_campaign(campaign_id)
-    standing = get_or_compute(
-        Entry(STANDING, campaign.id, partial(queries.standing_of, campaign.id))
-    )
     measured = standing.progress
     return jsonify(
         state=campaign.state,
@@ -106,11 +106,17 @@ def progress(campaign_id: int) -> ResponseReturnValue:
         causes=render_template(
             "campaigns/_causes.html",
             causes=standing.causes,
+            retryable=standing.retryable,
             campaign=campaign,
             cause_of=cause_of,
             unknown=measured.figures["unknown"],
         ),
     )
+
+
+def _find(campaign_id: int) -> Standing:
+    service.get_campaign(campaign_id)  # of none that isn't there anything is kept
+    return queries.standing_of(campaign_id)
 
 
 def _shown(standing: Standing) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from flask import Flask
 
 from chatbot.campaigns.again import resend_unknown, retry_failed
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
-from chatbot.campaigns.queries import count_causes
+from chatbot.campaigns.queries import MOST_CAUSES, count_causes, standing_of
+from chatbot.campaigns.service import pause_campaign, resume_campaign
 from chatbot.core.db import db
 from chatbot.core.errors import Conflict
 from tests.support.campaigns import do, draft, send, start, state
@@ -50,6 +51,33 @@ def test_the_page_counts_for_a_retry_exactly_what_it_would_send(any_app: Flask) 
     assert [tuple(cause) for cause in count_causes(number)] == [("failed", "131016", 2, 1)]
     assert retry_failed(number, "marta") == 1
     db.session.rollback()
+
+
+def test_a_retry_is_counted_over_all_causes_not_the_shown_ones(app: Flask) -> None:
+    for n in range(MOST_CAUSES + 4):
+        make_contact(f"Pessoa {n}")
+    number = finished_with(state="failed", error_code=131016)
+    others = sa.update(Recipient).where(Recipient.id != 2)
+    codes = {"state": "failed", "accepted_at": None, "error_code": Recipient.id + 900_000}
+    db.session.execute(others.values(**codes))
+    db.session.execute(sa.update(Recipient).where(Recipient.id == 3).values(error_code=900_001))
+    db.session.commit()
+    standing = standing_of(number)
+    assert (len(standing.causes), standing.retryable) == (MOST_CAUSES, 1)
+
+
+def test_who_came_after_the_start_holds_nothing_up(app: Flask) -> None:
+    """The audience is frozen: a stranger without a name, or a tag that is gone, is nobody in it."""
+    make_contact("Ana")
+    number = draft()
+    start(number)
+    do(pause_campaign, number)
+    make_contact("")
+    do(resume_campaign, number, "marta")
+    assert state(number) == CampaignState.RUNNING
+    gateway = ScriptedGateway()
+    send(gateway)
+    assert len(gateway.callbacks) == 1
 
 
 @pytest.mark.parametrize(

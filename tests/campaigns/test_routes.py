@@ -17,6 +17,7 @@ from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.states import State
 from tests.support.panel import make_contact, make_template, sign_in, the_campaign, write_campaign
+from tests.support.wire import counted_sql
 
 
 @pytest.fixture
@@ -101,6 +102,14 @@ class TestRunning:
         assert sum(n for k, n in answer["figures"].items() if k != "planned") == 7
         assert "131026" in answer["causes"]
         assert 'data-value="shown.funnel.read">1<' in marta.get(f"/campaigns/{campaign.id}").text
+
+    def test_however_many_watch_it_is_counted_once(self, app: Flask, marta: FlaskClient) -> None:
+        campaign = make_running(marta, people=3)
+        marta.get(f"/campaigns/{campaign.id}/progress")
+        with counted_sql(db.engine) as count:
+            for _ in range(3):
+                assert marta.get(f"/campaigns/{campaign.id}/progress").json["planned"] == 3
+        assert not any("FROM recipients" in statement for statement in count.statements)
 
     def test_recipients_by_state_and_in_pages(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=70)
