@@ -2,8 +2,9 @@
 
 A message comes in several times a second and changes a line or two of a list that everybody looks at:
 each open list would be read from SQL again for it. So the change itself is added to the list's topic
-(`core.cache_store`), and whoever looks applies it to the list as it was. Only what cannot go wrong is told
-this way: a later message of a conversation that stays with whom it was. All else makes the list stale.
+(`core.cache_store`), and whoever looks applies it to the list as it was. Only the plainest change is
+told this way: a later message of a conversation that stays with whom it was. All else makes the list stale,
+and so does its age, after some seconds: a worker may die before it has told.
 """
 
 from __future__ import annotations

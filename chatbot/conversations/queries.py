@@ -56,6 +56,8 @@ class Line:
 
 
 INBOX: Kind[Page[Line]] = Kind("conversations", Page[Line], fresh_s=300, stale_s=60)
+# What was never told, since the worker died after its commit, is made good by reading anew.
+FOLLOWED: Kind[Page[Line]] = Kind("conversations", Page[Line], fresh_s=20, stale_s=10)
 COUNT: Kind[int] = Kind("conversations", int, fresh_s=300, stale_s=60)
 
 
@@ -80,8 +82,10 @@ def _inbox_entry(inbox: Inbox, user_id: int) -> Entry[Page[Line]]:
     )
     whose = f"{inbox}:{user_id}" if inbox is Inbox.MINE else inbox
     compute = partial(list_conversations, inbox, user_id)
-    follow = follow_moves if inbox is Inbox.ALL else None
-    return Entry(INBOX, whose, compute, (topic, CONTACTS, USERS), follow=follow)
+    topics = (topic, CONTACTS, USERS)
+    if inbox is Inbox.ALL:
+        return Entry(FOLLOWED, whose, compute, topics, follow=follow_moves)
+    return Entry(INBOX, whose, compute, topics)
 
 
 def follow_moves(page: Page[Line], news: bytes) -> Page[Line] | None:
@@ -106,15 +110,14 @@ def _place(line: Line) -> tuple[datetime, int]:
 
 
 def _moved(line: Line | None, move: Move) -> Line:
-    shown = line or Line(move.id, "", 0, move.last_message_at, "", "", "", None)
+    """A name that is shown is newer than the move's: a change of it ends the list."""
+    at, name, address = move.last_message_at, move.name or "", move.address or ""
     return replace(
-        shown,
+        line or Line(move.id, "", 0, at, "", name, address, None),
         state=move.state,
         unread_count=move.unread_count,
         last_message_at=move.last_message_at,
         last_message_text=move.last_message_text,
-        name=shown.name if move.name is None else move.name,
-        address=shown.address if move.address is None else move.address,
     )
 
 

@@ -19,8 +19,14 @@ from chatbot.conversations.inbound import InboundMessage, record_inbound
 from chatbot.conversations.models import EVERY_INBOX, Author, Conversation
 from chatbot.conversations.news import Move, read_moves
 from chatbot.conversations.outbound import queue_message
-from chatbot.conversations.queries import PAGE, Inbox, Line, list_conversations, read_inbox
-from chatbot.core import clock
+from chatbot.conversations.queries import (
+    PAGE,
+    Inbox,
+    Line,
+    list_conversations,
+    read_inbox,
+)
+from chatbot.core import clock, events
 from chatbot.core import redis as prosa_redis
 from chatbot.core.cache import add_news, mark_of
 from chatbot.core.db import db
@@ -145,6 +151,39 @@ def test_a_move_that_is_told_late_changes_nothing(people: None, user: User) -> N
     stale = Move(first.id, "bot", None, 9, first.last_message_at, "antes", "Outra", "1")
     tell(stale)
     assert shown(user) == page
+
+
+def test_a_name_that_is_shown_is_newer_than_that_of_a_move(people: None, user: User) -> None:
+    line = shown(user).rows[0]
+    later = line.last_message_at + timedelta(seconds=1)
+    tell(Move(line.id, "bot", None, 2, later, "depois", "Como se chamava", "1"))
+    found = shown(user).rows[0]
+    assert (found.name, found.address) == (line.name, line.address)
+    assert (found.last_message_text, found.unread_count) == ("depois", 2)
+
+
+def test_what_a_savepoint_took_back_is_not_told(people: None, user: User) -> None:
+    page = shown(user)
+    conversation = service.get_for_change(page.rows[-1].id)
+    savepoint = db.session.begin_nested()
+    queue_message(conversation, TEXT, "nunca", Author.BOT)
+    db.session.flush()
+    savepoint.rollback()
+    done()
+    assert shown(user) == page == in_sql(user)
+
+
+def test_what_was_never_told_is_read_within_half_a_minute(
+    people: None, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shown(user)
+    with monkeypatch.context() as dying:  # between the commit and the telling
+        dying.setattr(events, "tell_redis", lambda _commands: None)
+        answer(1, "olá!")
+    assert shown(user) == page
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30)
+    assert shown(user) == in_sql(user) != page
 
 
 def test_what_is_not_ours_in_the_topic_makes_it_stale(
