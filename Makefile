@@ -21,7 +21,7 @@ test: $(STAMP) ## the whole suite
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 12 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-bench: $(STAMP) ## every table of measurements, beside its floor (ten minutes)
+bench: $(STAMP) ## the tables of speed, each beside its floor (ten minutes)
 	$(BIN)/python -m benchmarks
 
 check: $(STAMP) ## ruff, mypy, the architecture
