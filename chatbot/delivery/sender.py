@@ -75,6 +75,7 @@ class Sender:
         self._booked_until = 0.0
         self._unreached = 0
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._wire = asyncio.Lock()
 
     def stop(self) -> None:
         """Claim no more; what is on the wire is finished and written down."""
@@ -166,18 +167,21 @@ class Sender:
         """Send the lanes evenly spaced and write their outcomes as they come."""
         if flight.put_off:
             await self._write(flight.put_off)
-        self._free_at = max(self._free_at, flight.begins)
         waiting: set[asyncio.Task[list[Outcome]]] = set()
-        for lane in flight.lanes:
-            turn = self._take_turn(len(lane) * flight.booking.interval_s)
-            if max(turn, self._hold_until) > time.monotonic():
-                await self._wait_turn(turn, flight.send_before)
-            waiting.add(asyncio.create_task(self._send_lane(lane, flight)))
+        async with (
+            self._wire
+        ):  # a slice takes its turns when the one before has taken all of its own
+            self._free_at = max(self._free_at, flight.begins)
+            for lane in flight.lanes:
+                turn = self._take_turn(len(lane) * flight.booking.interval_s)
+                if max(turn, self._hold_until) > time.monotonic():
+                    await self._wait_turn(turn, flight.send_before)
+                waiting.add(asyncio.create_task(self._send_lane(lane, flight)))
         while waiting:
             waiting = await self._write_finished(waiting, FLUSH_S)
 
     def _take_turn(self, takes_s: float) -> float:
-        """When the wire is ours: overlapping slices share it, and what was late does not burst."""
+        """When the wire is ours: what was late does not burst."""
         turn = max(self._free_at, time.monotonic() - CATCH_UP_S)
         self._free_at = turn + takes_s
         return turn

@@ -16,6 +16,7 @@ from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Message
 from chatbot.core.db import db
+from chatbot.delivery.local_pace import Booking
 from chatbot.delivery.sender import CALL_S, LEASE_CALLS, MARGIN_S
 from tests.support.gateways import ScriptedGateway, accept
 from tests.support.making import (
@@ -201,6 +202,19 @@ def test_overlapping_slices_share_the_pace(app: Flask) -> None:
     assert len(times) == 200
     most = max(sum(t <= other < t + 1 for other in times) for t in times)
     assert most <= 112  # the rate, and what a tenth of a second may make good
+
+
+def test_a_slice_that_is_booked_for_later_does_not_hold_up_the_one_before(app: Flask) -> None:
+    """Between the two stands another worker's: what is pushed out of its own time doubles that one's."""
+    source, _ = campaign_of(64)
+    gateway = ScriptedGateway()
+    sender = make_sender(source, gateway, slice_size=32)
+    bookings = iter([Booking(32, 0.0, 0.01), Booking(32, 1.5, 0.01)])
+    sender._pacer.book = lambda *_, **__: next(bookings, Booking(0, 0.0, 0.0))  # type: ignore[method-assign]
+    run(sender, 3)
+    times = [moment - gateway.times[0] for moment in gateway.times]
+    assert len(times) == 64
+    assert times[31] < 1.0 < times[32]
 
 
 def test_the_lease_is_longer_than_a_call_may_take() -> None:
