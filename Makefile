@@ -18,7 +18,7 @@ run: $(STAMP) ## start everything on this machine
 	@exec $(BIN)/python -m workers.launch
 
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 12 -m "not alone"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 bench: $(STAMP) ## the tables of speed, each beside its floor (ten minutes)

@@ -33,8 +33,6 @@ SHARED_SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The long ones first, so that no process of the suite begins one when the others have ended.
-    items.sort(key=lambda item: item.get_closest_marker("flow") is None)
     if HAS_CHROMIUM:
         return
     left_out = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
