@@ -168,9 +168,8 @@ class Sender:
         if flight.put_off:
             await self._write(flight.put_off)
         waiting: set[asyncio.Task[list[Outcome]]] = set()
-        async with (
-            self._wire
-        ):  # a slice takes its turns when the one before has taken all of its own
+        # A slice takes its turns when the one before has taken all of its own.
+        async with self._wire:
             self._free_at = max(self._free_at, flight.begins)
             for lane in flight.lanes:
                 turn = self._take_turn(len(lane) * flight.booking.interval_s)

@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.flow
 
 MARIA = "5511987650001"  # the first of the demo customers; she has an open invoice
-PATIENCE_S = 20  # on a busy machine
+PATIENCE_S = 10  # on a busy machine
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.support.staff import PASSWORD, make_users, sign_in
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
 
 MARIA = "5511987650001"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 20_000
 PATIENCE_S = 60
 
 

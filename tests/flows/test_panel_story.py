@@ -15,7 +15,7 @@ from tests.support.staff import make_users, sign_in
 pytestmark = [pytest.mark.flow, pytest.mark.browser, pytest.mark.timeout(240)]
 
 MARIA = "5511987650001"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 15_000
 
 
 @pytest.fixture
