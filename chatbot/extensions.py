@@ -18,6 +18,7 @@ from flask_wtf import CSRFProtect
 from chatbot.core import cache_store, events, hints, metrics, session, staleness
 from chatbot.core.db import Base, configure_engine, db
 from chatbot.core.redis import BreakerPool, RedisState, make_pool
+from chatbot.core.sqlite import Connection
 from config import ROOT, Settings
 
 alembic = Alembic(metadatas=Base.metadata, run_mkdir=False)
@@ -148,7 +149,7 @@ def _engine_options(url: str) -> dict[str, object]:
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return {"url": url, "connect_args": {"timeout": 15}}
+        return {"url": url, "connect_args": {"factory": Connection}}
     # A plan made once for all values can't use a partial index (`WHERE state = 'queued'`), since the
     # state is a parameter; from the tenth run of a statement on PostgreSQL would take such a plan.
     session = "-c timezone=utc -c plan_cache_mode=force_custom_plan"

@@ -8,7 +8,6 @@ write takes the write lock at its first statement (a read that turns into a writ
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -21,15 +20,16 @@ import msgspec
 import sqlalchemy as sa
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import FunctionElement
 
-MINIMUM_SQLITE = (3, 38, 0)  # UPDATE ... FROM, RETURNING and the ->> operator
-BUSY_TIMEOUT_MS = 15_000
+from chatbot.core import sqlite
+
 IDLE_S = 1.0  # after which a connection to PostgreSQL may have died unnoticed
 _USED_AT = "prosa_used_at"
 
@@ -104,10 +104,8 @@ def configure_engine(engine: sa.Engine) -> None:
     if engine.dialect.name != "sqlite":
         _ping_idle_connections(engine)
         return
-    if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
-        found = sqlite3.sqlite_version
-        raise RuntimeError(f"SQLite {found} is too old: 3.38 or newer is needed, or PostgreSQL.")
-    event.listen(engine, "connect", _prepare_sqlite)
+    sqlite.check_version()
+    event.listen(engine, "connect", sqlite.prepare)
     event.listen(engine, "begin", _begin_sqlite)
 
 
@@ -134,18 +132,11 @@ def _ping_idle_connections(engine: sa.Engine) -> None:
     event.listen(engine, "checkout", ping)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
 def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN" if _read_only.get() else "BEGIN IMMEDIATE")
+    if _read_only.get():
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection.connection.driver_connection.begin_writing()  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -213,7 +204,7 @@ def is_postgresql(connection: sa.Connection | sa.Engine) -> bool:
 
 def upsert(connection: sa.Connection, table: Any) -> Any:
     """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
-    return (postgresql if is_postgresql(connection) else sqlite).insert(table)
+    return (postgresql if is_postgresql(connection) else sqlite_dialect).insert(table)
 
 
 def json_rows(
@@ -252,6 +243,19 @@ def json_table(
     return sa.select(*cells).subquery("v")
 
 
+def rows_as_json(engine: sa.Engine, *columns: Any) -> sa.ColumnElement[str]:
+    """All rows of a group as one JSON document, an array of arrays, in no order."""
+    f = sa.func
+    if is_postgresql(engine):
+        return sa.cast(f.json_agg(f.json_build_array(*columns)), sa.Text)
+    return f.json_group_array(f.json_array(*columns))
+
+
+def json_document(engine: sa.Engine, column: Any) -> Any:
+    """A JSON column as a part of such a document; to SQLite it is a text."""
+    return column if is_postgresql(engine) else sa.func.json(column)
+
+
 def storable(text: str | None, most: int = 255) -> str | None:
     """A text from outside as any column takes it: PostgreSQL refuses NUL, no encoder has a lone
     surrogate, and one row that can't be written would hold back all that are written with it."""
@@ -271,6 +275,7 @@ def dispose_after_fork() -> None:
     """A child must not speak on its parent's connections; they are dropped, not closed."""
     for engine in _engines:
         engine.dispose(close=False)
+    sqlite.forget_turns()
 
 
 os.register_at_fork(after_in_child=dispose_after_fork)

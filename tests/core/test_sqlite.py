@@ -1,0 +1,134 @@
+"""The one write lock of SQLite goes from thread to thread, and is never left with nobody."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatbot.core import sqlite
+from chatbot.core.sqlite import Connection
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    path = tmp_path / "turns.db"
+    connection = sqlite3.connect(path, factory=Connection)
+    sqlite.prepare(connection, None)
+    connection.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def open_one(place: Path) -> Iterator[Callable[[], Connection]]:
+    made: list[Connection] = []
+
+    def make() -> Connection:
+        connection = sqlite3.connect(place, factory=Connection, check_same_thread=False)
+        sqlite.prepare(connection, None)
+        made.append(connection)
+        return connection
+
+    yield make
+    for connection in made:
+        connection.close()
+
+
+def test_who_waits_is_woken_by_who_ends(open_one: Callable[[], Connection]) -> None:
+    first, second = open_one(), open_one()
+    first.begin_writing()
+    entered = threading.Event()
+
+    def write() -> None:
+        second.begin_writing()
+        entered.set()
+        second.commit()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert not entered.wait(0.2)
+    first.commit()
+    assert entered.wait(10)
+    thread.join()
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+def test_every_end_of_a_transaction_passes_the_turn(
+    open_one: Callable[[], Connection], end: str
+) -> None:
+    first, second = open_one(), open_one()
+    first.begin_writing()
+    getattr(first, end)()
+    assert not sqlite._turn.locked()
+    second.begin_writing()
+    assert sqlite._turn.locked()
+    second.rollback()
+
+
+def test_a_lock_that_another_process_keeps_is_told_and_the_turn_passed(
+    open_one: Callable[[], Connection], place: Path
+) -> None:
+    other = sqlite3.connect(place, isolation_level=None)  # takes no turns, as another process's
+    other.execute("BEGIN IMMEDIATE")
+    mine = open_one()
+    mine.execute("PRAGMA busy_timeout = 50")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        mine.begin_writing()
+    assert not sqlite._turn.locked()
+    other.rollback()
+    other.close()
+    mine.begin_writing()
+    mine.rollback()
+
+
+def test_without_the_turn_sqlite_itself_decides(
+    open_one: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
+    first, second = open_one(), open_one()
+    second.execute("PRAGMA busy_timeout = 50")
+    first.begin_writing()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        second.begin_writing()
+    assert sqlite._turn.locked(), "the turn is still the first one's"
+    first.commit()
+    assert not sqlite._turn.locked()
+
+
+def test_many_threads_lose_no_write(open_one: Callable[[], Connection]) -> None:
+    connections = [open_one() for _ in range(8)]
+
+    def write(connection: Connection, start: int) -> None:
+        for number in range(start, start + 50):
+            connection.begin_writing()
+            connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+            connection.commit()
+
+    threads = [
+        threading.Thread(target=write, args=(connection, 50 * place))
+        for place, connection in enumerate(connections)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    (count,) = connections[0].execute("SELECT count(*) FROM numbers").fetchone()
+    assert count == 400
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_process_does_not_wait_for_its_parents_turn(
+    open_one: Callable[[], Connection],
+) -> None:
+    parent = open_one()
+    parent.begin_writing()
+    child = os.fork()
+    if child == 0:
+        os._exit(1 if sqlite._turn.locked() else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    parent.rollback()
