@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from chatbot.campaigns.consequences import RecipientConsequences, stop
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
-from chatbot.campaigns.parameters import filler
+from chatbot.campaigns.rendering import parcels_of, slice_statement
 from chatbot.campaigns.sending_hours import SendingHours
 from chatbot.channels.models import Channel
 from chatbot.channels.whatsapp.errors import Reaction
-from chatbot.channels.whatsapp.payloads import addressed, template_writer
 from chatbot.contacts.models import Contact
 from chatbot.contacts.reachability import learn_wa_ids
-from chatbot.conversations.models import Conversation
-from chatbot.conversations.service import has_open_window
 from chatbot.core import clock
-from chatbot.core.db import db_now, json_rows
-from chatbot.core.errors import AppError
+from chatbot.core.db import db_now, json_rows, reading
 from chatbot.core.hints import Kind, publish_committed
-from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
-from chatbot.delivery.source import Lane, Parcel
+from chatbot.delivery.source import Lane
 from chatbot.delivery.states import State
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 
@@ -67,7 +60,7 @@ class CampaignSource:
             claim_statement(engine, LEDGER, due.where(condition), _fence())
             for condition in (lost == 0, lost == 1, lost > 1)
         ]
-        self._load = self._rows()
+        self._load = slice_statement(engine, channel_id)
 
     def claim(self, token: str, limit: int, lease_s: float) -> int:
         """One campaign a slice, in turns, so that a small one need not wait for a large one.
@@ -93,58 +86,19 @@ class CampaignSource:
         )
         return query.limit(1).correlate(None).scalar_subquery()
 
-    def _rows(self) -> Any:
-        """All that is needed to write to the claimed."""
-        return (
-            sa.select(
-                Recipient.id,
-                Recipient.attempt,
-                Recipient.claim_token,
-                Recipient.contact_id,
-                Recipient.campaign_id,
-                self._has_open_window().label("has_open_window"),
-                Contact.address.label("to"),
-                Contact.name,
-                Contact.document,
-                Contact.email,
-                Contact.phone,
-                Contact.attributes,
-                # As text: what is the same for a whole slice is read once, by `_writer`.
-                sa.cast(Campaign.parameters, sa.Text).label("parameters"),
-                MessageTemplate.name.label("template"),
-                MessageTemplate.language,
-                MessageTemplate.parameter_format,
-                sa.cast(MessageTemplate.components, sa.Text).label("components"),
-            )
-            .join(Contact, Contact.id == Recipient.contact_id)
-            .join(Campaign, Campaign.id == Recipient.campaign_id)
-            .join(MessageTemplate, MessageTemplate.id == Campaign.template_id)
-            .where(
-                Recipient.claim_token == sa.bindparam("token", type_=sa.String),
-                Recipient.state == State.SENDING,
-            )
-        )
-
     def load(self, token: str) -> list[Lane]:
-        with self._engine.begin() as connection:
+        with reading(), self._engine.connect() as connection:
             rows: Sequence[Any] = connection.execute(self._load, {"token": token}).all()
-        if rows:
-            self._last_campaign = rows[0].campaign_id
+        for row in rows:
+            self._last_campaign = row.campaign_id
             self._hint()
-        return [[_parcel(row)] for row in rows]
+        return [[parcel] for row in rows for parcel in parcels_of(row, token, LEDGER.prefix)]
 
     def _hint(self) -> None:
         """That its figures move; twice a second is enough for who looks."""
         if time.monotonic() >= self._hint_at:
             self._hint_at = time.monotonic() + HINT_EVERY_S
             publish_committed(Kind.CAMPAIGN, [self._last_campaign])
-
-    def _has_open_window(self) -> sa.ColumnElement[bool]:
-        return sa.exists().where(
-            Conversation.contact_id == Recipient.contact_id,
-            Conversation.channel_id == self._channel_id,
-            has_open_window(),
-        )
 
     def learn(self, connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
         contact_of = sa.select(Recipient.id, Recipient.contact_id).where(
@@ -239,36 +193,3 @@ def skip_suppressed(connection: sa.Connection) -> int:
             .values(state=State.SKIPPED, skip_reason=reason)
         ).rowcount
     return skipped
-
-
-def _parcel(row: Any) -> Parcel:
-    """A row that can't be rendered fails by itself: it must not take its slice with it."""
-    claimed = row.id, row.attempt, row.claim_token
-    if not row.to:
-        return Parcel(*claimed, "", None, "The contact has no WhatsApp address.")
-    try:
-        body = _writer(
-            row.template, row.language, row.parameter_format, row.components, row.parameters
-        )(row)
-    except (AppError, ValueError, TypeError, AttributeError) as error:
-        return Parcel(*claimed, row.to, None, str(error))
-    callback = str(CallbackId(LEDGER.prefix, row.id, row.attempt))
-    counts_as = None if row.has_open_window else row.contact_id
-    return Parcel(*claimed, row.to, addressed(body, row.to, callback), counts_as=counts_as)
-
-
-@lru_cache(maxsize=64)
-def _writer(
-    template: str, language: str, parameter_format: str | None, components: str, parameters: str
-) -> Callable[[Any], dict[str, Any]]:
-    """What writes the campaign's message to one contact after the other."""
-    sources: dict[str, str] = msgspec.json.decode(parameters)
-    values_of = filler(sources)
-    write = template_writer(
-        template,
-        language,
-        sources,
-        named=parameter_format == "NAMED",
-        components=msgspec.json.decode(components),
-    )
-    return lambda contact: write(values_of(contact))

@@ -25,7 +25,7 @@ from chatbot.conversations.models import (
     thread_topic,
 )
 from chatbot.conversations.service import has_open_window
-from chatbot.core.db import db_now, json_rows, serialize
+from chatbot.core.db import db_now, json_rows, reading, serialize
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
 from chatbot.delivery.source import Lane, Parcel
@@ -76,7 +76,7 @@ class ReplySource:
             .where(Message.claim_token == token, Message.state == State.SENDING)
             .order_by(Message.conversation_id, Message.id)
         )
-        with self._engine.begin() as connection:
+        with reading(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
         self.touched |= {row.conversation_id for row in rows}
         return [
