@@ -21,7 +21,8 @@ from chatbot.contacts import reachability
 from chatbot.core import clock
 from chatbot.delivery.evidence import Evidence
 from chatbot.delivery.failures import Failure
-from chatbot.delivery.ledger import Ledger, Outcome, Result
+from chatbot.delivery.ledger import Ledger
+from chatbot.delivery.outcomes import Outcome, Result
 from chatbot.delivery.states import State
 
 # A number that WhatsApp could not reach so often, without anything reaching it, is left alone.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chatbot.channels.gateway import Accepted, Answer, Doubtful, Refused, Unreached
 from chatbot.channels.whatsapp.errors import Reaction, reaction_to
-from chatbot.delivery.ledger import Result
+from chatbot.delivery.outcomes import Result
 
 MAX_ATTEMPTS = 5
 UNREACHED_S = 3.0

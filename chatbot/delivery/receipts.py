@@ -13,9 +13,10 @@ from chatbot.core.db import db_now, json_rows, upsert
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.consequences import draw_consequences, fresh_failures
 from chatbot.delivery.evidence import Evidence, apply_evidence
-from chatbot.delivery.ledger import Ledger, Outcome, find_superseded
-from chatbot.delivery.ledger import Result as SendResult
+from chatbot.delivery.ledger import Ledger
 from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
+from chatbot.delivery.outcomes import Outcome, find_superseded
+from chatbot.delivery.outcomes import Result as SendResult
 from chatbot.delivery.states import RANK, State
 
 _MOMENT = {

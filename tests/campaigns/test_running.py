@@ -15,7 +15,7 @@ from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
-from chatbot.delivery.ledger import Outcome, Result, record
+from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.delivery.receipts import mark_drained
 from chatbot.message_templates.models import MessageTemplate
 from tests.support.campaigns import counts, do, draft, send, start, state

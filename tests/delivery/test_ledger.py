@@ -11,16 +11,9 @@ from flask import Flask
 from chatbot.campaigns.ledger import LEDGER, CampaignSource
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.core.db import db, db_now
-from chatbot.delivery.ledger import (
-    Outcome,
-    Result,
-    claim,
-    claim_statement,
-    expire_leases,
-    record,
-    requeue_unsent,
-)
+from chatbot.delivery.ledger import claim, claim_statement, expire_leases, requeue_unsent
 from chatbot.delivery.models import DoubleAcceptance
+from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.delivery.receipts import report_doubles
 from chatbot.delivery.states import State
 from tests.support.making import ago, kept, make_campaign, make_recipients

@@ -13,7 +13,7 @@ from chatbot.campaigns.models import Recipient
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.ledger import Outcome, Result, record
+from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.delivery.receipts import Receipt, apply_receipts
 from chatbot.delivery.states import LADDER, State
 from tests.support.making import make_campaign, make_recipients

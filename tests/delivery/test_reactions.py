@@ -4,7 +4,7 @@ import pytest
 
 from chatbot.channels.gateway import Accepted, Doubtful, Refused, Unreached
 from chatbot.channels.whatsapp.errors import REACTIONS, Reaction, reaction_to
-from chatbot.delivery.ledger import Result
+from chatbot.delivery.outcomes import Result
 from chatbot.delivery.reactions import MAX_ATTEMPTS, judge
 
 RESULTS = {

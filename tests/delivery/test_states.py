@@ -11,7 +11,7 @@ from chatbot.campaigns.ledger import LEDGER
 from chatbot.campaigns.models import Recipient
 from chatbot.core.db import db
 from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.ledger import Outcome, Result, record
+from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.delivery.receipts import Receipt, apply_receipts
 from chatbot.delivery.states import LADDER, RANK, State, may_rise
 from tests.support.making import make_campaign, make_recipients

@@ -14,8 +14,8 @@ from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.ledger import Outcome, Result, record
 from chatbot.delivery.models import ReceiptWatermark
+from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.webhooks import jobs, lanes, pipeline
 from chatbot.webhooks.jobs import drain_messages, drain_statuses
 from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookUpdate
