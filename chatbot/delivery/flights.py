@@ -1,37 +1,15 @@
-"""A claimed slice in the air."""
+"""Slices in the air, and what becomes of their rows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chatbot.channels.gateway import Accepted, Answer
 from chatbot.core.db import storable
-from chatbot.delivery.ledger import Outcome, Result
-from chatbot.delivery.local_pace import Booking
+from chatbot.delivery.outcomes import Outcome, Result
 from chatbot.delivery.reactions import Verdict
-from chatbot.delivery.source import Lane, Parcel
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A claimed slice. `begins` is the monotonic time of its first booked send, `send_before` the one
-    after which its lease may be another's."""
-
-    lanes: Sequence[Lane]
-    put_off: Sequence[Outcome]
-    booking: Booking
-    begins: float
-    send_before: float
-
-    @property
-    def rows(self) -> int:
-        return sum(len(lane) for lane in self.lanes) + len(self.put_off)
-
-
-NOTHING_YET = Flight((), (), Booking(0, 0.0, 0.0), 0.0, 0.0)
+from chatbot.delivery.source import Parcel
 
 
 def unsent(parcel: Parcel, retry_in_s: float = 0.0) -> Outcome:

@@ -1,7 +1,7 @@
-"""The sender: books time, claims a slice, sends it, writes down what became of it; for any ledger.
+"""The sender: claims slice after slice, sends it, and has written what became of it; for any ledger.
 
-It runs for a time slice in one event loop. Slices overlap, so that the wire is never idle while one is
-claimed or written down. No transaction is open during a call.
+It runs for a time slice in one event loop, and its desk in threads beside it. Slices overlap, so that
+the wire is never idle while one is claimed or written down. No transaction is open during a call.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 import time
 from collections.abc import Sequence
 
@@ -18,22 +17,22 @@ import sqlalchemy as sa
 from chatbot.channels.gateway import Answer, Gateway
 from chatbot.channels.whatsapp.errors import Reaction
 from chatbot.core.db import storable
-from chatbot.delivery.consequences import draw_from_answers
-from chatbot.delivery.flights import NOTHING_YET, Flight, answered, land, unsent, unwritable
-from chatbot.delivery.ledger import Outcome, Result, count_outcomes, record
-from chatbot.delivery.local_pace import Booking
-from chatbot.delivery.pacer import Guest, Pacer
+from chatbot.delivery.desk import NOTHING_YET, Claim, Desk
+from chatbot.delivery.flights import answered, land, unsent, unwritable
+from chatbot.delivery.outcomes import Outcome, Result
+from chatbot.delivery.pacer import Pacer
 from chatbot.delivery.reactions import Verdict, judge
-from chatbot.delivery.receipts import report_doubles
 from chatbot.delivery.source import Lane, Parcel, Source
 from chatbot.delivery.stopping import told_to_stop
 
 log = logging.getLogger(__name__)
 
-# Two slices are on the wire at most, while a third is claimed or written down. The next is claimed as
-# late as can be: what a killed worker leaves in doubt is little more than one at an ordinary pace.
+# So many slices at most are claimed and not wholly on the wire: one departs, one is read, one is claimed,
+# and one makes good what another was late by. At an ordinary pace it is one or two: the next is claimed
+# as late as can be, so that what a killed worker leaves in doubt is little more than a slice.
 SLICE = 64
-OVERLAP = 3
+AHEAD = 4
+OVERLAP = 8  # slices that are claimed and not yet written down
 AT_ONCE = 128  # calls
 LEAD_S = 0.05  # how long before its turn a slice of a campaign is claimed
 FLUSH_S = 1.0
@@ -59,23 +58,29 @@ class Sender:
         call_s: float = CALL_S,
         lease_s: float | None = None,
     ) -> None:
-        self._engine = engine
+        lease_s = call_s * LEASE_CALLS if lease_s is None else lease_s
+        self._desk = Desk(
+            engine,
+            source,
+            pacer,
+            slice_size=slice_size,
+            lease_s=lease_s,
+            # No call begins later than this after the claim, so that none outlives the lease.
+            send_within_s=lease_s - call_s - min(MARGIN_S, call_s / 2),
+            doubt_window_s=doubt_window_s,
+        )
         self._source = source
         self._gateway = gateway
         self._pacer = pacer
-        self._doubt_window_s = doubt_window_s
-        self._slice_size = slice_size
         self._lead_s = math.inf if source.is_reply else LEAD_S
-        self._lease_s = call_s * LEASE_CALLS if lease_s is None else lease_s
-        # No call begins later than this after the claim, so that none outlives the lease.
-        self._send_within_s = self._lease_s - call_s - min(MARGIN_S, call_s / 2)
         self._stopping = False
         self._hold_until = 0.0
         self._free_at = 0.0
         self._booked_until = 0.0
         self._unreached = 0
+        self._ahead = asyncio.Semaphore(AHEAD)
+        self._reading, self._wire = asyncio.Lock(), asyncio.Lock()
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._wire = asyncio.Lock()
 
     def stop(self) -> None:
         """Claim no more; what is on the wire is finished and written down."""
@@ -91,12 +96,12 @@ class Sender:
                 try:
                     while not self._stopping and time.monotonic() < until:
                         flights = await land(flights, OVERLAP - 1)
-                        flight = await self._take_off()
-                        if flight is None:
+                        await self._ahead.acquire()
+                        claim = await self._take_off()
+                        if claim is None:
                             break
-                        claimed += flight.rows
-                        if flight.rows:
-                            flights.add(asyncio.create_task(self._fly(flight)))
+                        claimed += claim.rows
+                        flights.add(asyncio.create_task(self._fly(claim)))
                     await land(flights, 0)
                 finally:
                     # Whatever ended the loop, what is in the air is finished and written down.
@@ -104,80 +109,45 @@ class Sender:
                         await asyncio.wait(flights)
         return claimed
 
-    async def _take_off(self) -> Flight | None:
+    async def _take_off(self) -> Claim | None:
         """The next slice; one of no rows when it is too early for one; None when nothing is due."""
         early_s = max(self._hold_until, self._booked_until - self._lead_s) - time.monotonic()
         if early_s > 0:
             await asyncio.sleep(min(early_s, STEP_S))
             return NOTHING_YET
-        booking = await asyncio.to_thread(
-            self._pacer.book, self._slice_size, is_reply=self._source.is_reply
-        )
-        if not booking.count:
-            await asyncio.sleep(min(booking.wait_s, STEP_S))
-            return NOTHING_YET
-        # From here on, and not from the end of the claim: what was booked next is another worker's.
-        begins = time.monotonic() + booking.wait_s
-        return await asyncio.to_thread(self._claim, booking, begins)
+        claim = await asyncio.to_thread(self._desk.claim)
+        if claim is not None and claim.rows:
+            self._booked_until = claim.ends
+        elif claim is not None:
+            await asyncio.sleep(min(claim.booking.wait_s, STEP_S))
+        return claim
 
-    def _claim(self, booking: Booking, begins: float) -> Flight | None:
-        """Claim as many rows as were booked. A commit may succeed and then raise: what carries our token
-        is ours either way, and is looked for as long as it could still be sent.
-
-        Raises:
-            DBAPIError: the database stays away.
-        """
-        token, taken, delay_s = secrets.token_hex(16), 1, 0.05
-        # From before the claim, so that our deadline is never later than the database's.
-        started = time.monotonic()
-        send_before = started + self._send_within_s
+    async def _fly(self, claim: Claim) -> None:
+        """Send a slice evenly spaced and write its outcomes as they come."""
         try:
-            taken = self._source.claim(token, booking.count, self._lease_s)
-        except sa.exc.DBAPIError as error:
-            log.warning("a claim failed, or its answer was lost: %s", error)
-        while taken:
-            try:
-                lanes, put_off = self._load(token)
-            except sa.exc.DBAPIError:
-                if self._stopping or time.monotonic() + delay_s > send_before:
-                    raise
-                time.sleep(delay_s)
-                delay_s = min(delay_s * 2, 2.0)
-            else:
-                self._booked_until = begins + booking.count * booking.interval_s
-                flight = Flight(lanes, put_off, booking, begins, send_before)
-                return flight if flight.rows else None
-        return None
-
-    def _load(self, token: str) -> tuple[list[Lane], list[Outcome]]:
-        """The lanes that may go now, and what of the slice is put off since its person, or the
-        portfolio's day, has no room."""
-        lanes = self._source.load(token)
-        guests = [Guest(lane[0].to, len(lane), lane[0].counts_as) for lane in lanes]
-        admissions = self._pacer.admit(guests, is_reply=self._source.is_reply) if guests else []
-        going: list[Lane] = []
-        put_off: list[Outcome] = []
-        for lane, admission in zip(lanes, admissions, strict=True):
-            if admission.count:
-                going.append(lane[: admission.count])
-            put_off += [unsent(p, admission.wait_s) for p in lane[admission.count :]]
-        return going, put_off
-
-    async def _fly(self, flight: Flight) -> None:
-        """Send the lanes evenly spaced and write their outcomes as they come."""
-        if flight.put_off:
-            await self._write(flight.put_off)
-        waiting: set[asyncio.Task[list[Outcome]]] = set()
-        # A slice takes its turns when the one before has taken all of its own.
-        async with self._wire:
-            self._free_at = max(self._free_at, flight.begins)
-            for lane in flight.lanes:
-                turn = self._take_turn(len(lane) * flight.booking.interval_s)
-                if max(turn, self._hold_until) > time.monotonic():
-                    await self._wait_turn(turn, flight.send_before)
-                waiting.add(asyncio.create_task(self._send_lane(lane, flight)))
+            waiting = await self._depart(claim) if claim.rows else set()
+        finally:
+            self._ahead.release()
         while waiting:
             waiting = await self._write_finished(waiting, FLUSH_S)
+
+    async def _depart(self, claim: Claim) -> set[asyncio.Task[list[Outcome]]]:
+        """Slices are read and sent in the order of their claims: each takes its turns when the one before
+        has taken all of its own."""
+        async with self._reading:
+            lanes, put_off = await asyncio.to_thread(self._desk.load, claim, lambda: self._stopping)
+            if put_off:
+                await self._write(put_off)
+        sends: set[asyncio.Task[list[Outcome]]] = set()
+        async with self._wire:
+            self._free_at = max(self._free_at, claim.begins)
+            for lane in lanes:
+                turn = self._take_turn(len(lane) * claim.booking.interval_s)
+                if max(turn, self._hold_until) > time.monotonic():
+                    await self._wait_turn(turn, claim.send_before)
+                await self._room.acquire()
+                sends.add(asyncio.create_task(self._send_lane(lane, claim.send_before)))
+        return sends
 
     def _take_turn(self, takes_s: float) -> float:
         """When the wire is ours: what was late does not burst."""
@@ -209,26 +179,28 @@ class Sender:
             await self._write(outcomes)
         return waiting
 
-    async def _send_lane(self, lane: Lane, flight: Flight) -> list[Outcome]:
+    async def _send_lane(self, lane: Lane, send_before: float) -> list[Outcome]:
+        """One call after the other, and then the room is another's."""
         outcomes: list[Outcome] = []
-        for parcel in lane:
-            outcome = await self._send(parcel, flight.send_before)
-            outcomes.append(outcome)
-            if outcome.result in (Result.RETRY, Result.UNSENT):
-                # What comes after must not arrive before.
-                rest = lane[len(outcomes) :]
-                outcomes += [unsent(later, outcome.retry_in_s) for later in rest]
-                break
+        try:
+            for parcel in lane:
+                outcome = await self._send(parcel, send_before)
+                outcomes.append(outcome)
+                if outcome.result in (Result.RETRY, Result.UNSENT):
+                    # What comes after must not arrive before.
+                    rest = lane[len(outcomes) :]
+                    outcomes += [unsent(later, outcome.retry_in_s) for later in rest]
+                    break
+        finally:
+            self._room.release()
         return outcomes
 
     async def _send(self, parcel: Parcel, send_before: float) -> Outcome:
         if parcel.body is None:
             return unwritable(parcel)
-        async with self._room:
-            if self._stopping or time.monotonic() > send_before:
-                return unsent(parcel)
-            answer = await self._gateway.send(parcel.body)
-        return await self._judge(parcel, answer)
+        if self._stopping or time.monotonic() > send_before:
+            return unsent(parcel)
+        return await self._judge(parcel, await self._gateway.send(parcel.body))
 
     async def _judge(self, parcel: Parcel, answer: Answer) -> Outcome:
         verdict = judge(answer, parcel.attempt)
@@ -264,7 +236,7 @@ class Sender:
         delay_s = 0.05
         while True:
             try:
-                await asyncio.to_thread(self._write_once, outcomes)
+                await asyncio.to_thread(self._desk.write, outcomes)
                 return
             except (sa.exc.DataError, sa.exc.IntegrityError) as error:
                 # Never mended by waiting: the one that is at fault stays in doubt, the rest goes on.
@@ -278,16 +250,3 @@ class Sender:
                 log.warning("%d results held, the database is away: %s", len(outcomes), error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
-
-    def _write_once(self, outcomes: Sequence[Outcome]) -> None:
-        ledger = self._source.ledger
-        with self._engine.begin() as connection:
-            doubles = record(connection, ledger, outcomes, self._doubt_window_s)
-            draw_from_answers(connection, ledger, outcomes)
-            learned = {o.row_id: o.wa_id for o in outcomes if o.wa_id}
-            if learned:
-                self._source.learn(connection, learned)
-            count_outcomes(ledger, outcomes)
-            if doubles:
-                report_doubles(connection, ledger, doubles)
-                log.error("a message was accepted twice; see the alarm in the panel")

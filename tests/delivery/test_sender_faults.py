@@ -59,13 +59,13 @@ def test_results_are_held_while_the_database_is_away(
 ) -> None:
     source, _ = campaign_of(10)
     sender = make_sender(source, ScriptedGateway())
-    write, fail = sender._write_once, failing(3)
+    write, fail = sender._desk.write, failing(3)
 
     def unreliable(outcomes: Any) -> None:
         fail()
         write(outcomes)
 
-    sender._write_once = unreliable  # type: ignore[method-assign]
+    sender._desk.write = unreliable  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING):
         run(sender)
     assert set(states()) == {"accepted"}
@@ -76,13 +76,13 @@ def test_a_write_that_commits_and_then_raises_is_repeated_without_harm(any_app: 
     source, _ = campaign_of(10)
     gateway = ScriptedGateway()
     sender = make_sender(source, gateway)
-    write, fail = sender._write_once, failing(2)
+    write, fail = sender._desk.write, failing(2)
 
     def unreliable(outcomes: Any) -> None:
         write(outcomes)
         fail()
 
-    sender._write_once = unreliable  # type: ignore[method-assign]
+    sender._desk.write = unreliable  # type: ignore[method-assign]
     run(sender)
     assert len(gateway.sent) == 10
     assert set(states()) == {"accepted"}
