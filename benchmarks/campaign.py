@@ -1,9 +1,10 @@
 """`python -m benchmarks.campaign`: how fast one campaign worker sends, beside what bounds it.
 
 The floor is a bare aiohttp loop with the same concurrency, connection settings and bodies, against the
-same simulator. Beside it stand Celery (prefork, two processes, one task a message; where it is
-installed: `pip install celery`) and RQ (one job a message). Everything runs in processes of its own
-whose CPU seconds are their own; the simulator's work is in nobody's figure.
+same simulator, which has a core of its own where there are several. Beside it stand Celery (prefork, two
+processes, one task a message; where it is installed: `pip install celery`) and RQ (one job a message).
+Everything runs in processes of its own whose CPU seconds are their own; the simulator's work is in
+nobody's figure.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class Run:
 def measure(places: Places, latency_ms: int, messages: int, slow_messages: int) -> None:
     """Print the table of one latency."""
     places.simulate(latency_ms)
-    pairs = [(run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(PAIRS)]
+    with places.apart():
+        pairs = [
+            (run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(PAIRS)
+        ]
     floor, ours = median(bare for bare, _ in pairs), median(prosa for _, prosa in pairs)
     # Each beside its neighbour, since the speed of machines changes from minute to minute.
     rate = statistics.median(prosa.rate / bare.rate for bare, prosa in pairs)

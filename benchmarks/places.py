@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,23 @@ class Places:
             stdout=out,
             preexec_fn=die_with_parent,
         )
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """The simulator on one core and the senders on the others. Two processes that answer each other
+        are else drawn onto one core by the scheduler, now and then, while another is idle."""
+        cores = os.sched_getaffinity(0)
+        if len(cores) == 1:
+            yield
+            return
+        last = max(cores)
+        os.sched_setaffinity(self._simulator.pid, {last})
+        os.sched_setaffinity(0, cores - {last})  # which the senders inherit
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(self._simulator.pid, cores)
+            os.sched_setaffinity(0, cores)
 
     def close(self) -> None:
         self._simulator.terminate()
