@@ -14,6 +14,7 @@ from chatbot.channels.service import halt_channel
 from chatbot.channels.whatsapp.errors import COOL_DOWN, Reaction
 from chatbot.contacts.models import Contact
 from chatbot.contacts.reachability import note_reached
+from chatbot.core.db import these
 from chatbot.delivery.consequences import by_reaction, note_people
 from chatbot.delivery.failures import Failure
 from chatbot.delivery.states import State
@@ -37,7 +38,8 @@ class RecipientConsequences:
                 stop(connection, reaction, failure.code, failure.detail, failure.row_id)
 
     def reached(self, connection: sa.Connection, row_ids: Sequence[int]) -> None:
-        note_reached(connection, sa.select(Recipient.contact_id).where(Recipient.id.in_(row_ids)))
+        rows = Recipient.id.in_(these(connection, row_ids))
+        note_reached(connection, sa.select(Recipient.contact_id).where(rows))
 
 
 def stop(

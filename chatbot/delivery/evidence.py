@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 
 from chatbot.core.db import UtcDateTime, db_now, json_rows, moment_text, storable
@@ -13,9 +13,9 @@ from chatbot.delivery.ledger import Ledger
 from chatbot.delivery.states import State, rank_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What the statuses of one batch prove about one row: its furthest state, and when what was."""
+class Evidence(msgspec.Struct, kw_only=True):
+    """What the statuses of one batch prove about one row: its furthest state, and when what was first.
+    `receipts.merge` gathers it."""
 
     row_id: int
     attempt: int | None
@@ -31,8 +31,8 @@ class Evidence:
 
 def apply_evidence(
     connection: sa.Connection, ledger: Ledger, evidence: Sequence[Evidence]
-) -> set[int]:
-    """Lift rows up the ladder, in one statement for all; returns the ids of the rows that exist.
+) -> dict[int, str]:
+    """Lift rows up the ladder, in one statement for all; returns the wamid of each row that exists.
 
     A status is proof of its attempt whatever the row's state is now: a row in doubt is settled by it.
     """
@@ -56,7 +56,7 @@ def apply_evidence(
             **moments,
         ),
     )
-    return {row.id for row in found}
+    return {row.id: row.wamid for row in found}
 
 
 def _evidence_rows(connection: sa.Connection, evidence: Sequence[Evidence]) -> sa.Subquery:
@@ -64,7 +64,7 @@ def _evidence_rows(connection: sa.Connection, evidence: Sequence[Evidence]) -> s
         (
             e.row_id,
             e.attempt or 0,
-            e.wamid,
+            storable(e.wamid),
             e.state,
             moment_text(e.sent_at),
             moment_text(e.delivered_at),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import db_now, json_rows, upsert
+from chatbot.core.db import db_now, json_rows, storable, upsert
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.consequences import draw_consequences, fresh_failures
 from chatbot.delivery.evidence import Evidence, apply_evidence
@@ -27,8 +27,7 @@ _MOMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """One status of one message. `callback` is None where another program sent the message."""
 
     wamid: str
@@ -44,7 +43,10 @@ def apply_receipts(
 ) -> list[Receipt]:
     """Apply all; returns those whose message is not known (yet)."""
     known = _named_by_wamid(connection, ledgers, [r for r in receipts if r.callback is None])
-    receipts = [r if r.callback else replace(r, callback=known.get(r.wamid)) for r in receipts]
+    receipts = [
+        r if r.callback else msgspec.structs.replace(r, callback=known.get(r.wamid))
+        for r in receipts
+    ]
     unknown = [r for r in receipts if r.callback is None]
     for ledger in ledgers:
         own = [r for r in receipts if r.callback and r.callback.ledger == ledger.prefix]
@@ -52,9 +54,7 @@ def apply_receipts(
             evidence = merge(own)
             failures = fresh_failures(connection, ledger, evidence)
             found = apply_evidence(connection, ledger, evidence)
-            report_doubles(
-                connection, ledger, find_superseded(connection, ledger, _acceptances(own))
-            )
+            report_doubles(connection, ledger, _doubles(connection, ledger, own, found))
             draw_consequences(connection, ledger, evidence, failures)
             unknown += [r for r in own if r.callback and r.callback.row_id not in found]
     return unknown
@@ -66,27 +66,27 @@ def merge(receipts: Iterable[Receipt]) -> list[Evidence]:
     for r in receipts:
         if r.callback is None:
             continue
-        present = rows.get(r.callback.row_id) or Evidence(
-            row_id=r.callback.row_id,
-            attempt=r.callback.attempt,
-            wamid=r.wamid,
-            state=State.ACCEPTED,
-        )
-        rows[r.callback.row_id] = _with(present, r)
+        evidence = rows.get(r.callback.row_id)
+        if evidence is None:
+            evidence = rows[r.callback.row_id] = Evidence(
+                row_id=r.callback.row_id,
+                attempt=r.callback.attempt,
+                wamid=r.wamid,
+                state=State.ACCEPTED,
+            )
+        _add(evidence, r)
     return list(rows.values())
 
 
-def _with(present: Evidence, r: Receipt) -> Evidence:
-    furthest = max(present.state, r.state, key=RANK.__getitem__)
+def _add(evidence: Evidence, r: Receipt) -> None:
+    if RANK[r.state] > RANK[evidence.state]:
+        evidence.state = r.state
     moment = _MOMENT[r.state]
-    earlier = getattr(present, moment)
-    changes: dict[str, object] = {
-        "state": furthest,
-        moment: min(earlier, r.happened_at) if earlier else r.happened_at,
-    }
+    earlier = getattr(evidence, moment)
+    if earlier is None or r.happened_at < earlier:
+        setattr(evidence, moment, r.happened_at)
     if r.error_code is not None:
-        changes |= {"error_code": r.error_code, "error_detail": (r.error_detail or "")[:500]}
-    return replace(present, **changes)  # type: ignore[arg-type]
+        evidence.error_code, evidence.error_detail = r.error_code, (r.error_detail or "")[:500]
 
 
 def _named_by_wamid(
@@ -107,8 +107,22 @@ def _named_by_wamid(
     return found
 
 
+def _doubles(
+    connection: sa.Connection,
+    ledger: Ledger,
+    receipts: Iterable[Receipt],
+    wamids: Mapping[int, str],
+) -> list[Outcome]:
+    """Each status proves that its attempt was accepted, and one batch may name two attempts of a row.
+    `wamids` are those of the rows that the statuses met; the others are asked for."""
+    proven = {(r.callback.row_id, storable(r.wamid)): r for r in receipts if r.callback}
+    met = [r for (row_id, wamid), r in proven.items() if wamids.get(row_id, wamid) != wamid]
+    unmet = [r for (row_id, _), r in proven.items() if row_id not in wamids]
+    found = find_superseded(connection, ledger, _acceptances(unmet)) if unmet else []
+    return [*_acceptances(met), *found]
+
+
 def _acceptances(receipts: Iterable[Receipt]) -> list[Outcome]:
-    """Each status proves that its attempt was accepted; one batch may name two attempts of a row."""
     return [
         Outcome(
             row_id=r.callback.row_id,

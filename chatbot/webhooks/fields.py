@@ -39,8 +39,8 @@ def _true_name(name: str, value: Mapping[str, Any]) -> str:
 def read_number_errors(
     account: str, value: Mapping[str, Any], at: datetime
 ) -> Iterator[e.ErrorReported]:
-    number, display_phone = number_of(value)
     for error in dicts(value.get("errors")):
+        number, display_phone = number_of(value)
         code, detail = read_error([error])
         yield e.ErrorReported(
             account=account,

@@ -22,11 +22,13 @@ from chatbot.webhooks.lanes import ClaimedUpdate, claim_updates, has_work, untou
 from chatbot.webhooks.models import Lane, WaitingStatus, WebhookBody, WebhookUpdate, WorkState
 from chatbot.webhooks.pipeline import (
     apply_personal,
+    apply_receipts_of,
     apply_statuses,
     apply_waiting,
     drop_recorded,
     give_back,
     note_drained,
+    tell,
 )
 from chatbot.webhooks.splitter import split_bodies
 
@@ -42,8 +44,8 @@ def drain_messages() -> float | None:
     """Split and record what customers wrote; see `core.queue.Bell` for the return value."""
     if not has_work(Lane.MESSAGES):
         return None
-    bodies, others = split_bodies(Lane.MESSAGES)
-    if others:
+    bodies = split_bodies(Lane.MESSAGES)
+    if bodies.has_others:
         ring("webhooks.statuses")
     updates = claim_updates(Lane.MESSAGES, MESSAGES)
     failed: set[str] = set()
@@ -60,7 +62,7 @@ def drain_messages() -> float | None:
     if held_back:
         with db.engine.begin() as connection:
             untouched(connection, held_back)
-    return 0 if bodies or updates else None
+    return 0 if bodies.number or updates else None
 
 
 def drain_statuses() -> float | None:
@@ -72,8 +74,9 @@ def drain_statuses() -> float | None:
         if not has_work(Lane.MESSAGES):
             note_drained(time.monotonic() - began_at)
         return None
-    bodies, others = split_bodies(Lane.STATUSES)
-    if others:
+    bodies = split_bodies(Lane.STATUSES, apply_receipts_of)
+    tell(bodies.applied)
+    if bodies.has_others:
         ring("webhooks.messages")
     updates = claim_updates(Lane.STATUSES, STATUSES)
     try:
@@ -82,7 +85,7 @@ def drain_statuses() -> float | None:
     except Exception:  # find the one that spoils the batch, and apply the rest
         log.exception("a batch of %d statuses failed; going one by one", len(updates))
         _apply_one_by_one(updates)
-    return 0 if bodies or updates else None
+    return 0 if bodies.number or updates else None
 
 
 def _apply_one_by_one(updates: Sequence[ClaimedUpdate]) -> None:

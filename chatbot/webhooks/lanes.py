@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from chatbot.core.db import db, db_now, json_rows, reading, serialize, skip_locked, storable
+from chatbot.core.db import db, db_now, reading, serialize, skip_locked, storable, these
 from chatbot.core.metrics import count
 from chatbot.core.poison import cut_at_suspect
 from chatbot.core.queue import ring
@@ -70,7 +70,7 @@ def claim_updates(lane: Lane, limit: int) -> list[ClaimedUpdate]:
             return []
         rows = connection.execute(
             sa.update(WebhookUpdate)
-            .where(WebhookUpdate.id.in_(_these(connection, ids)))
+            .where(WebhookUpdate.id.in_(these(connection, ids)))
             .values(claimed_until=db_now(LEASE_S), attempts=WebhookUpdate.attempts + 1)
             .returning(
                 WebhookUpdate.id,
@@ -129,16 +129,11 @@ def _held_elsewhere() -> sa.ColumnElement[bool]:
     )
 
 
-def _these(connection: sa.Connection, ids: Sequence[int]) -> sa.Select[int]:
-    """Ids as one parameter: a thousand are as many to compile otherwise."""
-    return sa.select(json_rows(connection, [(i,) for i in ids], id=sa.BigInteger()).c.id)
-
-
 def delete_done(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Applied updates go; the body keeps what they said."""
     if ids:
         connection.execute(
-            sa.delete(WebhookUpdate).where(WebhookUpdate.id.in_(_these(connection, ids)))
+            sa.delete(WebhookUpdate).where(WebhookUpdate.id.in_(these(connection, ids)))
         )
 
 
@@ -191,6 +186,11 @@ def replay(connection: sa.Connection, body_id: int) -> bool:
         connection.execute(
             sa.update(WebhookBody)
             .where(WebhookBody.id == body_id)
-            .values(state=WorkState.NEW, reason=None, replays=WebhookBody.replays + 1)
+            .values(
+                state=WorkState.NEW,
+                reason=None,
+                replays=WebhookBody.replays + 1,
+                attempts=0,
+            )
         ).rowcount
     )

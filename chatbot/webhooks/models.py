@@ -25,7 +25,8 @@ class WorkState(StrEnum):
 
 
 class WebhookBody(Base):
-    """A body as it came. `lane` is the door's guess by a glance; the splitter decides."""
+    """A body as it came. `lane` is the door's guess by a glance; the splitter decides. `attempts`: how
+    often a batch was begun that it is the first of."""
 
     __tablename__ = "webhook_bodies"
 
@@ -36,6 +37,7 @@ class WebhookBody(Base):
     state: Mapped[str] = mapped_column(sa.String(10), default=WorkState.NEW)
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     replays: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         sa.Index(

@@ -108,9 +108,7 @@ def apply_statuses(updates: Sequence[ClaimedUpdate]) -> None:
         ensure_default_channel()
     done = [u.id for u in updates if isinstance(u.event, StatusReceived)]
     with db.engine.begin() as connection:
-        unknown = apply_receipts(connection, LEDGERS, [status.receipt for status in statuses])
-        _keep_waiting(connection, unknown)
-        _learn(connection, statuses)
+        apply_receipts_of(connection, statuses)
         for update in others:
             try:
                 effects.apply_account_event(connection, update.event)  # type: ignore[arg-type]
@@ -118,6 +116,18 @@ def apply_statuses(updates: Sequence[ClaimedUpdate]) -> None:
             except UnreadableUpdate as error:
                 park(connection, update.id, str(error))
         delete_done(connection, done)
+    tell(statuses)
+
+
+def apply_receipts_of(connection: sa.Connection, statuses: Sequence[StatusReceived]) -> None:
+    """What statuses say of messages and of their recipients; `tell` is for after the commit."""
+    unknown = apply_receipts(connection, LEDGERS, [status.receipt for status in statuses])
+    _keep_waiting(connection, unknown)
+    _learn(connection, statuses)
+
+
+def tell(statuses: Sequence[StatusReceived]) -> None:
+    """Pages that show these messages look again."""
     _tell([status.receipt for status in statuses])
 
 
@@ -156,8 +166,8 @@ def apply_waiting(limit: int = 500) -> int:
 
 
 def _tell(receipts: Sequence[Receipt]) -> None:
-    """Pages that show these messages look again, once for each conversation and campaign of the batch.
-    A receipt that doesn't say whose row it is is seen when they look by themselves."""
+    """Once for each conversation and campaign of the batch. A receipt that doesn't say whose row it is is
+    seen when they look by themselves."""
     for ledger, kind, owners_of in TOLD:
         row_ids = {
             r.callback.row_id for r in receipts if r.callback and r.callback.ledger == ledger

@@ -1,21 +1,27 @@
-"""A body becomes updates, in one transaction; one that nobody can read is parked with the reason."""
+"""A body becomes updates, in one transaction; one that nobody can read is parked with the reason.
+
+Statuses are the exception, since they come by the thousand: they are applied with the same transaction,
+and become updates only where that fails.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import UtcDateTime, db, json_rows, moment_text, reading, storable
-from chatbot.core.metrics import count
+from chatbot.core.db import UtcDateTime, db, json_rows, moment_text, storable
+from chatbot.webhooks.bodies import mark_split, note_attempt, park_body, take_bodies
 from chatbot.webhooks.counts import add_counts
-from chatbot.webhooks.events import kind_of, write_event
-from chatbot.webhooks.models import Lane, WebhookBody, WebhookUpdate, WorkState
+from chatbot.webhooks.events import StatusReceived, kind_of, write_event
+from chatbot.webhooks.lanes import MAX_ATTEMPTS
+from chatbot.webhooks.models import Lane, WebhookUpdate, WorkState
 from chatbot.webhooks.payloads import (
     Parked,
     Split,
@@ -40,56 +46,92 @@ _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "happened_at": UtcDateTime(),
 }
 
-BATCH = 500
+# A body as it was taken, and what it says.
+Read = tuple[Any, Split]
+# Applies statuses within a transaction.
+Apply = Callable[[sa.Connection, Sequence[StatusReceived]], None]
+
 MOST_BATCHES = 4  # then it is the turn of applying, whatever has come meanwhile
-MOST_BYTES = 1_000_000  # of one batch, but for a single body, which may have 3 MB
 
 
-def split_bodies(lane: Lane) -> tuple[int, bool]:
+@dataclass(slots=True)
+class Splitting:
+    """What was split: how many bodies, the statuses that were applied with it, and whether there were
+    updates for the other lane."""
+
+    number: int = 0
+    applied: list[StatusReceived] = field(default_factory=list)
+    has_others: bool = False
+
+    def add(self, more: Splitting) -> None:
+        self.number += more.number
+        self.applied += more.applied
+        self.has_others |= more.has_others
+
+
+def split_bodies(lane: Lane, apply: Apply | None = None) -> Splitting:
     """Split what has come on a lane, in the order in which it came.
 
     All of it, so that of one person's messages none is handled before an earlier one that has arrived.
-    Returns how many bodies, and whether updates for the other lane were among them.
+    Statuses are not stored as updates first when `apply` can take them in the same transaction.
     """
-    bodies, others = 0, False
+    found = Splitting()
     for _ in range(MOST_BATCHES):
-        count, some_others = _split_batch(lane)
-        bodies, others = bodies + count, others or some_others
-        if not count:
+        batch = _split_batch(lane, apply)
+        found.add(batch)
+        if not batch.number:
             break
-    return bodies, others
+    return found
 
 
-def _split_batch(lane: Lane, limit: int = BATCH) -> tuple[int, bool]:
-    try:
-        return _split(lane, limit)
-    except (sa.exc.DataError, sa.exc.IntegrityError):
-        log.exception("a batch of bodies could not be split; going one by one")
-        return _split(lane, 1, is_last_try=True)
-
-
-def _split(lane: Lane, limit: int, *, is_last_try: bool = False) -> tuple[int, bool]:
-    """Reading comes first and holds no lock: a large body takes a while, and on SQLite all writers would
-    wait for it. Of two workers that read the same bodies the second finds them split."""
-    with reading(), db.engine.connect() as connection:
-        bodies = _take(connection, lane, limit)
-    if not bodies:
-        return 0, False
+def _split_batch(lane: Lane, apply: Apply | None) -> Splitting:
+    """Reading holds no lock: a large body takes a while, and on SQLite all writers would wait for it. Of
+    two workers that read the same bodies the second finds them split."""
+    bodies = take_bodies(lane)
+    if bodies and apply:
+        tried = note_attempt(bodies[0].id)
+        if tried > 1:  # it, or one behind it, may be what ended its worker: alone, and step by step
+            bodies, apply = bodies[:1], None
+        if tried > MAX_ATTEMPTS:
+            return _give_up(bodies[0].id)
     found = [(body, _read(body)) for body in bodies]
+    try:
+        return _store(lane, found, apply) if found else Splitting()
+    except Exception:  # find the body, and then the update, that spoils the batch
+        log.exception("a batch of %d bodies could not be split; going one by one", len(found))
+        each = Splitting()
+        for one in found:
+            each.add(_store(lane, [one], None, is_last_try=True))
+        return each
+
+
+def _give_up(body_id: int) -> Splitting:
     with db.engine.begin() as connection:
-        ours = _mark_split(connection, [body.id for body in bodies])
+        park_body(connection, body_id, "its worker ended each time it was tried")
+    return Splitting(1)
+
+
+def _store(
+    lane: Lane, found: Sequence[Read], apply: Apply | None, *, is_last_try: bool = False
+) -> Splitting:
+    with db.engine.begin() as connection:
+        ours = mark_split(connection, [body.id for body, _ in found])
         mine = [(body, its) for body, its in found if body.id in ours]
-        rows = _rows(mine)
+        statuses = _statuses(mine) if apply else []
+        rows = _rows(mine, without_statuses=apply is not None)
         if not _insert(connection, rows, is_last_try):
             for body_id in ours:
-                _park(connection, body_id, "its updates can't be stored")
-            return len(bodies), False
+                park_body(connection, body_id, "its updates can't be stored")
+            return Splitting(len(found))
         for body, its in mine:
             if its.problem is not None:
-                _park(connection, body.id, its.problem)
+                park_body(connection, body.id, its.problem)
+        if apply and statuses:
+            apply(connection, statuses)
         add_counts(connection, _counts(mine))
     is_new = WorkState.NEW
-    return len(bodies), any(row["lane"] != lane and row["state"] == is_new for row in rows)
+    has_others = any(row["lane"] != lane and row["state"] == is_new for row in rows)
+    return Splitting(len(found), statuses, has_others)
 
 
 def _read(body: Any) -> Split:
@@ -99,43 +141,33 @@ def _read(body: Any) -> Split:
         return Split(counts=Counter({"unreadable body": 1}), problem=str(error))
 
 
-def _counts(found: Sequence[tuple[Any, Split]]) -> Counter[str]:
+def _counts(found: Sequence[Read]) -> Counter[str]:
     """What is replayed was counted when it came."""
-    return sum((its.counts for body, its in found if not body.replays), Counter())
+    total: Counter[str] = Counter()
+    for body, its in found:
+        if not body.replays:
+            total.update(its.counts)
+    return total
 
 
-def _rows(found: Sequence[tuple[Any, Split]]) -> list[dict[str, object]]:
+def _statuses(found: Sequence[Read]) -> list[StatusReceived]:
+    return [event for _, its in found for event in its.events if isinstance(event, StatusReceived)]
+
+
+def _rows(found: Sequence[Read], *, without_statuses: bool) -> list[dict[str, object]]:
     """Meta repeats a body until she hears 200: what says the same is one update."""
     rows: dict[tuple[object, object], dict[str, object]] = {}
     for body, its in found:
         for row in (
-            *(_row(body.id, event) for event in its.events),
+            *(
+                _row(body.id, event)
+                for event in its.events
+                if not (without_statuses and isinstance(event, StatusReceived))
+            ),
             *(_parked_row(body, parked) for parked in its.parked),
         ):
             rows.setdefault((row["payload"], row["reason"]), row)
     return list(rows.values())
-
-
-def _take(connection: sa.Connection, lane: Lane, limit: int) -> Sequence[Any]:
-    """The oldest new bodies, as many as fit into memory at once."""
-    sizes = connection.execute(
-        sa.select(WebhookBody.id, sa.func.length(WebhookBody.raw))
-        .where(WebhookBody.lane == lane, WebhookBody.state == WorkState.NEW)
-        .order_by(WebhookBody.id)
-        .limit(limit)
-    ).all()
-    ids: list[int] = []
-    room = MOST_BYTES
-    for body_id, size in sizes:
-        room -= size
-        if room < 0 and ids:
-            break
-        ids.append(body_id)
-    if not ids:
-        return []
-    columns = (WebhookBody.id, WebhookBody.raw, WebhookBody.received_at, WebhookBody.replays)
-    query = sa.select(*columns).where(WebhookBody.id.in_(ids)).order_by(WebhookBody.id)
-    return connection.execute(query).all()
 
 
 def _row(body_id: int, event: Any) -> dict[str, object]:
@@ -185,23 +217,3 @@ def _inserting(connection: sa.Connection, rows: list[dict[str, object]]) -> Any:
     cells = [[row[name] for name in _COLUMNS] for row in rows]
     v = json_rows(connection, cells, **_COLUMNS)
     return sa.insert(WebhookUpdate).from_select(list(_COLUMNS), sa.select(*v.c))
-
-
-def _mark_split(connection: sa.Connection, ids: Sequence[int]) -> set[int]:
-    """Those that nobody has split meanwhile."""
-    taken = connection.scalars(
-        sa.update(WebhookBody)
-        .where(WebhookBody.id.in_(ids), WebhookBody.state == WorkState.NEW)
-        .values(state=WorkState.DONE)
-        .returning(WebhookBody.id)
-    )
-    return set(taken)
-
-
-def _park(connection: sa.Connection, body_id: int, reason: str) -> None:
-    count("webhooks", outcome="parked")
-    connection.execute(
-        sa.update(WebhookBody)
-        .where(WebhookBody.id == body_id)
-        .values(state=WorkState.PARKED, reason=storable(reason, 300))
-    )
