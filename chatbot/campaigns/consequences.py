@@ -14,7 +14,7 @@ from chatbot.channels.service import halt_channel
 from chatbot.channels.whatsapp.errors import COOL_DOWN, Reaction
 from chatbot.contacts.models import Contact
 from chatbot.contacts.reachability import note_reached
-from chatbot.core.db import these
+from chatbot.core.rows import these
 from chatbot.delivery.consequences import by_reaction, note_people
 from chatbot.delivery.failures import Failure
 from chatbot.delivery.states import State

@@ -18,8 +18,9 @@ from chatbot.channels.whatsapp.errors import Reaction
 from chatbot.contacts.models import Contact
 from chatbot.contacts.reachability import learn_wa_ids
 from chatbot.core import clock
-from chatbot.core.db import db_now, json_rows, reading
+from chatbot.core.db import db_now, reading
 from chatbot.core.hints import Kind, publish_committed
+from chatbot.core.rows import json_rows
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
 from chatbot.delivery.source import Lane
 from chatbot.delivery.states import State

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, Json, UtcDateTime, Word
 from chatbot.delivery.models import LedgerMixin
 
 CAMPAIGNS = "campaigns"  # the cache's topic of what shows campaigns and their states
@@ -69,7 +69,7 @@ class Campaign(Base):
     # {"kind": "all"} or {"kind": "tag", "name": "..."}
     audience: Mapped[dict[str, Any]] = mapped_column(Json)
     on_doubt: Mapped[str] = mapped_column(sa.String(10), default=OnDoubt.SHOW)
-    state: Mapped[str] = mapped_column(sa.String(10), default=CampaignState.DRAFT, index=True)
+    state: Mapped[str] = mapped_column(Word(10), default=CampaignState.DRAFT, index=True)
     # Why a campaign paused by itself; empty when a person paused it.
     paused_reason: Mapped[str | None] = mapped_column(sa.String(300))
     created_by: Mapped[str] = mapped_column(sa.String(254), default="")

@@ -15,8 +15,8 @@ from chatbot.channels.whatsapp.payloads import addressed, template_writer
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.service import has_open_window
-from chatbot.core.db import json_document, rows_as_json
 from chatbot.core.errors import AppError
+from chatbot.core.rows import json_document, rows_as_json
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.source import Parcel
 from chatbot.delivery.states import State

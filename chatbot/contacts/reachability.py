@@ -19,8 +19,9 @@ from chatbot.contacts.models import (
     topic_of,
 )
 from chatbot.contacts.suppression import suppress
-from chatbot.core.db import UtcDateTime, db_now, json_rows, moment_text, upsert
+from chatbot.core.db import UtcDateTime, db_now, moment_text, upsert
 from chatbot.core.phone import match_key
+from chatbot.core.rows import json_rows
 from chatbot.core.staleness import forget_with
 
 # How long somebody gets no marketing after Meta held some back (131049): she asks for a day at least.

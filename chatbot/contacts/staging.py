@@ -20,7 +20,8 @@ from chatbot.contacts.models import (
     Suppression,
 )
 from chatbot.contacts.suppression import digest_of
-from chatbot.core.db import Json, UtcDateTime, is_postgresql, json_rows, upsert
+from chatbot.core.db import Json, UtcDateTime, is_postgresql, upsert
+from chatbot.core.rows import json_rows
 from chatbot.core.text import fold
 
 # Not among the models' tables: it is made in each transaction anew and ends with it.

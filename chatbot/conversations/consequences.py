@@ -10,7 +10,8 @@ from chatbot.channels.service import halt_channel
 from chatbot.channels.whatsapp.errors import WINDOW_CLOSED, Reaction
 from chatbot.contacts.reachability import note_reached
 from chatbot.conversations.models import Conversation, Message, thread_topic
-from chatbot.core.db import UtcDateTime, json_rows, moment_text, these
+from chatbot.core.db import UtcDateTime, moment_text
+from chatbot.core.rows import json_rows, these
 from chatbot.core.staleness import forget_with
 from chatbot.delivery.consequences import by_reaction, note_people
 from chatbot.delivery.failures import Failure

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chatbot.contacts.models import topic_of
 from chatbot.conversations.news import move_of
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, Json, UtcDateTime, Word
 from chatbot.core.staleness import News, has_changed, values_of
 from chatbot.delivery.models import LedgerMixin
 from chatbot.delivery.states import State
@@ -68,9 +68,7 @@ class Conversation(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
     contact_id: Mapped[int] = mapped_column(sa.ForeignKey("contacts.id"), index=True)
-    state: Mapped[str] = mapped_column(
-        sa.String(10), default=ConversationState.BOT, active_history=True
-    )
+    state: Mapped[str] = mapped_column(Word(10), default=ConversationState.BOT, active_history=True)
     assigned_user_id: Mapped[int | None] = mapped_column(
         sa.ForeignKey("users.id"), active_history=True
     )
@@ -150,7 +148,7 @@ class Message(LedgerMixin, Base):
 
     # SQLAlchemy puts a default even where None is given, so the ledger's own would have the
     # contact's words sent back to them.
-    state: Mapped[str | None] = mapped_column(sa.String(10), default=_first_state)
+    state: Mapped[str | None] = mapped_column(Word(10), default=_first_state)
     conversation_id: Mapped[int] = mapped_column(sa.ForeignKey("conversations.id"))
     direction: Mapped[str] = mapped_column(sa.String(10))
     author: Mapped[str] = mapped_column(sa.String(10))

@@ -25,7 +25,8 @@ from chatbot.conversations.models import (
     thread_topic,
 )
 from chatbot.conversations.service import has_open_window
-from chatbot.core.db import db_now, json_rows, reading, serialize
+from chatbot.core.db import db_now, reading, serialize
+from chatbot.core.rows import json_rows
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
 from chatbot.delivery.source import Lane, Parcel

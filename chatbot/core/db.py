@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import event
@@ -67,6 +67,29 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+class Word(sa.TypeDecorator[str]):
+    """One of a few words of our own, such as a state.
+
+    What such a column is compared with is written into the statement, and is no parameter: else a plan
+    made once for all could use no partial index, and SQLite, to use one, would plan anew at each run.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    class Comparator(sa.TypeDecorator.Comparator[str]):
+        def operate(self, op: Any, *others: Any, **kw: Any) -> Any:
+            return super().operate(op, *map(_as_constant, others), **kw)
+
+    comparator_factory = Comparator
+
+
+def _as_constant(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return sa.literal_column(f"'{value}'", sa.String())
+    return [_as_constant(v) for v in value] if isinstance(value, tuple | list) else value
 
 
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
@@ -205,61 +228,6 @@ def is_postgresql(connection: sa.Connection | sa.Engine) -> bool:
 def upsert(connection: sa.Connection, table: Any) -> Any:
     """An INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
     return (postgresql if is_postgresql(connection) else sqlite_dialect).insert(table)
-
-
-def json_rows(
-    connection: sa.Connection, rows: Sequence[Sequence[object]], **columns: sa.types.TypeEngine[Any]
-) -> sa.Subquery:
-    """A table of values sent as one parameter, so that a thousand rows are one prepared statement.
-
-    Each row gives its values in the order of `columns`; moments are sent as text.
-    """
-    document = sa.bindparam("rows", rows_text(rows), sa.Text, unique=True)
-    return json_table(document, is_postgresql(connection), **columns)
-
-
-def these(connection: sa.Connection, ids: Iterable[int]) -> sa.Select[int]:
-    """Ids for an IN, as one parameter: a thousand are as many to compile otherwise."""
-    v = json_rows(connection, [(i,) for i in ids], id=sa.BigInteger())
-    return sa.select(v.c.id)
-
-
-def rows_text(rows: Sequence[Sequence[object]]) -> str:
-    return msgspec.json.encode(rows).decode()
-
-
-def json_table(
-    document: sa.BindParameter[str],
-    on_postgresql: bool,
-    **columns: sa.types.TypeEngine[Any],
-) -> sa.Subquery:
-    """The same for a statement that is built once and run often, with `rows_text` as the parameter."""
-    if on_postgresql:
-        source = sa.func.jsonb_array_elements(sa.cast(document, JSONB))
-    else:
-        source = sa.func.json_each(document)
-    value = source.table_valued("value").alias("source").c.value
-    cells = [
-        sa.cast(value.op("->>")(sa.literal_column(str(position))), kind).label(name)
-        if on_postgresql or not isinstance(kind, UtcDateTime)
-        # In SQLite a moment is text already, in the form that moment_text gave it.
-        else sa.type_coerce(value.op("->>")(sa.literal_column(str(position))), kind).label(name)
-        for position, (name, kind) in enumerate(columns.items())
-    ]
-    return sa.select(*cells).subquery("v")
-
-
-def rows_as_json(engine: sa.Engine, *columns: Any) -> sa.ColumnElement[str]:
-    """All rows of a group as one JSON document, an array of arrays, in no order."""
-    f = sa.func
-    if is_postgresql(engine):
-        return sa.cast(f.json_agg(f.json_build_array(*columns)), sa.Text)
-    return f.json_group_array(f.json_array(*columns))
-
-
-def json_document(engine: sa.Engine, column: Any) -> Any:
-    """A JSON column as a part of such a document; to SQLite it is a text."""
-    return column if is_postgresql(engine) else sa.func.json(column)
 
 
 def storable(text: str | None, most: int = 255) -> str | None:

@@ -8,7 +8,8 @@ from datetime import datetime
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import UtcDateTime, db_now, json_rows, moment_text, storable
+from chatbot.core.db import UtcDateTime, db_now, moment_text, storable
+from chatbot.core.rows import json_rows
 from chatbot.delivery.ledger import Ledger
 from chatbot.delivery.states import State, rank_of
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, BigId, UtcDateTime, db_now
+from chatbot.core.db import Base, BigId, UtcDateTime, Word, db_now
 from chatbot.delivery.states import State
 
 
@@ -16,7 +16,7 @@ class LedgerMixin:
     result or a status counts only for the attempt it names."""
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    state: Mapped[str | None] = mapped_column(sa.String(10), default=State.QUEUED)
+    state: Mapped[str | None] = mapped_column(Word(10), default=State.QUEUED)
     attempt: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
     claim_token: Mapped[str | None] = mapped_column(sa.String(32), index=True)

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import db_now, is_postgresql, json_rows, json_table, rows_text, storable
+from chatbot.core.db import db_now, is_postgresql, storable
 from chatbot.core.metrics import count
+from chatbot.core.rows import json_rows, json_table, rows_text
 from chatbot.delivery.ledger import Ledger
 from chatbot.delivery.states import IN_FLIGHT, State
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import db_now, json_rows, storable, upsert
+from chatbot.core.db import db_now, storable, upsert
+from chatbot.core.rows import json_rows
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.consequences import draw_consequences, fresh_failures
 from chatbot.delivery.evidence import Evidence, apply_evidence

@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.core.db import db, one_statement, reading, storable, these
+from chatbot.core.db import db, one_statement, reading, storable
 from chatbot.core.metrics import count
+from chatbot.core.rows import these
 from chatbot.webhooks.models import Lane, WebhookBody, WorkState
 
 BATCH = 1000

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 import sqlalchemy as sa
 
 from chatbot.core import clock
-from chatbot.core.db import json_rows, upsert
+from chatbot.core.db import upsert
+from chatbot.core.rows import json_rows
 from chatbot.webhooks.models import WebhookCount
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from chatbot.core.db import db, db_now, reading, serialize, skip_locked, storable, these
+from chatbot.core.db import db, db_now, reading, serialize, skip_locked, storable
 from chatbot.core.metrics import count
 from chatbot.core.poison import cut_at_suspect
 from chatbot.core.queue import ring
+from chatbot.core.rows import these
 from chatbot.webhooks.events import Event, read_event
 from chatbot.webhooks.models import Lane, WebhookBody, WebhookUpdate, WorkState
 

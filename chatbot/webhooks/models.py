@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, BigId, UtcDateTime
+from chatbot.core.db import Base, BigId, UtcDateTime, Word
 
 
 class Lane(StrEnum):
@@ -32,9 +32,9 @@ class WebhookBody(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    lane: Mapped[str] = mapped_column(sa.String(10))
+    lane: Mapped[str] = mapped_column(Word(10))
     raw: Mapped[bytes]
-    state: Mapped[str] = mapped_column(sa.String(10), default=WorkState.NEW)
+    state: Mapped[str] = mapped_column(Word(10), default=WorkState.NEW)
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     replays: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -60,13 +60,13 @@ class WebhookUpdate(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     body_id: Mapped[int] = mapped_column(sa.ForeignKey("webhook_bodies.id"), index=True)
-    lane: Mapped[str] = mapped_column(sa.String(10))
+    lane: Mapped[str] = mapped_column(Word(10))
     kind: Mapped[str] = mapped_column(sa.String(40))
     # Updates of one contact are handled in order, by (Meta's timestamp, arrival).
     contact_key: Mapped[str] = mapped_column(sa.String(160), default="")
     happened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     payload: Mapped[str] = mapped_column(sa.Text)
-    state: Mapped[str] = mapped_column(sa.String(10), default=WorkState.NEW)
+    state: Mapped[str] = mapped_column(Word(10), default=WorkState.NEW)
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reason: Mapped[str | None] = mapped_column(sa.String(300))

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import UtcDateTime, db, json_rows, moment_text, storable
+from chatbot.core.db import UtcDateTime, db, moment_text, storable
+from chatbot.core.rows import json_rows
 from chatbot.webhooks.bodies import mark_split, note_attempt, park_body, take_bodies
 from chatbot.webhooks.counts import add_counts
 from chatbot.webhooks.events import StatusReceived, kind_of, write_event

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.conversations.models import Message
-from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, json_rows, moment_text
+from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, moment_text
+from chatbot.core.rows import json_rows
 from chatbot.delivery.states import State
 
 
@@ -39,12 +40,37 @@ def test_a_statement_that_is_run_often_is_still_planned_for_its_values(richest_a
     """A plan for all values can't use the index of what is queued, which is what the claims live by."""
     if not is_postgresql(db.engine):
         pytest.skip("no PostgreSQL here")
-    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == State.QUEUED)
+    state = sa.bindparam("state", type_=sa.String)
+    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == state)
     plans = sa.text(
         "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE :some"
     )
     with db.engine.begin() as connection:
         for _ in range(30):  # the driver prepares at the fifth, the server has had enough ten later
-            connection.execute(query)
+            connection.execute(query, {"state": "queued"})
         custom, generic = connection.execute(plans, {"some": "SELECT min(messages.due_at)%"}).one()
     assert (custom > 20, generic) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("condition", "written"),
+    [
+        (Message.state == State.QUEUED, "messages.state = 'queued'"),
+        (Message.state.in_((State.SENDING, State.UNKNOWN)), "IN ('sending', 'unknown')"),
+        (Message.state.not_in([State.READ]), "NOT IN ('read')"),
+        (Message.state == "queued", "messages.state = :state_1"),
+    ],
+)
+def test_a_word_of_ours_is_a_constant_of_the_statement_and_other_text_a_parameter(
+    condition: sa.ColumnElement[bool], written: str
+) -> None:
+    assert written in str(condition.compile())
+
+
+def test_what_is_queued_is_found_by_its_index_with_one_plan_for_all_runs(app: Flask) -> None:
+    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == State.QUEUED)
+    with db.engine.begin() as connection:
+        compiled = str(query.compile(connection))
+        assert "?" not in compiled, "SQLite plans anew whenever a parameter might fit an index"
+        plan = connection.execute(sa.text(f"EXPLAIN QUERY PLAN {compiled}")).all()
+    assert "ix_messages_due" in plan[0].detail
