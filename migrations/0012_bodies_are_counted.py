@@ -16,5 +16,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table(TABLE) as batch_op:
-        batch_op.drop_column("attempts")
+    op.drop_column(TABLE, "attempts")  # in place: other tables refer to this one

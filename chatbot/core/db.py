@@ -8,6 +8,7 @@ write takes the write lock at its first statement (a read that turns into a writ
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 import weakref
 from collections.abc import Iterator
@@ -159,7 +160,11 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     if _read_only.get():
         connection.exec_driver_sql("BEGIN")
     else:
-        connection.connection.driver_connection.begin_writing()  # type: ignore[union-attr]
+        try:
+            connection.connection.driver_connection.begin_writing()  # type: ignore[union-attr]
+        except sqlite3.Error as error:  # which SQLAlchemy does not wrap in its own here
+            statement = "BEGIN IMMEDIATE"
+            raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
 
 
 @contextmanager

@@ -19,12 +19,13 @@ _turn = threading.Lock()
 class Connection(sqlite3.Connection):
     """Keeps its process's turn from `begin_writing` to the end of the transaction."""
 
-    _has_turn = False
+    _held: threading.Lock | None = None
 
     def begin_writing(self) -> None:
         """Raises sqlite3.OperationalError when others keep the lock for BUSY_TIMEOUT_S."""
         # Without the turn too: SQLite then says what it says of every lock that it does not get.
-        self._has_turn = _turn.acquire(timeout=BUSY_TIMEOUT_S)
+        turn = _turn
+        self._held = turn if turn.acquire(timeout=BUSY_TIMEOUT_S) else None
         try:
             self.execute("BEGIN IMMEDIATE")
         except BaseException:
@@ -49,9 +50,9 @@ class Connection(sqlite3.Connection):
         self._pass_turn()
 
     def _pass_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            _turn.release()
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
 
 def forget_turns() -> None:

@@ -93,6 +93,8 @@ def _accept_statement(ledger: Ledger, on_postgresql: bool) -> sa.Update:
             state=State.ACCEPTED,
             wamid=v.c.wamid,
             accepted_at=sa.func.coalesce(t.c.accepted_at, db_now()),
+            error_code=None,  # of an earlier attempt
+            error_detail=None,
         )
     )
 

@@ -97,6 +97,8 @@ class Sender:
                     while not self._stopping and time.monotonic() < until:
                         flights = await land(flights, OVERLAP - 1)
                         await self._ahead.acquire()
+                        if self._stopping or time.monotonic() >= until:
+                            break
                         claim = await self._take_off()
                         if claim is None:
                             break
@@ -138,6 +140,8 @@ class Sender:
             lanes, put_off = await asyncio.to_thread(self._desk.load, claim, lambda: self._stopping)
             if put_off:
                 await self._write(put_off)
+        if not lanes and not put_off:  # the claim had failed indeed, and the next one may as well
+            self._hold_until = time.monotonic() + HOLD_DOWN_S
         sends: set[asyncio.Task[list[Outcome]]] = set()
         async with self._wire:
             self._free_at = max(self._free_at, claim.begins)

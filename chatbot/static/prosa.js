@@ -132,10 +132,15 @@
       this.element = element;
       this.everyMs = 1000 * (Number(element.dataset.refreshEvery) || 5);
       this.soonMs = 1000 * (Number(element.dataset.liveEvery) || 0.2);
+      this.lagMs = 1000 * (Number(element.dataset.liveLag) || 0);
       this.failures = 0;
       this.askedAt = 0;
+      this.settledAt = 0;
       // live.js tells when something has changed, and when it will tell no more.
-      element.addEventListener("changed", () => this.refreshSoon());
+      element.addEventListener("changed", () => {
+        this.settledAt = Date.now() + this.lagMs;
+        this.refreshSoon();
+      });
       element.addEventListener("live", () => this.plan());
       this.plan();
     }
@@ -145,8 +150,11 @@
       return "live" in this.element.dataset ? Math.max(this.everyMs, LIVE_MS) : this.everyMs;
     }
 
+    // An answer out of a cache may be older than the hint: it is asked for once more when it can't be.
     plan() {
-      this.wait(Math.min(this.pauseMs * 2 ** this.failures, Math.max(60000, this.pauseMs)));
+      const pauseMs = Math.min(this.pauseMs * 2 ** this.failures, Math.max(60000, this.pauseMs));
+      const isOwed = this.lagMs > 0 && this.askedAt < this.settledAt;
+      this.wait(isOwed ? Math.min(pauseMs, Math.max(0, this.settledAt - Date.now())) : pauseMs);
     }
 
     wait(ms) {

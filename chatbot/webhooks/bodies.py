@@ -39,13 +39,13 @@ def take_bodies(lane: Lane) -> Sequence[Any]:
         return connection.execute(sa.select(*columns).where(fits).order_by(oldest.c.id)).all()
 
 
-def note_attempt(body_id: int) -> int:
+def note_attempt(body_id: int, number: int = 1) -> int:
     """Written before a batch is tried, to its first body; returns how often that has begun one by now.
     Whoever ends its worker leaves this trace, and no other."""
     statement = (
         sa.update(WebhookBody)
         .where(WebhookBody.id == body_id)
-        .values(attempts=WebhookBody.attempts + 1)
+        .values(attempts=WebhookBody.attempts + number)
         .returning(WebhookBody.attempts)
     )
     with one_statement(db.engine) as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,12 +89,22 @@ def _split_batch(lane: Lane, apply: Apply | None) -> Splitting:
     """Reading holds no lock: a large body takes a while, and on SQLite all writers would wait for it. Of
     two workers that read the same bodies the second finds them split."""
     bodies = take_bodies(lane)
-    if bodies and apply:
-        tried = note_attempt(bodies[0].id)
-        if tried > 1:  # it, or one behind it, may be what ended its worker: alone, and step by step
-            bodies, apply = bodies[:1], None
-        if tried > MAX_ATTEMPTS:
-            return _give_up(bodies[0].id)
+    if not bodies or apply is None:
+        return _split(lane, bodies, None)
+    tried = note_attempt(bodies[0].id)
+    if tried > MAX_ATTEMPTS:
+        return _give_up(bodies[0].id)
+    try:
+        # What ended a worker when it was applied is found among the updates, which have counts of their
+        # own; what ended two is the body, or one behind it.
+        return _split(lane, bodies if tried <= 2 else bodies[:1], apply if tried == 1 else None)
+    except sa.exc.DBAPIError:  # the database's fault, and no body's
+        with suppress(sa.exc.DBAPIError):
+            note_attempt(bodies[0].id, -1)
+        raise
+
+
+def _split(lane: Lane, bodies: Sequence[Any], apply: Apply | None) -> Splitting:
     found = [(body, _read(body)) for body in bodies]
     try:
         return _store(lane, found, apply) if found else Splitting()
@@ -108,7 +118,8 @@ def _split_batch(lane: Lane, apply: Apply | None) -> Splitting:
 
 def _give_up(body_id: int) -> Splitting:
     with db.engine.begin() as connection:
-        park_body(connection, body_id, "its worker ended each time it was tried")
+        if mark_split(connection, [body_id]):  # else another worker has split it meanwhile
+            park_body(connection, body_id, "its worker ended each time it was tried")
     return Splitting(1)
 
 

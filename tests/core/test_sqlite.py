@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from flask import Flask
 
 from chatbot.core import sqlite
+from chatbot.core.db import db
 from chatbot.core.sqlite import Connection
 
 
@@ -98,6 +101,23 @@ def test_without_the_turn_sqlite_itself_decides(
     assert sqlite._turn.locked(), "the turn is still the first one's"
     first.commit()
     assert not sqlite._turn.locked()
+
+
+def test_through_an_engine_the_error_is_one_of_sqlalchemys(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever outlives a database that is away waits for that one."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
+    other = sqlite3.connect(db.engine.url.database or "", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    db.engine.dispose()  # new connections have the shorter patience
+    with pytest.raises(sa.exc.OperationalError, match="locked"), db.engine.begin():
+        pass
+    assert not sqlite._turn.locked()
+    other.rollback()
+    other.close()
+    with db.engine.begin() as connection:
+        assert connection.scalar(sa.select(1)) == 1
 
 
 def test_many_threads_lose_no_write(open_one: Callable[[], Connection]) -> None:

@@ -199,6 +199,14 @@ def test_doubt_ends_only_after_its_window_and_with_proof(
     assert row(row_id).state == ("queued" if window_over and proven else "unknown")
 
 
+def test_an_acceptance_forgets_the_error_of_an_earlier_attempt(any_app: Flask) -> None:
+    (row_id,) = make_recipients(make_campaign(), 1, error_code=130429, error_detail="too fast")
+    take()
+    write(Outcome(row_id=row_id, attempt=1, result=Result.ACCEPTED, wamid="w1", token="me"))
+    found = row(row_id)
+    assert (found.state, found.error_code, found.error_detail) == ("accepted", None, None)
+
+
 def test_two_thousand_rows_claimed_from_a_barrier_have_one_owner_each(any_app: Flask) -> None:
     make_recipients(make_campaign(), 2000)
     barrier = threading.Barrier(16)

@@ -12,7 +12,7 @@ from flask import Flask
 
 from chatbot.channels.gateway import Accepted, Answer
 from chatbot.conversations.models import Message
-from chatbot.delivery.sender import CALL_S, MARGIN_S
+from chatbot.delivery.sender import AHEAD, CALL_S, MARGIN_S
 from tests.support.gateways import ScriptedGateway, accept
 from tests.support.sending import (
     Unreliable,
@@ -45,6 +45,24 @@ def test_a_slow_claim_does_not_move_what_was_booked_before_it(any_app: Flask) ->
     assert flight.begins <= moments[0]
     booking = flight.booking
     assert sender._booked_until == flight.begins + booking.count * booking.interval_s
+
+
+def test_claims_that_fail_while_reading_works_are_tried_again_slowly(any_app: Flask) -> None:
+    """A full disk, a standby that is not promoted yet: nobody spins, and no time is booked in vain."""
+    source, _ = campaign_of(10)
+    tries: list[float] = []
+
+    def read_only(*_: Any) -> int:
+        tries.append(time.monotonic())
+        raise sa.exc.OperationalError("UPDATE", {}, Exception("read-only transaction"))
+
+    claim, source.claim = source.claim, read_only  # type: ignore[method-assign]
+    gateway = ScriptedGateway()
+    run(make_sender(source, gateway), 2)
+    assert 1 < len(tries) <= 3 * (AHEAD + 1)
+    source.claim = claim  # type: ignore[method-assign]
+    run(make_sender(source, gateway))
+    assert set(states()) == {"accepted"}
 
 
 def test_a_claim_whose_rows_cannot_be_read_at_first_is_not_left_in_doubt(any_app: Flask) -> None:

@@ -13,7 +13,7 @@ from chatbot.campaigns.models import Recipient
 from chatbot.core.db import db
 from chatbot.webhooks import jobs, lanes, pipeline
 from chatbot.webhooks.jobs import drain_statuses
-from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookUpdate
+from chatbot.webhooks.models import Lane, WaitingStatus, WebhookBody, WebhookUpdate
 from tests.support.making import make_campaign, make_recipients, status_value
 from tests.support.webhooks import all_of, drain, receive
 from tests.support.wire import counted_sql
@@ -110,6 +110,36 @@ def test_a_batch_that_ends_its_worker_is_tried_again_body_by_body(
     assert parked.reason == "its worker ended each time it was tried"
 
 
+def test_a_poison_far_behind_costs_no_more_workers_than_one_in_front(
+    any_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = accepted(60)
+    for row_id in ids:
+        receive(status(row_id, POISON if row_id == ids[50] else ""))
+    assert _workers_until_dry(monkeypatch) <= 2 * lanes.MAX_ATTEMPTS
+    assert states() == ["delivered"] * 50 + ["accepted"] + ["delivered"] * 9
+
+
+def test_a_database_that_fails_counts_against_no_body(
+    any_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row_id,) = accepted(1)
+    receive(status(row_id))
+    with monkeypatch.context() as patch:
+        patch.setattr("chatbot.webhooks.splitter.mark_split", _full_disk)
+        for _ in range(lanes.MAX_ATTEMPTS + 2):
+            with pytest.raises(sa.exc.OperationalError):
+                drain_statuses()
+            db.session.rollback()
+    assert [(body.state, body.attempts) for body in all_of(WebhookBody)] == [("new", 0)]
+    drain()
+    assert states() == ["delivered"]
+
+
+def _full_disk(*_: Any) -> None:
+    raise sa.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+
 class Killed(BaseException):
     """The worker is no more: nothing of ours catches this."""
 
@@ -124,7 +154,7 @@ def _workers_until_dry(monkeypatch: pytest.MonkeyPatch) -> int:
         return apply_receipts(connection, ledgers, receipts)
 
     monkeypatch.setattr(pipeline, "apply_receipts", deadly)
-    for _ in range(40):
+    while lanes.has_work(Lane.STATUSES):
         try:
             drain(1)
         except Killed:
