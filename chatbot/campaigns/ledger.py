@@ -20,7 +20,7 @@ from chatbot.contacts.reachability import learn_wa_ids
 from chatbot.core import clock
 from chatbot.core.db import db_now, reading
 from chatbot.core.hints import Kind, publish_committed
-from chatbot.core.rows import json_rows
+from chatbot.core.rows import these
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
 from chatbot.delivery.source import Lane
 from chatbot.delivery.states import State
@@ -117,8 +117,7 @@ class CampaignSource:
 
 def campaigns_of(connection: sa.Connection, row_ids: Iterable[int]) -> set[int]:
     """The campaigns of these recipients."""
-    v = json_rows(connection, [(row_id,) for row_id in row_ids], row_id=sa.BigInteger())
-    query = sa.select(Recipient.campaign_id).where(Recipient.id.in_(sa.select(v.c.row_id)))
+    query = sa.select(Recipient.campaign_id).where(Recipient.id.in_(these(connection, row_ids)))
     return set(connection.scalars(query.distinct()))
 
 

@@ -26,7 +26,7 @@ from chatbot.conversations.models import (
 )
 from chatbot.conversations.service import has_open_window
 from chatbot.core.db import db_now, reading, serialize
-from chatbot.core.rows import json_rows
+from chatbot.core.rows import these
 from chatbot.delivery.callback import CallbackId
 from chatbot.delivery.ledger import Ledger, claim, claim_statement
 from chatbot.delivery.source import Lane, Parcel
@@ -99,8 +99,7 @@ class ReplySource:
 
 def conversations_of(connection: sa.Connection, row_ids: Iterable[int]) -> set[int]:
     """The conversations in which these messages stand."""
-    v = json_rows(connection, [(row_id,) for row_id in row_ids], row_id=sa.BigInteger())
-    query = sa.select(Message.conversation_id).where(Message.id.in_(sa.select(v.c.row_id)))
+    query = sa.select(Message.conversation_id).where(Message.id.in_(these(connection, row_ids)))
     return set(connection.scalars(query))
 
 

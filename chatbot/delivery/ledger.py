@@ -12,10 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.core.db import (
-    claimable,
-    db_now,
-)
+from chatbot.core.db import claimable, db_now
 from chatbot.core.staleness import forget_with
 from chatbot.delivery.failures import Consequences
 from chatbot.delivery.states import State

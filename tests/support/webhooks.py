@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from chatbot.core.db import db
 from chatbot.webhooks.door import store_body
 from chatbot.webhooks.jobs import drain_messages, drain_statuses
+from chatbot.webhooks.models import WebhookUpdate
 from tests.support.making import (
     body_of,
 )
@@ -27,6 +28,12 @@ def drain(rounds: int = 3) -> None:
         drain_statuses()
         db.session.rollback()
         db.session.expunge_all()
+
+
+def release_all() -> None:
+    """As if all leases had ended."""
+    db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
+    db.session.commit()
 
 
 def all_of(model: type[Any]) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from chatbot.webhooks import jobs, lanes, pipeline
 from chatbot.webhooks.jobs import drain_statuses
 from chatbot.webhooks.models import Lane, WaitingStatus, WebhookBody, WebhookUpdate
 from tests.support.making import make_campaign, make_recipients, status_value
-from tests.support.webhooks import all_of, drain, receive
+from tests.support.webhooks import all_of, drain, receive, release_all
 from tests.support.wire import counted_sql
 
 POISON = "wamid.veneno"
@@ -65,8 +65,7 @@ def test_one_status_that_fails_is_parked_and_all_others_are_applied(any_app: Fla
     receive(*(status(row_id) for row_id in ids[3:]))
     for _ in range(lanes.MAX_ATTEMPTS):
         drain(1)
-        db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
-        db.session.commit()
+        release_all()
     assert states() == ["delivered"] * 2 + ["accepted"] + ["delivered"] * 3
     (parked,) = all_of(WebhookUpdate)
     assert (parked.state, "a bug" in parked.reason) == ("parked", True)
@@ -83,8 +82,7 @@ def test_what_failed_is_applied_by_a_replay_once_the_bug_is_mended(
         receive(status(row_id))
         for _ in range(lanes.MAX_ATTEMPTS):
             drain(1)
-            db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
-            db.session.commit()
+            release_all()
     (parked,) = all_of(WebhookUpdate)
     assert (states(), parked.state) == (["accepted"], "parked")
     any_app.test_cli_runner().invoke(args=["webhooks", "replay", str(parked.body_id)])
@@ -160,8 +158,7 @@ def _workers_until_dry(monkeypatch: pytest.MonkeyPatch) -> int:
         except Killed:
             ended += 1
         db.session.rollback()
-        db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
-        db.session.commit()
+        release_all()
     return ended
 
 

@@ -26,7 +26,7 @@ from tests.support.making import (
     message_value,
     status_value,
 )
-from tests.support.webhooks import ANNA, BIA, all_of, drain, receive
+from tests.support.webhooks import ANNA, BIA, all_of, drain, receive, release_all
 from tests.support.wire import counted_sql
 
 
@@ -126,17 +126,12 @@ def test_a_failing_update_is_parked_after_its_tries_and_its_contact_goes_on(
     drain(1)
     assert texts() == ["outra"], "another contact must not wait"
     for _ in range(lanes.MAX_ATTEMPTS):
-        _release_all()
+        release_all()
         drain(1)
     assert texts() == ["outra", "depois"]
     (parked,) = all_of(WebhookUpdate)
     assert (parked.state, parked.attempts) == ("parked", lanes.MAX_ATTEMPTS)
     assert "a bug" in parked.reason
-
-
-def _release_all() -> None:
-    db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
-    db.session.commit()
 
 
 def test_an_update_that_kills_its_worker_is_parked_and_takes_nobody_with_it(any_app: Flask) -> None:
@@ -147,7 +142,7 @@ def test_an_update_that_kills_its_worker_is_parked_and_takes_nobody_with_it(any_
     jobs.split_bodies(lanes.Lane.MESSAGES)
     killed = 0
     for _ in range(15):
-        _release_all()
+        release_all()
         claimed = lanes.claim_updates(lanes.Lane.MESSAGES, 50)
         for update in claimed:
             if update.event.message.text == "2":
