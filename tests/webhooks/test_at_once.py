@@ -203,3 +203,21 @@ def test_a_status_before_its_message_waits_and_is_told_of_twice_without_harm(
     drain()
     assert {waiting.wamid for waiting in all_of(WaitingStatus)} == {"wamid.early"}
     assert all_of(WebhookUpdate) == []
+
+
+def test_a_body_that_another_worker_has_split_meanwhile_is_not_given_up(
+    any_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five workers may have begun with the same body, one after the other."""
+    (row_id,) = accepted(1)
+    receive(status(row_id))
+
+    def others_first(*_: Any) -> int:
+        monkeypatch.undo()
+        drain_statuses()
+        return lanes.MAX_ATTEMPTS + 1
+
+    monkeypatch.setattr("chatbot.webhooks.splitter.note_attempt", others_first)
+    drain_statuses()
+    assert [(body.state, body.reason) for body in all_of(WebhookBody)] == [("done", None)]
+    assert states() == ["delivered"]
