@@ -28,15 +28,17 @@ os.environ["RQ_KEY_PREFIX"] = "prosa:rq"
 
 ROOT = Path(__file__).resolve().parent
 GRAPH_URL = "https://graph.facebook.com/v25.0"
-REDIS_FORMS = (
+REDIS_URL_EXAMPLES = (
     "redis://user:password@host:6379/0, rediss://... (TLS), unix:///path/to/redis.sock or "
     "redis+sentinel://user:password@host:26379,host:26379/primary/0"
 )
-REDIS_SENTINEL = re.compile(
+REDIS_SENTINEL_PATTERN = re.compile(
     r"rediss?\+sentinel://([^@/]*@)?[^@/:,]+(:\d+)?(,[^@/:,]+(:\d+)?)*/[^/?]+(/\d+)?/?(\?.*)?"
 )
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-STATES = "AC AL AM AP BA CE DF ES GO MA MG MS MT PA PB PE PI PR RJ RN RO RR RS SC SE SP TO".split()
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+BRAZILIAN_STATES = (
+    "AC AL AM AP BA CE DF ES GO MA MG MS MT PA PB PE PI PR RJ RN RO RR RS SC SE SP TO".split()
+)
 SECRET_NAMES = (
     "SECRET_KEY",
     "WHATSAPP_TOKEN",
@@ -103,12 +105,12 @@ def integer(
 ) -> Any:
     def read(env: ConfigReader) -> int:
         fallback = in_production if env.is_production and in_production is not None else default
-        return _whole(env, name, fallback, low, high)
+        return _read_integer(env, name, fallback, low, high)
 
     return setting(read)
 
 
-def _whole(env: ConfigReader, name: str, default: int, low: int, high: int) -> int:
+def _read_integer(env: ConfigReader, name: str, default: int, low: int, high: int) -> int:
     value = env.number(name, default, low, high)
     if value != int(value):
         raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
@@ -116,10 +118,10 @@ def _whole(env: ConfigReader, name: str, default: int, low: int, high: int) -> i
 
 
 def boolean(name: str, default: bool) -> Any:
-    return setting(lambda env: _boolean(env, name, default))
+    return setting(lambda env: _read_boolean(env, name, default))
 
 
-def _boolean(env: ConfigReader, name: str, default: bool) -> bool:
+def _read_boolean(env: ConfigReader, name: str, default: bool) -> bool:
     value = env.values.get(name, str(default)).lower()
     if value not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
         raise ConfigError(f"{name} must be true or false.")
@@ -139,7 +141,7 @@ def choice(name: str, default: str, *allowed: str) -> Any:
 def address(name: str, default: str) -> Any:
     def read(env: ConfigReader) -> str:
         value = env.values.get(name, default).rstrip("/")
-        parts = urlsplit(value) if _is_address(value) else urlsplit("")
+        parts = urlsplit(value) if _is_valid_url(value) else urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{name} must be an address like {default}.")
         return value
@@ -147,7 +149,7 @@ def address(name: str, default: str) -> Any:
     return setting(read)
 
 
-def zone(name: str, default: str) -> Any:
+def time_zone(name: str, default: str) -> Any:
     def read(env: ConfigReader) -> str:
         value = env.values.get(name, default)
         try:
@@ -159,13 +161,13 @@ def zone(name: str, default: str) -> Any:
     return setting(read)
 
 
-def hours(name: str) -> Any:
+def weekly_hours(name: str) -> Any:
     """`mon-fri 09:00-19:00, sat 10:00-14:00` as (from, until) in minutes for each of seven days."""
 
     def read(env: ConfigReader) -> tuple[tuple[int, int] | None, ...] | None:
         text = env.values.get(name, "").strip().lower()
         try:
-            return _week(text) if text else None
+            return _parse_week(text) if text else None
         except ValueError:
             raise ConfigError(
                 f"{name} must look like: mon-fri 09:00-19:00, sat 10:00-14:00 "
@@ -175,27 +177,27 @@ def hours(name: str) -> Any:
     return setting(read)
 
 
-def _week(text: str) -> tuple[tuple[int, int] | None, ...]:
+def _parse_week(text: str) -> tuple[tuple[int, int] | None, ...]:
     week: list[tuple[int, int] | None] = [None] * 7
     for part in text.split(","):
         days, times = part.split()
         first, _, last = days.partition("-")
-        start, end = (_minutes(each) for each in times.split("-"))
+        start, end = (_parse_minutes(each) for each in times.split("-"))
         if start >= end:
             raise ValueError(times)
-        for day in range(DAYS.index(first), DAYS.index(last or first) + 1):
+        for day in range(WEEKDAYS.index(first), WEEKDAYS.index(last or first) + 1):
             week[day] = (start, end)
     return tuple(week)
 
 
-def _minutes(text: str) -> int:
+def _parse_minutes(text: str) -> int:
     hour, minute = (int(each) for each in text.split(":"))
     if not (0 <= hour <= 24 and 0 <= minute < 60 and hour * 60 + minute <= 1440):
         raise ValueError(text)
     return hour * 60 + minute
 
 
-def days(name: str) -> Any:
+def dates(name: str) -> Any:
     """`2026-12-24, 2026-12-31` as dates."""
 
     def read(env: ConfigReader) -> frozenset[date]:
@@ -208,7 +210,7 @@ def days(name: str) -> Any:
     return setting(read)
 
 
-def _secret_key(env: ConfigReader) -> str:
+def _read_secret_key(env: ConfigReader) -> str:
     key = env.required("SECRET_KEY")
     if len(key) < 32:
         raise ConfigError(
@@ -218,20 +220,22 @@ def _secret_key(env: ConfigReader) -> str:
     return key
 
 
-def _suppression_key(env: ConfigReader) -> str:
+def _read_suppression_key(env: ConfigReader) -> str:
     """Of its own, so that SECRET_KEY can be changed without losing who opted out."""
-    derived = hmac.new(_secret_key(env).encode(), b"prosa suppression", hashlib.sha256).hexdigest()
+    derived = hmac.new(
+        _read_secret_key(env).encode(), b"prosa suppression", hashlib.sha256
+    ).hexdigest()
     key = env.values.get("SUPPRESSION_KEY", derived)
     if len(key) < 32:
         raise ConfigError("SUPPRESSION_KEY is shorter than 32 characters: make it like SECRET_KEY.")
     return key
 
 
-def _database_url(env: ConfigReader) -> str:
+def _read_database_url(env: ConfigReader) -> str:
     """Heroku still says `postgres://`, which SQLAlchemy no longer knows."""
     url = env.values.get("DATABASE_URL", f"sqlite:///{env.home / 'prosa.db'}")
     scheme, separator, rest = url.partition("://")
-    if not separator or not _is_address(url):
+    if not separator or not _is_valid_url(url):
         raise ConfigError("DATABASE_URL must look like postgresql://user:password@host/name.")
     if scheme in ("postgres", "postgresql"):
         return f"postgresql+psycopg://{rest}"
@@ -245,17 +249,17 @@ def _database_url(env: ConfigReader) -> str:
     return url
 
 
-def _redis_url(env: ConfigReader) -> str | None:
+def _read_redis_url(env: ConfigReader) -> str | None:
     url = env.values.get("REDIS_URL")
-    if url is None or not _boolean(env, "REDIS_ENABLED", True):
+    if url is None or not _read_boolean(env, "REDIS_ENABLED", True):
         return None
-    if not (REDIS_SENTINEL.fullmatch(url) or _is_redis_server(url)):
-        raise ConfigError(f"REDIS_URL must look like {REDIS_FORMS}.")
-    return _with_trust(env, url) if url.startswith("rediss") else url
+    if not (REDIS_SENTINEL_PATTERN.fullmatch(url) or _is_redis_server(url)):
+        raise ConfigError(f"REDIS_URL must look like {REDIS_URL_EXAMPLES}.")
+    return _add_tls_options(env, url) if url.startswith("rediss") else url
 
 
 def _is_redis_server(url: str) -> bool:
-    parts = urlsplit(url) if _is_address(url) else urlsplit("")
+    parts = urlsplit(url) if _is_valid_url(url) else urlsplit("")
     if parts.scheme == "unix":
         return bool(parts.path)
     database = parts.path.strip("/")
@@ -266,13 +270,13 @@ def _is_redis_server(url: str) -> bool:
     )
 
 
-def _with_trust(env: ConfigReader, url: str) -> str:
+def _add_tls_options(env: ConfigReader, url: str) -> str:
     """Whose certificate is believed: any public authority's, unless a setting says otherwise.
 
     Heroku's Redis shows a certificate that it signed itself.
     """
     authority = env.values.get("REDIS_TLS_CA")
-    if not _boolean(env, "REDIS_TLS_VERIFY", True):
+    if not _read_boolean(env, "REDIS_TLS_VERIFY", True):
         trust = {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
     elif authority is None:
         return url
@@ -283,7 +287,7 @@ def _with_trust(env: ConfigReader, url: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(trust)}"
 
 
-def _alert_urls(env: ConfigReader) -> tuple[str, ...]:
+def _read_alert_urls(env: ConfigReader) -> tuple[str, ...]:
     urls = tuple(env.values.get("ALERT_URLS", "").split())
     for url in urls:
         if not re.match(r"[a-z][a-z0-9+.-]*://.", url, re.IGNORECASE):
@@ -294,13 +298,15 @@ def _alert_urls(env: ConfigReader) -> tuple[str, ...]:
     return urls
 
 
-def _simulator_port(env: ConfigReader) -> int | None:
+def _read_simulator_port(env: ConfigReader) -> int | None:
     return (
-        None if "WHATSAPP_API_URL" in env.values else _whole(env, "SIMULATOR_PORT", 8010, 1, 65535)
+        None
+        if "WHATSAPP_API_URL" in env.values
+        else _read_integer(env, "SIMULATOR_PORT", 8010, 1, 65535)
     )
 
 
-def _is_address(url: str) -> bool:
+def _is_valid_url(url: str) -> bool:
     """Whether host and port can be read: `urlsplit` notices a bad one only when it is asked."""
     try:
         return urlsplit(url).port != 0
@@ -315,16 +321,16 @@ class Settings:
     environment: str = setting(lambda env: env.values["PROSA_ENV"])
     home: Path = setting(lambda env: env.home)
     port: int = integer("PORT", 8000, 1, 65535)
-    secret_key: str = setting(_secret_key)
+    secret_key: str = setting(_read_secret_key)
     # Under it stands who opted out, also when the contact was erased. Whoever changes it loses that.
-    suppression_key: str = setting(_suppression_key)
-    database_url: str = setting(_database_url)
-    redis_url: str | None = setting(_redis_url)
+    suppression_key: str = setting(_read_suppression_key)
+    database_url: str = setting(_read_database_url)
+    redis_url: str | None = setting(_read_redis_url)
     redis_enabled: bool = boolean("REDIS_ENABLED", True)
     # How many a process may have open; the Procfile's default formation stays within 20 in all.
     redis_connections: int = integer("REDIS_CONNECTIONS", 3, 1, 1000)
     # Where `make run` starts a simulator; None with WHATSAPP_API_URL set.
-    simulator_port: int | None = setting(_simulator_port)
+    simulator_port: int | None = setting(_read_simulator_port)
     whatsapp_api_url: str = address("WHATSAPP_API_URL", GRAPH_URL)
     whatsapp_token: str = required("WHATSAPP_TOKEN")
     whatsapp_phone_number_id: str = required(
@@ -337,7 +343,7 @@ class Settings:
     # The one before: both are taken while the secret is changed at Meta and here.
     whatsapp_app_secret_previous: str = text("WHATSAPP_APP_SECRET_PREVIOUS", "")
     whatsapp_verify_token: str = required("WHATSAPP_VERIFY_TOKEN")
-    webhook_keep_days: int = integer("WEBHOOK_KEEP_DAYS", 30, 1, 3650)
+    webhook_retention_days: int = integer("WEBHOOK_KEEP_DAYS", 30, 1, 3650)
     doubt_window_s: float = number("DOUBT_WINDOW_S", 86_400, 0.1)
     # The largest file of a contact that is kept (Meta passes on up to 100 MB), and the disk cache.
     media_max_mb: int = integer("MEDIA_MAX_MB", 100, 1, 100)
@@ -351,19 +357,21 @@ class Settings:
     web_workers: int = integer("WEB_CONCURRENCY", 2, 1, 64)
     web_threads: int = integer("WEB_THREADS", 8, 1, 64)
     # When campaigns may send, in the company's time zone; None: at any hour.
-    sending_hours: tuple[tuple[int, int] | None, ...] | None = hours("SENDING_HOURS")
-    holidays_of: str = choice("SENDING_HOLIDAYS", "BR", "", "BR", *(f"BR-{s}" for s in STATES))
-    days_off: frozenset[date] = days("SENDING_DAYS_OFF")
+    sending_hours: tuple[tuple[int, int] | None, ...] | None = weekly_hours("SENDING_HOURS")
+    holiday_calendar: str = choice(
+        "SENDING_HOLIDAYS", "BR", "", "BR", *(f"BR-{s}" for s in BRAZILIAN_STATES)
+    )
+    days_off: frozenset[date] = dates("SENDING_DAYS_OFF")
     attribution_hours: int = integer("ATTRIBUTION_HOURS", 24, 1, 720)
-    most_failures_percent: int = integer("CAMPAIGN_MAX_FAILURES_PERCENT", 30, 1, 100)
+    max_failures_percent: int = integer("CAMPAIGN_MAX_FAILURES_PERCENT", 30, 1, 100)
     company_name: str = text("COMPANY_NAME", "Vento Sul Fibra")
-    timezone: str = zone("PROSA_TIMEZONE", "America/Sao_Paulo")
+    timezone: str = time_zone("PROSA_TIMEZONE", "America/Sao_Paulo")
     locale: str = choice("PROSA_LOCALE", "pt_BR", "pt_BR", "en")
     log_level: str = choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     # Whoever shows it may read /metrics from elsewhere; without one, only this machine may.
     metrics_token: str = text("METRICS_TOKEN", "")
     # Where alerts are sent, in Apprise's words: mailto://, tgram://, json://, slack:// and a hundred more.
-    alert_urls: tuple[str, ...] = setting(_alert_urls)
+    alert_urls: tuple[str, ...] = setting(_read_alert_urls)
     # How long a trouble lasts before it is told, and is over before that is told.
     alert_hold_s: float = number("ALERT_HOLD_S", 60, 0, 86_400)
     alert_every_s: float = number("ALERT_EVERY_S", 15, 0.1, 3600)
@@ -380,7 +388,7 @@ class Settings:
 
 
 def load(
-    environ: Mapping[str, str] | None = None, root: Path = ROOT, *, beside_run: bool = True
+    environ: Mapping[str, str] | None = None, root: Path = ROOT, *, use_run_env: bool = True
 ) -> Settings:
     """Read and check all settings. `beside_run`: believe `run.env`, as all but `make run` itself do.
 
@@ -388,12 +396,12 @@ def load(
         ConfigError: naming the variable and the mend.
     """
     given = dict(os.environ) if environ is None else dict(environ)
-    env = ConfigReader(_layered(given, root, beside_run))
+    env = ConfigReader(_merge_sources(given, root, use_run_env))
     return Settings(**{name.name: name.metadata["read"](env) for name in fields(Settings)})
 
 
-def _layered(environ: dict[str, str], root: Path, beside_run: bool) -> dict[str, str]:
-    values = {**_env_file(root / ".env"), **{k: v for k, v in environ.items() if v != ""}}
+def _merge_sources(environ: dict[str, str], root: Path, use_run_env: bool) -> dict[str, str]:
+    values = {**_read_env_file(root / ".env"), **{k: v for k, v in environ.items() if v != ""}}
     # Heroku sets DYNO: a host that is plainly not somebody's own machine is never "development".
     values.setdefault("PROSA_ENV", "production" if "DYNO" in values else "development")
     if values["PROSA_ENV"] not in ("production", "development"):
@@ -408,15 +416,15 @@ def _layered(environ: dict[str, str], root: Path, beside_run: bool) -> dict[str,
         raise ConfigError(
             f"PROSA_HOME: {home} can't be made ({error.strerror}): name a folder you may write to."
         ) from None
-    running = _env_file(home / "run.env") if beside_run else {}
-    return {**_machine_secrets(home), **running, **values}
+    running = _read_env_file(home / "run.env") if use_run_env else {}
+    return {**_load_machine_secrets(home), **running, **values}
 
 
-def _env_file(path: Path) -> dict[str, str]:
+def _read_env_file(path: Path) -> dict[str, str]:
     return {k: v for k, v in dotenv_values(path).items() if v} if path.is_file() else {}
 
 
-def _machine_secrets(home: Path) -> dict[str, str]:
+def _load_machine_secrets(home: Path) -> dict[str, str]:
     """The secrets of this machine, made at the first start and readable by its owner only."""
     path = home / "secrets.env"
     if not path.exists():
@@ -427,7 +435,7 @@ def _machine_secrets(home: Path) -> dict[str, str]:
         with suppress(FileExistsError):
             os.link(made, path)
         made.unlink()
-    found = _env_file(path)
+    found = _read_env_file(path)
     missing = [name for name in SECRET_NAMES if name not in found]
     if missing:
         raise ConfigError(f"{path} lacks {', '.join(missing)}: delete it to have all made anew.")

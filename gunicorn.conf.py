@@ -22,7 +22,7 @@ def post_worker_init(worker):
     """Sockets stay open for hours: they are told when their worker is to end, and make way for it."""
     live = getattr(worker, "asgi", None)
     if live is not None:
-        live.is_ending = lambda: not worker.alive
+        live.is_shutting_down = lambda: not worker.alive
 
 
 def when_ready(server):

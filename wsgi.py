@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from chatbot import create_app
-from chatbot.realtime.door import Live
+from chatbot.realtime.websocket import LiveApp
 from config import ConfigError
 
 try:
@@ -17,4 +17,4 @@ try:
 except ConfigError as error:
     sys.exit(f"Prosa can't start: {error}")
 
-asgi = Live(app)
+asgi = LiveApp(app)

@@ -12,20 +12,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.flows.test_campaign_sends import FAST, sent_so_far, start_campaign
+from tests.flows.test_campaign_sends import FAST_RECEIPTS, sent_so_far, start_campaign
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
 
-PER_SECOND = 80
+MESSAGES_PER_SECOND = 80
 CUSTOMERS = 20
 SECONDS_EACH = 2.5  # so that the campaign outlasts them
 
 
-def ask(stack: Stack, number: int) -> float:
+def time_answer(stack: Stack, number: int) -> float:
     """Seconds from a customer's message to the answer on his phone."""
     customer, asked = f"5521966{number:06d}", time.monotonic()
-    stack.says(customer, "oi")
+    stack.send_as_customer(customer, "oi")
     wait_for(lambda: stack.replies_to(customer) or None, 60, every=0.05)
     return time.monotonic() - asked
 
@@ -34,16 +34,18 @@ def main(customers: int) -> None:
     home = Path(tempfile.mkdtemp(prefix="prosa-answers-"))
     redis = RedisServer()
     redis.start()
-    stack = Stack(home, f"sqlite:///{home / 'prosa.db'}", redis.url, MESSAGES_PER_SECOND=PER_SECOND)
+    stack = Stack(
+        home, f"sqlite:///{home / 'prosa.db'}", redis.url, MESSAGES_PER_SECOND=MESSAGES_PER_SECOND
+    )
     try:
         stack.flask("db", "upgrade")
         stack.start()
-        stack.simulator("settings", FAST)
-        people = round(customers * SECONDS_EACH * PER_SECOND)
+        stack.simulator("settings", FAST_RECEIPTS)
+        people = round(customers * SECONDS_EACH * MESSAGES_PER_SECOND)
         campaign = start_campaign(stack, home, people=people)
         wait_for(lambda: stack.figures(campaign)["delivered"] or None, 60)
         sent, began = sent_so_far(stack), time.monotonic()
-        took = sorted(ask(stack, number) for number in range(customers))
+        took = sorted(time_answer(stack, number) for number in range(customers))
         rate = (sent_so_far(stack) - sent) / (time.monotonic() - began)
         left = stack.figures(campaign)["pending"]
     finally:

@@ -27,7 +27,7 @@ class Arrivals:
                 self.callbacks.append(entry["callback_data"])
         return self.moments
 
-    def doubles(self) -> int:
+    def count_duplicates(self) -> int:
         """Messages that arrived more than once, whatever attempt it was."""
         rows = [callback.rpartition(":")[0] for callback in self.callbacks]
         return len(rows) - len(set(rows))
@@ -38,13 +38,13 @@ def rate(moments: Sequence[float], begin: float, end: float) -> float:
     return (bisect_left(moments, end) - bisect_left(moments, begin)) / (end - begin)
 
 
-def fullest_second(moments: Sequence[float], begin: float, end: float) -> int:
+def max_in_one_second(moments: Sequence[float], begin: float, end: float) -> int:
     """The most that arrived in any window of one second, wherever it begins."""
     first, last = bisect_left(moments, begin), bisect_left(moments, end)
     return max((bisect_left(moments, moments[i] + 1) - i for i in range(first, last)), default=0)
 
 
-def seconds_above(moments: Sequence[float], begin: float, end: float, most: float) -> int:
+def count_seconds_above(moments: Sequence[float], begin: float, end: float, most: float) -> int:
     """How many of the window's seconds, counted from its beginning, had more than that."""
     return sum(rate(moments, begin + s, begin + s + 1) > most for s in range(int(end - begin)))
 
@@ -56,7 +56,7 @@ def longest_silence(moments: Sequence[float], begin: float, end: float) -> float
     return max(later - earlier for earlier, later in pairwise(edges))
 
 
-def back_at(
+def recovery_time_s(
     moments: Sequence[float], since: float, wanted: float, until: float, window_s: float = 5.0
 ) -> float | None:
     """Seconds from `since` to the second from which on the rate of a whole window is as `wanted`;

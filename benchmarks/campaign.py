@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.places import Places
-from chatbot.delivery.sender import AT_ONCE
+from benchmarks.environment import BenchmarkEnvironment
+from chatbot.delivery.sender import MAX_CONCURRENT_CALLS
 from tests.support.redis_server import RedisServer
 
-PAIRS = 5
-FEW_AT_ONCE = 32
+ROUNDS = 5
+LOW_CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SenderRun:
     """What one sender did: messages, wall and CPU seconds, and Prosa's own counts."""
 
     messages: int
@@ -46,18 +46,20 @@ class Run:
         return 1000 * self.cpu_s / self.messages
 
 
-def measure(places: Places, latency_ms: int, messages: int, slow_messages: int) -> None:
+def measure(
+    places: BenchmarkEnvironment, latency_ms: int, messages: int, slow_messages: int
+) -> None:
     """Print the table of one latency."""
-    places.simulate(latency_ms)
-    with places.apart():
+    places.reset_simulator(latency_ms)
+    with places.pin_simulator_core():
         pairs = [
-            (run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(PAIRS)
+            (run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(ROUNDS)
         ]
     floor, ours = median(bare for bare, _ in pairs), median(prosa for _, prosa in pairs)
     # Each beside its neighbour, since the speed of machines changes from minute to minute.
     rate = statistics.median(prosa.rate / bare.rate for bare, prosa in pairs)
     cpu = statistics.median(prosa.cpu_ms / bare.cpu_ms for bare, prosa in pairs)
-    print(f"\n{latency_ms} ms latency, {PAIRS} times {messages} messages, {os.cpu_count()} cores")
+    print(f"\n{latency_ms} ms latency, {ROUNDS} times {messages} messages, {os.cpu_count()} cores")
     print(f"  {'':16}{'msg/s':>9}{'CPU ms/msg':>12}")
     for name, result in (("bare aiohttp", floor), ("prosa", ours)):
         print(f"  {name:16}{result.rate:9.0f}{result.cpu_ms:12.3f}")
@@ -66,24 +68,24 @@ def measure(places: Places, latency_ms: int, messages: int, slow_messages: int) 
     print(f"  Redis trips a message {ours.redis_trips / ours.messages:.3f} (≤ 0.05)")
     print(f"  SQL statements a message {ours.sql_statements / ours.messages:.3f} (≤ 0.05)")
     for name in ("celery", "rq") if slow_messages else ():
-        _print_beside(ours, name, places.run(name, slow_messages))
+        _print_comparison(ours, name, places.run(name, slow_messages))
     if latency_ms:
         _print_two_workers(places, messages)
 
 
-def _print_beside(ours: Run, name: str, found: dict[str, Any] | None) -> None:
+def _print_comparison(ours: SenderRun, name: str, found: dict[str, Any] | None) -> None:
     if found is None:
         print(f"  {name:16}  not installed here")
         return
-    beside = Run(**found)
+    beside = SenderRun(**found)
     times = ours.rate / beside.rate
     print(f"  {name:16}{beside.rate:9.0f}{beside.cpu_ms:12.3f}  prosa is {times:.1f} times as fast")
 
 
-def _print_two_workers(places: Places, messages: int) -> None:
+def _print_two_workers(places: BenchmarkEnvironment, messages: int) -> None:
     """At full speed two workers and the simulator want more than two cores: the scaling shows where
     each has fewer calls in the air."""
-    for at_once in (AT_ONCE, FEW_AT_ONCE):
+    for at_once in (MAX_CONCURRENT_CALLS, LOW_CONCURRENCY):
         alone = places.run_together("prosa", messages, 1, at_once)
         pair = places.run_together("prosa", messages * 2, 2, at_once)
         print(
@@ -92,15 +94,15 @@ def _print_two_workers(places: Places, messages: int) -> None:
         )
 
 
-def median(runs: Iterable[Run]) -> Run:
+def median(runs: Iterable[SenderRun]) -> SenderRun:
     ordered = sorted(runs, key=lambda r: r.rate)
     return ordered[len(ordered) // 2]
 
 
-def run(places: Places, sender: str, messages: int) -> Run:
+def run(places: BenchmarkEnvironment, sender: str, messages: int) -> SenderRun:
     found = places.run(sender, messages)
     assert found is not None
-    return Run(**found)
+    return SenderRun(**found)
 
 
 def main() -> int:
@@ -113,7 +115,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="prosa-bench-") as home:
         redis = RedisServer()
         redis.start()
-        places = Places(Path(home), redis.url, asked.database_url)
+        places = BenchmarkEnvironment(Path(home), redis.url, asked.database_url)
         try:
             for latency_ms in asked.latencies:
                 measure(places, latency_ms, asked.messages, asked.slow_messages)

@@ -26,12 +26,12 @@ SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 DURABILITY = "ALTER DATABASE {} SET synchronous_commit = off"
 
 
-def kept(name: str) -> str:
+def get_persistent_url(name: str) -> str:
     """The URL of a database that outlives the run, so that its rows are made once."""
     return _on_server(name, is_fresh=False) or f"sqlite:///{_folder() / name}.db"
 
 
-def fresh(name: str) -> str:
+def create_empty_database(name: str) -> str:
     """The URL of an empty one; what had its name is gone."""
     for path in _folder().glob(f"{name}.db*"):
         path.unlink()
@@ -67,13 +67,13 @@ def _on_server(name: str, *, is_fresh: bool) -> str | None:
     return found.render_as_string(hide_password=False)
 
 
-def name_of(url: str) -> str:
+def get_backend_name(url: str) -> str:
     """What to print: never a password."""
     return sa.make_url(url).get_backend_name()
 
 
 @contextmanager
-def prosa_on(url: str, redis_url: str | None, **changes: Any) -> Iterator[Flask]:
+def app_on(url: str, redis_url: str | None, **changes: Any) -> Iterator[Flask]:
     """An application in this process, in its context, on a database brought up to date."""
     home = Path(tempfile.mkdtemp(prefix="prosa-bench-"))
     app = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=redis_url, **changes))

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from benchmarks.databases import fresh, kept, name_of, prosa_on
+from benchmarks.databases import app_on, create_empty_database, get_backend_name, get_persistent_url
 from chatbot.accounts.models import Role, User
 from chatbot.accounts.service import create_user
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
@@ -25,16 +25,27 @@ from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind
 from chatbot.conversations.models import Author, Conversation, ConversationState, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db, db_now, is_postgresql
-from chatbot.delivery.states import State
+from chatbot.delivery.states import MessageState
 from chatbot.message_templates.models import MessageTemplate
-from tests.support.staff import PASSWORD
+from tests.support.stack_users import PASSWORD
 
 DATABASE = "prosa_bench"
 ROUNDS = 10  # messages of each conversation
 STAFF = 50
 SPREAD_S = 30 * 86_400.0
-GIVEN = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fabio", "Gabriela", "Hugo", "Ines", "Joao")
-FAMILY = (
+FIRST_NAMES = (
+    "Ana",
+    "Bruno",
+    "Carla",
+    "Diego",
+    "Elisa",
+    "Fabio",
+    "Gabriela",
+    "Hugo",
+    "Ines",
+    "Joao",
+)
+LAST_NAMES = (
     "Almeida",
     "Barbosa",
     "Cardoso",
@@ -48,7 +59,7 @@ FAMILY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DatasetSize:
     contacts: int = 100_000
 
     @property
@@ -60,25 +71,25 @@ def email_of(number: int) -> str:
     return f"staff{number}@prosa.test"
 
 
-def ensured() -> str:
+def ensure_dataset() -> str:
     """The URL of a database that holds the data set; made anew when it is not of today, since half of
     what is measured is what happened today."""
-    size, url = Size(), kept(DATABASE)
-    with prosa_on(url, None):
-        if is_made(size):
+    size, url = DatasetSize(), get_persistent_url(DATABASE)
+    with app_on(url, None):
+        if is_dataset_current(size):
             return url
-    url, started = fresh(DATABASE), time.perf_counter()
-    with prosa_on(url, None):
-        make(size)
-        tidy()
+    url, started = create_empty_database(DATABASE), time.perf_counter()
+    with app_on(url, None):
+        make_dataset(size)
+        vacuum()
     print(
-        f"made {size.contacts} contacts and {size.messages} messages in {name_of(url)}: "
+        f"made {size.contacts} contacts and {size.messages} messages in {get_backend_name(url)}: "
         f"{time.perf_counter() - started:.0f} s"
     )
     return url
 
 
-def is_made(size: Size) -> bool:
+def is_dataset_current(size: DatasetSize) -> bool:
     """Also False where the tables are those of another version, whose migrations were rewritten since."""
     query = sa.select(sa.func.count(), sa.func.max(Message.recorded_at))
     try:
@@ -91,7 +102,7 @@ def is_made(size: Size) -> bool:
     return count >= size.messages and last > clock.now() - timedelta(hours=12)
 
 
-def make(size: Size) -> None:
+def make_dataset(size: DatasetSize) -> None:
     channel_id = get_default_channel().id
     _make_staff()
     template_id = _make_template(channel_id)
@@ -108,7 +119,7 @@ def make(size: Size) -> None:
     db.session.commit()
 
 
-def tidy() -> None:
+def vacuum() -> None:
     """What the database does by itself in time: know its rows, and which pages hold only living ones."""
     words = "VACUUM ANALYZE" if db.engine.dialect.name == "postgresql" else "ANALYZE"
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -193,7 +204,7 @@ def _digits(i: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
 
 
 def _contact(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]:
-    name = _one_of(GIVEN, i) + " " + _one_of(FAMILY, i) + " " + _text(i)
+    name = _one_of(FIRST_NAMES, i) + " " + _one_of(LAST_NAMES, i) + " " + _text(i)
     return {
         Contact.id: i,
         Contact.name: name,
@@ -212,13 +223,13 @@ def _identity(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]
     }
 
 
-def _age_s(message: sa.ColumnElement[Any], size: Size) -> sa.ColumnElement[Any]:
+def _age_s(message: sa.ColumnElement[Any], size: DatasetSize) -> sa.ColumnElement[Any]:
     """How long before now, negative: message 1 is the oldest."""
     return sa.cast((message - size.messages) * (SPREAD_S / size.messages), sa.Float)
 
 
 def _conversation(
-    i: sa.ColumnElement[int], channel_id: int, size: Size
+    i: sa.ColumnElement[int], channel_id: int, size: DatasetSize
 ) -> dict[InstrumentedAttribute[Any], Any]:
     """Of a hundred 2 wait, 3 are assigned and 30 are closed."""
     state = sa.case(
@@ -243,13 +254,13 @@ def _conversation(
     }
 
 
-def _message(i: sa.ColumnElement[int], size: Size) -> dict[InstrumentedAttribute[Any], Any]:
+def _message(i: sa.ColumnElement[int], size: DatasetSize) -> dict[InstrumentedAttribute[Any], Any]:
     """In rounds over all conversations, by turns in and out; the last of each came in."""
     is_inbound = ((i - 1) // size.contacts) % 2 == (ROUNDS - 1) % 2
     moment = db_now(_age_s(i, size))
     sent = sa.case(
-        (i % 20 < 12, State.READ), (i % 20 < 18, State.DELIVERED), (i % 20 < 19, State.SENT),
-        else_=State.FAILED,
+        (i % 20 < 12, MessageState.READ), (i % 20 < 18, MessageState.DELIVERED), (i % 20 < 19, MessageState.SENT),
+        else_=MessageState.FAILED,
     )  # fmt: skip
     return {
         Message.id: i,
@@ -267,8 +278,8 @@ def _message(i: sa.ColumnElement[int], size: Size) -> dict[InstrumentedAttribute
 
 def _recipient(i: sa.ColumnElement[int], campaign_id: int) -> dict[InstrumentedAttribute[Any], Any]:
     state = sa.case(
-        (i % 10 < 5, State.READ), (i % 10 < 8, State.DELIVERED), (i % 10 < 9, State.SENT),
-        else_=State.QUEUED,
+        (i % 10 < 5, MessageState.READ), (i % 10 < 8, MessageState.DELIVERED), (i % 10 < 9, MessageState.SENT),
+        else_=MessageState.QUEUED,
     )  # fmt: skip
     return {
         Recipient.id: i,
@@ -280,7 +291,7 @@ def _recipient(i: sa.ColumnElement[int], campaign_id: int) -> dict[InstrumentedA
 
 
 def main() -> int:
-    print(f"the data set is in {name_of(ensured())}")
+    print(f"the data set is in {get_backend_name(ensure_dataset())}")
     return 0
 
 

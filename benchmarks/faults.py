@@ -1,7 +1,7 @@
 """`python -m benchmarks.faults`: fault × feature → what happened, and the 95th percentile of its times.
 
-A real Redis is broken in each way of `tests.support.faults` under an application in this process; the
-features are those of `tests.support.degraded`, whose assertions hold while it measures.
+A real Redis is broken in each way of `tests.support.redis_faults` under an application in this process; the
+features are those of `tests.support.redis_degradation`, whose assertions hold while it measures.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from chatbot import create_app
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.extensions import alembic
-from tests.support.degraded import FEATURES, Feature, Scene
-from tests.support.faults import FAULTS, Fault
 from tests.support.ports import wait_for
+from tests.support.redis_degradation import FEATURES, RedisFeature, Scenario
+from tests.support.redis_faults import FAULTS, RedisFault
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
 
 @contextmanager
-def running(server: RedisServer) -> Iterator[Flask]:
+def running_app(server: RedisServer) -> Iterator[Flask]:
     home = Path(tempfile.mkdtemp(prefix="prosa-faults-"))
     url = f"sqlite:///{home / 'prosa.db'}"
     app = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=server.url, WEB_CONCURRENCY=2))
@@ -41,34 +41,34 @@ def running(server: RedisServer) -> Iterator[Flask]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FeatureOutcome:
     """What happened, and the 95th percentile of the times in milliseconds."""
 
     happened: str
     p95_ms: float
 
 
-def tried(feature: Feature, scene: Scene) -> Outcome:
-    scene.times_s.clear()
+def measure_feature(feature: RedisFeature, scenario: Scenario) -> FeatureOutcome:
+    scenario.times_s.clear()
     happened = feature.during()
-    times = scene.times_s
+    times = scenario.times_s
     p95_s = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
-    return Outcome(happened, 1000 * min(p95_s, max(times)))
+    return FeatureOutcome(happened, 1000 * min(p95_s, max(times)))
 
 
-def outcomes(fault: Fault) -> list[Outcome]:
+def measure_fault(fault: RedisFault) -> list[FeatureOutcome]:
     """One a feature, in their order; each is right again once the fault is mended."""
     server = RedisServer()
     server.start()
     try:
-        with running(server) as app:
-            scene, breaker = Scene(app), prosa_redis.breaker()
-            features = [feature(scene) for feature in FEATURES]
+        with running_app(server) as app:
+            scenario, breaker = Scenario(app), prosa_redis.breaker()
+            features = [feature(scenario) for feature in FEATURES]
             for feature in features:
                 feature.prepare()
-            fault.make(server)
-            found = [tried(feature, scene) for feature in features]
-            fault.mend(server)
+            fault.inject(server)
+            found = [measure_feature(feature, scenario) for feature in features]
+            fault.repair(server)
             wait_for(lambda: not breaker.is_open, 10)
             for feature in features:
                 feature.after()
@@ -78,7 +78,7 @@ def outcomes(fault: Fault) -> list[Outcome]:
         server.kill()
 
 
-def table(columns: dict[str, list[Outcome]]) -> str:
+def render_table(columns: dict[str, list[FeatureOutcome]]) -> str:
     """Markdown, a line a feature; where a fault is answered otherwise than the first, its cell says so."""
     lines = [
         ["use", "what happened", *(f"{name}: p95 ms" for name in columns)],
@@ -97,7 +97,7 @@ def table(columns: dict[str, list[Outcome]]) -> str:
 
 def main() -> int:
     logging.disable(logging.WARNING)
-    print(table({fault.name: outcomes(fault) for fault in FAULTS}))
+    print(render_table({fault.name: measure_fault(fault) for fault in FAULTS}))
     return 0
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from chatbot import create_app
-from chatbot.campaigns.audience import freeze
+from chatbot.campaigns.audience import freeze_audience
 from chatbot.campaigns.models import Campaign, Recipient
 from chatbot.core.db import Base, db, db_now
 from chatbot.extensions import alembic
-from tests.support.making import make_campaign
+from tests.support.factories import make_campaign
 from tests.support.settings import make_settings
 
 ROUNDS = 3
@@ -47,7 +47,7 @@ def fill(contacts: int) -> int:
     return campaign.id
 
 
-def bare(connection: sa.Connection, campaign: Campaign) -> int:
+def insert_bare(connection: sa.Connection, campaign: Campaign) -> int:
     contacts = sa.table("contacts", sa.column("id"))
     rows = sa.select(
         sa.literal(campaign.id), contacts.c.id, sa.literal("queued"), sa.literal(0), db_now()
@@ -58,7 +58,7 @@ def bare(connection: sa.Connection, campaign: Campaign) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class InsertTiming:
     """From the first statement to the end of the commit. `cpu_s` is this process's: with SQLite all there
     is, with PostgreSQL next to nothing."""
 
@@ -67,7 +67,7 @@ class Run:
     written: int
 
 
-def timed(work: Callable[[sa.Connection, Campaign], int], campaign: Campaign) -> Run:
+def time_insert(work: Callable[[sa.Connection, Campaign], int], campaign: Campaign) -> InsertTiming:
     with db.engine.begin() as connection:
         is_postgresql = connection.dialect.name == "postgresql"
         connection.exec_driver_sql(
@@ -76,7 +76,7 @@ def timed(work: Callable[[sa.Connection, Campaign], int], campaign: Campaign) ->
     begun, cpu = time.perf_counter(), time.process_time()
     with db.engine.begin() as connection:
         written = work(connection, campaign)
-    return Run(time.perf_counter() - begun, time.process_time() - cpu, written)
+    return InsertTiming(time.perf_counter() - begun, time.process_time() - cpu, written)
 
 
 def measure(url: str, contacts: int) -> None:
@@ -92,18 +92,18 @@ def measure(url: str, contacts: int) -> None:
         campaign = db.session.get_one(Campaign, fill(contacts))
         db.session.expunge_all()
         db.session.rollback()
-        runs: dict[str, list[Run]] = {"bare": [], "freeze": []}
+        runs: dict[str, list[InsertTiming]] = {"bare": [], "freeze": []}
         for _ in range(ROUNDS):
-            for name, work in (("bare", bare), ("freeze", freeze)):
-                run = timed(work, campaign)
+            for name, work in (("bare", insert_bare), ("freeze", freeze_audience)):
+                run = time_insert(work, campaign)
                 assert run.written == contacts, (name, run)
                 runs[name].append(run)
-        _tell(db.engine.dialect.name, contacts, runs)
+        _print_table(db.engine.dialect.name, contacts, runs)
         with db.engine.begin() as connection:
             Base.metadata.drop_all(connection)
 
 
-def _tell(database: str, contacts: int, runs: dict[str, list[Run]]) -> None:
+def _print_table(database: str, contacts: int, runs: dict[str, list[InsertTiming]]) -> None:
     print(f"{database}, {contacts:,} recipients, {ROUNDS} rounds in turns")
     print("|        | median s | best s | CPU s | rows/s |\n|---|---|---|---|---|")
     figures = {}

@@ -20,32 +20,32 @@ import sqlalchemy as sa
 from chatbot import create_app
 from chatbot.accounts.models import Role
 from chatbot.accounts.service import create_user
-from chatbot.contacts.jobs import run_imports
-from chatbot.contacts.uploads import Upload, UploadState, store_upload
+from chatbot.contacts.imports.tasks import run_imports
+from chatbot.contacts.imports.uploads import Upload, UploadState, store_upload
 from chatbot.core.db import db
 from chatbot.extensions import alembic
 from tests.support.settings import make_settings
 
 SIZES = (10_000, 100_000)
-BAD = 100  # one line in so many
+BAD_LINE_EVERY = 100  # one line in so many
 
 
 def lines(count: int) -> Iterator[bytes]:
     yield b"telefone;nome;email;etiquetas;plano;opt_in\n"
     for n in range(count):
-        phone = "123" if n % BAD == 0 else f"119{80_000_000 + n}"
+        phone = "123" if n % BAD_LINE_EVERY == 0 else f"119{80_000_000 + n}"
         yield f"{phone};Pessoa {n};p{n}@exemplo.com.br;vip|sp;fibra {n % 9};sim\n".encode()
 
 
-def peak_mb(*, afresh: bool = False) -> float:
+def peak_mb(*, reset: bool = False) -> float:
     """The most memory that this process has held since it was asked `afresh`; what it holds, then."""
-    if afresh:
+    if reset:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def run(url: str, count: int, told: multiprocessing.SimpleQueue[str]) -> None:
+def run(url: str, count: int, output: multiprocessing.SimpleQueue[str]) -> None:
     home = Path(tempfile.mkdtemp(prefix="prosa-imports-"))
     app = create_app(make_settings(home, DATABASE_URL=url))
     with app.app_context():
@@ -61,13 +61,13 @@ def run(url: str, count: int, told: multiprocessing.SimpleQueue[str]) -> None:
             file.seek(0)
             store_upload(file, "lista.csv", user_id).state = UploadState.CONFIRMED
             db.session.commit()
-            before, begun, cpu = peak_mb(afresh=True), time.perf_counter(), time.process_time()
+            before, begun, cpu = peak_mb(reset=True), time.perf_counter(), time.process_time()
             run_imports()
             wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
             last = sa.select(Upload.report).order_by(Upload.id.desc()).limit(1)
-            assert db.session.scalars(last).one()["bad"] == count // BAD
+            assert db.session.scalars(last).one()["bad"] == count // BAD_LINE_EVERY
             db.session.rollback()
-            told.put(
+            output.put(
                 f"| {db.engine.dialect.name} | {count:,} {kind} | {wall:.1f} | {count / wall:,.0f} "
                 f"| {cpu:.1f} | {peak_mb():.0f} | {peak_mb() - before:.0f} |"
             )
@@ -81,12 +81,12 @@ def main() -> None:
     )
     context = multiprocessing.get_context("spawn")
     for count in SIZES:
-        told = context.SimpleQueue()
-        process = context.Process(target=run, args=(url, count, told))
+        output = context.SimpleQueue()
+        process = context.Process(target=run, args=(url, count, output))
         process.start()
         process.join()
-        while not told.empty():
-            print(told.get(), flush=True)
+        while not output.empty():
+            print(output.get(), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ import aiohttp
 import sqlalchemy as sa
 from flask import Flask
 
-from benchmarks.databases import name_of, prosa_on
-from benchmarks.dataset import STAFF, email_of, ensured
-from benchmarks.load_report import Felt, State, report
+from benchmarks.databases import app_on, get_backend_name
+from benchmarks.dataset import STAFF, email_of, ensure_dataset
+from benchmarks.load_report import CounterSnapshot, LoadTimings, report
 from benchmarks.processes import children_of, cpu_s, resident_mb
 from chatbot.contacts.models import Contact
 from chatbot.conversations.context import rebuild_context, store_context
@@ -34,9 +34,9 @@ from chatbot.conversations.models import Conversation, ConversationState, Direct
 from chatbot.core.db import db
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.staff import PASSWORD
+from tests.support.stack_users import PASSWORD
 
-ALIVE = 10_000
+ACTIVE_CONVERSATIONS = 10_000
 PAGES_A_SECOND, MESSAGES_A_SECOND = 100, 5
 CHANGE_EVERY_S = 4.0
 BATCH = 500
@@ -47,7 +47,7 @@ BATCH = 500
 # so it leads; an agent then works from his own and from who waits; hardly anybody watches the bot's or
 # the closed ones. An open home page asks every five seconds, an open thread when its own conversation
 # moves and every three seconds without a socket. One request in five is a page that somebody opens.
-MIX = {
+PAGE_MIX = {
     "/conversations/rows": 20,
     "/conversations/rows?inbox=mine": 16,
     "/conversations/rows?inbox=waiting": 12,
@@ -62,8 +62,10 @@ MIX = {
 }
 # One message in so many comes from somebody whose thread is on a screen: eight times what chance gives.
 WATCHED_EVERY = 25
-FIRST_UNSEEN = 80_000  # who else writes
-FIRST_SHOWN = 91_000  # each person has a conversation and its contact before him: recent ones
+FIRST_BACKGROUND_CONTACT = 80_000  # who else writes
+FIRST_OPEN_CONTACT = (
+    91_000  # each person has a conversation and its contact before him: recent ones
+)
 
 
 def fill_contexts(redis: RedisServer) -> float:
@@ -74,12 +76,14 @@ def fill_contexts(redis: RedisServer) -> float:
         .where(Conversation.state == ConversationState.BOT)
         .order_by(Conversation.last_message_at.desc())
     )
-    for offset in range(0, ALIVE, BATCH):
+    for offset in range(0, ACTIVE_CONVERSATIONS, BATCH):
         for conversation in db.session.scalars(query.offset(offset).limit(BATCH)):
             store_context(conversation.id, rebuild_context(conversation))
         db.session.commit()
         db.session.expunge_all()
-    assert len(list(redis.admin.scan_iter("prosa:conversation:*", count=5000))) == ALIVE
+    assert (
+        len(list(redis.admin.scan_iter("prosa:conversation:*", count=5000))) == ACTIVE_CONVERSATIONS
+    )
     return float(redis.admin.info("memory")["used_memory"] - before) / 1024
 
 
@@ -100,45 +104,45 @@ async def sign_in(address: str, number: int) -> aiohttp.ClientSession:
     return session
 
 
-class Load:
+class LoadTest:
     def __init__(self, stack: Stack, app: Flask, people: list[aiohttp.ClientSession]) -> None:
         self._stack, self._app, self._people = stack, app, people
-        self.felt = Felt()
+        self.timings = LoadTimings()
         self._since = [""] * len(people)
 
     async def open_threads(self) -> None:
         """Each page says from which message on it is to be kept fresh."""
         for turn, person in enumerate(self._people):
-            text = await self._read(person, f"/conversations/{FIRST_SHOWN + turn}")
+            text = await self._read(person, f"/conversations/{FIRST_OPEN_CONTACT + turn}")
             since = re.search(r'/live\?since=([^"]+)"', text)
             assert since
             self._since[turn] = html.unescape(since[1])
 
-    async def run(self, seconds: float) -> Felt:
+    async def run(self, seconds: float) -> LoadTimings:
         """Everything at its pace, however long each answer takes; returns when all are answered."""
-        self.felt = Felt()
+        self.timings = LoadTimings()
         await asyncio.gather(
-            self._at_pace(seconds, 1 / PAGES_A_SECOND, self._look),
-            self._at_pace(seconds, 1 / MESSAGES_A_SECOND, self._write),
-            self._at_pace(seconds, CHANGE_EVERY_S, self._change),
+            self._at_pace(seconds, 1 / PAGES_A_SECOND, self._open_page),
+            self._at_pace(seconds, 1 / MESSAGES_A_SECOND, self._send_message),
+            self._at_pace(seconds, CHANGE_EVERY_S, self._change_contact),
         )
-        return self.felt
+        return self.timings
 
     async def _at_pace(self, seconds: float, every_s: float, act: Any) -> None:
         began, acts = time.perf_counter(), []
         for number in range(round(seconds / every_s)):
             await asyncio.sleep(began + number * every_s - time.perf_counter())
-            self.felt.late.append(time.perf_counter() - began - number * every_s)
+            self.timings.late.append(time.perf_counter() - began - number * every_s)
             acts.append(asyncio.create_task(act(number)))
         await asyncio.gather(*acts)
 
-    async def _look(self, number: int) -> None:
+    async def _open_page(self, number: int) -> None:
         turn = number % len(self._people)
-        (path,) = random.choices([*MIX], [*MIX.values()])
+        (path,) = random.choices([*PAGE_MIX], [*PAGE_MIX.values()])
         started = time.perf_counter()
-        shown = path.format(id=FIRST_SHOWN + turn, since=self._since[turn])
+        shown = path.format(id=FIRST_OPEN_CONTACT + turn, since=self._since[turn])
         await self._read(self._people[turn], shown)
-        self.felt.pages[path].append(time.perf_counter() - started)
+        self.timings.pages[path].append(time.perf_counter() - started)
 
     async def _read(self, person: aiohttp.ClientSession, path: str) -> str:
         async with person.get(path) as answer:
@@ -146,24 +150,24 @@ class Load:
             assert answer.status in (200, 204), f"{path}: {answer.status}"
             return text
 
-    async def _write(self, number: int) -> None:
+    async def _send_message(self, number: int) -> None:
         """A customer of the data set, whom the bot answers."""
-        contact_id = FIRST_UNSEEN + number
+        contact_id = FIRST_BACKGROUND_CONTACT + number
         if number % WATCHED_EVERY == 0:
-            contact_id = FIRST_SHOWN + number // WATCHED_EVERY % len(self._people)
+            contact_id = FIRST_OPEN_CONTACT + number // WATCHED_EVERY % len(self._people)
         message = {"from": f"5511{980_000_000 + contact_id}", "type": "text", "text": "oi"}
         url = f"{self._stack.simulator_address}/_sim/inbound"
         async with aiohttp.ClientSession() as session, session.post(url, json=message) as answer:
             assert answer.status == 200, await answer.text()
-        self.felt.written += 1
+        self.timings.written += 1
 
-    async def _change(self, number: int) -> None:
+    async def _change_contact(self, number: int) -> None:
         """Another process changes a contact; whoever looks next must see it."""
         turn = number % len(self._people)
         email = f"{time.time_ns()}@prosa.test"
-        await asyncio.to_thread(self._set_email, FIRST_SHOWN + turn, email)
-        text = await self._read(self._people[turn], f"/contacts/{FIRST_SHOWN + turn}")
-        self.felt.seen.append(email in text)
+        await asyncio.to_thread(self._set_email, FIRST_OPEN_CONTACT + turn, email)
+        text = await self._read(self._people[turn], f"/contacts/{FIRST_OPEN_CONTACT + turn}")
+        self.timings.seen.append(email in text)
 
     def _set_email(self, contact_id: int, email: str) -> None:
         with self._app.app_context():
@@ -171,38 +175,40 @@ class Load:
             db.session.commit()
 
 
-async def read_state(stack: Stack, session: aiohttp.ClientSession) -> State:
+async def read_state(stack: Stack, session: aiohttp.ClientSession) -> CounterSnapshot:
     async with session.get("/cache/stats") as answer:
         stats = await answer.json()
     async with session.get("/health/sql") as answer:
         sql = await answer.json()
-    looks = {name: (kind["hits"], kind["misses"]) for name, kind in stats["namespaces"].items()}
+    lookups = {name: (kind["hits"], kind["misses"]) for name, kind in stats["namespaces"].items()}
     counted = Counter({(part, place, statement): number for part, place, statement, number in sql})
-    return State(looks, counted, cpu_s(stack.processes["web"].pid))
+    return CounterSnapshot(lookups, counted, cpu_s(stack.processes["web"].pid))
 
 
-async def everything(stack: Stack, app: Flask, seconds: float) -> None:
+async def run_benchmark(stack: Stack, app: Flask, seconds: float) -> None:
     async with AsyncExitStack() as browsers:
         people = [await sign_in(stack.address, number) for number in range(1, STAFF + 1)]
         for person in people:
             browsers.push_async_callback(person.close)
-        await measure(stack, Load(stack, app, people), people[0], seconds)
+        await measure(stack, LoadTest(stack, app, people), people[0], seconds)
 
 
-async def measure(stack: Stack, load: Load, browser: aiohttp.ClientSession, seconds: float) -> None:
+async def measure(
+    stack: Stack, load: LoadTest, browser: aiohttp.ClientSession, seconds: float
+) -> None:
     await load.open_threads()
     await load.run(15)  # pages compile, the first look of each fills
     await asyncio.sleep(6)  # each process adds its counts to the sums every few seconds
     before = await read_state(stack, browser)
-    felt = await load.run(seconds)
+    timings = await load.run(seconds)
     web_cpu_s = cpu_s(stack.processes["web"].pid) - before.web_cpu_s
     await asyncio.sleep(6)
     after = await read_state(stack, browser)
-    print(f"\n{ALIVE} conversations and {STAFF} people")
-    report(felt, before, after, seconds, web_cpu_s)
+    print(f"\n{ACTIVE_CONVERSATIONS} conversations and {STAFF} people")
+    report(timings, before, after, seconds, web_cpu_s)
 
 
-def unanswered(first: int) -> int:
+def count_unanswered(first: int) -> int:
     """Messages that came in and wait for an answer still; the bot had time."""
     waiting = sa.select(sa.func.count()).where(Message.id > first, Message.needs_turn)
     found: int = db.session.scalar(waiting) or 0
@@ -210,7 +216,7 @@ def unanswered(first: int) -> int:
     return found
 
 
-def answers(first: int) -> int:
+def count_answers(first: int) -> int:
     query = sa.select(sa.func.count()).where(
         Message.id > first,
         Message.direction == Direction.OUTBOUND,
@@ -221,7 +227,7 @@ def answers(first: int) -> int:
     return found
 
 
-def last_message() -> int:
+def get_last_message_id() -> int:
     found: int = db.session.scalar(sa.select(sa.func.max(Message.id))) or 0
     db.session.rollback()
     return found
@@ -232,22 +238,28 @@ def web_memory_mb(stack: Stack) -> Iterable[float]:
 
 
 def main(seconds: float) -> int:
-    url, redis = ensured(), RedisServer()
+    url, redis = ensure_dataset(), RedisServer()
     redis.start()
     # A machine that others load must not look like an outage of Redis, which would empty the cache.
     patient = f"{redis.url}?socket_timeout=5&socket_connect_timeout=5"
     stack = Stack(Path(tempfile.mkdtemp(prefix="prosa-bench-")), url, patient, TRUSTED_PROXIES=1)
-    stack.web = stack.web.replace("wsgi:asgi", "benchmarks.counted_web:asgi")
+    stack.web = stack.web.replace("wsgi:asgi", "benchmarks.web_with_sql_counts:asgi")
     try:
-        with prosa_on(url, patient) as app:
-            print(f"\nThe guide's load, 100,000 contacts and 1,000,000 messages on {name_of(url)}")
-            first = last_message()
+        with app_on(url, patient) as app:
+            print(
+                f"\nThe guide's load, 100,000 contacts and 1,000,000 messages on {get_backend_name(url)}"
+            )
+            first = get_last_message_id()
             memory_kb = fill_contexts(redis)
             stack.start("simulator", "web", "inbound", "replies", "statuses")
-            asyncio.run(everything(stack, app, seconds))
-            print(f"\nRedis's memory for {ALIVE} conversations: {memory_kb / 1024:.1f} MB")
+            asyncio.run(run_benchmark(stack, app, seconds))
+            print(
+                f"\nRedis's memory for {ACTIVE_CONVERSATIONS} conversations: {memory_kb / 1024:.1f} MB"
+            )
             print(f"The web process: {', '.join(f'{mb:.0f} MB' for mb in web_memory_mb(stack))}")
-            print(f"Answered by the bot: {answers(first)}, waiting still: {unanswered(first)}")
+            print(
+                f"Answered by the bot: {count_answers(first)}, waiting still: {count_unanswered(first)}"
+            )
     finally:
         stack.stop()
         redis.kill()

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.crowd import in_ms
+from benchmarks.socket_clients import format_quantile_ms
 
-MOST_STATEMENTS = 12
-SHOWN = 110  # characters of a statement
+MAX_STATEMENTS = 12
+STATEMENT_LENGTH = 110  # characters of a statement
 
 
 @dataclass(slots=True)
-class Felt:
+class LoadTimings:
     """Seconds of the pages by path; and of changes, whether the next look showed it."""
 
     pages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -23,31 +23,37 @@ class Felt:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CounterSnapshot:
     """What is read before the load and after it: hits and misses by namespace, and how often each
     statement was sent, by (part, route, statement)."""
 
-    looks: Mapping[str, tuple[int, int]]
+    lookups: Mapping[str, tuple[int, int]]
     sql: Counter[tuple[str, str, str]]
     web_cpu_s: float
 
 
-def report(felt: Felt, before: State, after: State, seconds: float, web_cpu_s: float) -> None:
-    looks = {name: _since(after.looks[name], before.looks.get(name)) for name in after.looks}
+def report(
+    timings: LoadTimings,
+    before: CounterSnapshot,
+    after: CounterSnapshot,
+    seconds: float,
+    web_cpu_s: float,
+) -> None:
+    looks = {name: _since(after.lookups[name], before.lookups.get(name)) for name in after.lookups}
     sql = after.sql - before.sql
-    pages = sum(map(len, felt.pages.values()))
-    print(f"{pages / seconds:.0f} pages and {felt.written / seconds:.0f} messages a second "
+    pages = sum(map(len, timings.pages.values()))
+    print(f"{pages / seconds:.0f} pages and {timings.written / seconds:.0f} messages a second "
           f"for {seconds:.0f} s\n")  # fmt: skip
-    _report_wanted(felt, looks, sql, seconds)
+    _report_targets(timings, looks, sql, seconds)
     print(f"| CPU of the web process | {web_cpu_s / seconds:.0%} of a core, "
           f"{1000 * web_cpu_s / pages:.1f} ms a page | |")  # fmt: skip
-    print(f"| the client was late by (p95) | {in_ms(felt.late, 0.95)} | |")
-    _report_pages(felt.pages)
+    print(f"| the client was late by (p95) | {format_quantile_ms(timings.late, 0.95)} | |")
+    _report_pages(timings.pages)
     _report_cache(looks)
     _report_sql(sql, seconds)
 
 
-Looks = Mapping[str, tuple[int, int]]
+CacheLookups = Mapping[str, tuple[int, int]]
 
 
 def _since(now: tuple[int, int], before: tuple[int, int] | None) -> tuple[int, int]:
@@ -55,29 +61,33 @@ def _since(now: tuple[int, int], before: tuple[int, int] | None) -> tuple[int, i
     return now[0] - hits, now[1] - misses
 
 
-def _report_wanted(
-    felt: Felt, looks: Looks, sql: Counter[tuple[str, str, str]], seconds: float
+def _report_targets(
+    timings: LoadTimings, lookups: CacheLookups, sql: Counter[tuple[str, str, str]], seconds: float
 ) -> None:
-    hits, misses = (sum(column) for column in zip(*looks.values(), strict=True))
+    hits, misses = (sum(column) for column in zip(*lookups.values(), strict=True))
     print("| | measured | wanted |\n|---|---|---|")
     print(f"| cache hit rate | {100 * hits / (hits + misses):.1f} % of {hits + misses} | ≥ 95 % |")
     parts = _summed(sql, 0)
     print(f"| SQL statements a second of the panel | {parts['panel'] / seconds:.1f} | ≤ 10 |")
-    print(f"| … of the webhook door | {parts['door'] / seconds:.1f} | |")
-    print(f"| changes seen by who looked next | {sum(felt.seen)} of {len(felt.seen)} | all |")
+    print(f"| … of the webhook ingest | {parts['ingest'] / seconds:.1f} | |")
+    print(f"| changes seen by who looked next | {sum(timings.seen)} of {len(timings.seen)} | all |")
 
 
 def _report_pages(pages: Mapping[str, list[float]]) -> None:
     print("\n| page | asked | p50 | p95 |\n|---|---|---|---|")
     for path, times in sorted(pages.items()):
-        print(f"| `{path}` | {len(times)} | {in_ms(times, 0.5)} | {in_ms(times, 0.95)} |")
+        print(
+            f"| `{path}` | {len(times)} | {format_quantile_ms(times, 0.5)} | {format_quantile_ms(times, 0.95)} |"
+        )
     every = [taken for times in pages.values() for taken in times]
-    print(f"| all | {len(every)} | {in_ms(every, 0.5)} | {in_ms(every, 0.95)} |")
+    print(
+        f"| all | {len(every)} | {format_quantile_ms(every, 0.5)} | {format_quantile_ms(every, 0.95)} |"
+    )
 
 
-def _report_cache(looks: Looks) -> None:
+def _report_cache(lookups: CacheLookups) -> None:
     print("\n| cached | looked up | not there |\n|---|---|---|")
-    for name, (hits, misses) in sorted(looks.items()):
+    for name, (hits, misses) in sorted(lookups.items()):
         print(f"| {name} | {hits + misses} | {misses} |")
 
 
@@ -87,8 +97,8 @@ def _report_sql(sql: Counter[tuple[str, str, str]], seconds: float) -> None:
     for route, number in _summed(panel, 1).most_common():
         print(f"| `{route}` | {number / seconds:.2f} |")
     print("\n| … by statement | a second |\n|---|---|")
-    for statement, number in _summed(panel, 2).most_common(MOST_STATEMENTS):
-        print(f"| `{statement[:SHOWN]}` | {number / seconds:.2f} |")
+    for statement, number in _summed(panel, 2).most_common(MAX_STATEMENTS):
+        print(f"| `{statement[:STATEMENT_LENGTH]}` | {number / seconds:.2f} |")
 
 
 def _summed(sql: Counter[tuple[str, str, str]], place: int) -> Counter[str]:

@@ -21,39 +21,39 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from benchmarks.databases import fresh, name_of, prosa_on
-from benchmarks.people import make_campaign_of
-from benchmarks.places import Places
+from benchmarks.campaign_rows import make_running_campaign
+from benchmarks.databases import app_on, create_empty_database, get_backend_name
+from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.processes import children_of
 from chatbot.campaigns.models import Recipient
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
-from chatbot.core.queue import rq_queue
-from chatbot.delivery.states import State
+from chatbot.core.tasks import get_rq_queue
+from chatbot.delivery.states import MessageState
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 
 DATABASE = "prosa_memory"
 PACE = 1000
-LOOK_S = 0.01
-MOST_MB, MOST_APART_MB = 150, 30
+POLL_S = 0.01
+MAX_MB, MAX_DIFFERENCE_MB = 150, 30
 
 
 @dataclass(slots=True)
-class Peak:
+class PeakMemory:
     """The most that the job's process, and the worker that started it, have had."""
 
     job_mb: float = 0.0
     worker_mb: float = 0.0
     sent: int = 0
 
-    def look(self, worker: subprocess.Popen[bytes]) -> None:
-        self.worker_mb = max(self.worker_mb, most_resident_mb(worker.pid))
+    def sample(self, worker: subprocess.Popen[bytes]) -> None:
+        self.worker_mb = max(self.worker_mb, get_peak_resident_mb(worker.pid))
         for child in children_of(worker.pid):
-            self.job_mb = max(self.job_mb, most_resident_mb(child))
+            self.job_mb = max(self.job_mb, get_peak_resident_mb(child))
 
 
-def most_resident_mb(pid: int) -> float:
+def get_peak_resident_mb(pid: int) -> float:
     """0 of a process that is gone."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -62,29 +62,31 @@ def most_resident_mb(pid: int) -> float:
     return 0.0
 
 
-def measure(places: Places, queue_at: redis.Redis, url: str, people: int, seconds: float) -> Peak:
+def measure(
+    places: BenchmarkEnvironment, queue_at: redis.Redis, url: str, people: int, seconds: float
+) -> PeakMemory:
     """A campaign to so many; looked at until nobody is left, or for so many seconds of sending."""
-    with prosa_on(url, None):
-        campaign_id = make_campaign_of(get_default_channel(), people)
+    with app_on(url, None):
+        campaign_id = make_running_campaign(get_default_channel(), people)
         worker = places.spawn("workers.run", "campaigns")
         try:
-            queue = rq_queue(queue_at, "campaigns")
+            queue = get_rq_queue(queue_at, "campaigns")
             queue.enqueue_call("campaigns.send", args=(1,), timeout=180, result_ttl=60)
-            return _watch(worker, campaign_id, people, seconds)
+            return _sample_until_done(worker, campaign_id, people, seconds)
         finally:
             worker.kill()
             worker.wait()
 
 
-def _watch(worker: Any, campaign_id: int, people: int, seconds: float) -> Peak:
-    peak = Peak()
-    wait_for(lambda: children_of(worker.pid), 60, every=LOOK_S)
+def _sample_until_done(worker: Any, campaign_id: int, people: int, seconds: float) -> PeakMemory:
+    peak = PeakMemory()
+    wait_for(lambda: children_of(worker.pid), 60, every=POLL_S)
     until = time.monotonic() + seconds
     while time.monotonic() < until and (not peak.job_mb or children_of(worker.pid)):
-        peak.look(worker)
-        time.sleep(LOOK_S)
+        peak.sample(worker)
+        time.sleep(POLL_S)
     left = sa.select(sa.func.count()).where(
-        Recipient.campaign_id == campaign_id, Recipient.state == State.QUEUED
+        Recipient.campaign_id == campaign_id, Recipient.state == MessageState.QUEUED
     )
     peak.sent = people - (db.session.scalar(left) or 0)
     db.session.rollback()
@@ -97,10 +99,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--database", default=DATABASE, help="its name; what it holds is dropped")
     asked = parser.parse_args()
-    url, server = fresh(asked.database), RedisServer()
+    url, server = create_empty_database(asked.database), RedisServer()
     server.start()
     with tempfile.TemporaryDirectory(prefix="prosa-memory-") as home:
-        places = Places(Path(home), server.url, url, MESSAGES_PER_SECOND=PACE)
+        places = BenchmarkEnvironment(Path(home), server.url, url, MESSAGES_PER_SECOND=PACE)
         try:
             peaks = [
                 measure(places, server.admin, url, people, asked.seconds) for people in asked.people
@@ -108,11 +110,11 @@ def main() -> int:
         finally:
             places.close()
             server.kill()
-    tell(name_of(url), asked.people, peaks)
+    print_table(get_backend_name(url), asked.people, peaks)
     return 0
 
 
-def tell(database: str, sizes: list[int], peaks: list[Peak]) -> None:
+def print_table(database: str, sizes: list[int], peaks: list[PeakMemory]) -> None:
     print(f"{database}, {os.cpu_count()} cores, pace {PACE}")
     print("| recipients | sent meanwhile | most of the job's process MB | of its worker MB |")
     print("|---|---|---|---|")
@@ -120,7 +122,7 @@ def tell(database: str, sizes: list[int], peaks: list[Peak]) -> None:
         print(f"| {people:,} | {peak.sent:,} | {peak.job_mb:.1f} | {peak.worker_mb:.1f} |")
     apart = max(p.job_mb for p in peaks) - min(p.job_mb for p in peaks)
     most = max(p.job_mb for p in peaks)
-    print(f"apart {apart:.1f} MB (≤ {MOST_APART_MB}), at most {most:.1f} MB (≤ {MOST_MB})")
+    print(f"apart {apart:.1f} MB (≤ {MAX_DIFFERENCE_MB}), at most {most:.1f} MB (≤ {MAX_MB})")
 
 
 if __name__ == "__main__":

@@ -34,18 +34,18 @@ def resident_mb(pid: int) -> float:
     return 0.0
 
 
-def request_of(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+def render_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     """One POST as it goes over the wire."""
     lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def post_all(port: int, requests: Sequence[bytes], lanes: int) -> float:
+async def post_all(port: int, requests: Sequence[bytes], connections: int) -> float:
     """Wall seconds for all, over so many connections that stay open; each is answered 200."""
     waiting = iter(requests)
 
-    async def lane() -> None:
+    async def send_requests() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for request in waiting:
             writer.write(request)
@@ -56,5 +56,5 @@ async def post_all(port: int, requests: Sequence[bytes], lanes: int) -> float:
         writer.close()
 
     started = time.perf_counter()
-    await asyncio.gather(*(lane() for _ in range(lanes)))
+    await asyncio.gather(*(send_requests() for _ in range(connections)))
     return time.perf_counter() - started

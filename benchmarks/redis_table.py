@@ -19,51 +19,51 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from limits import parse
 
-from benchmarks.databases import name_of, prosa_on
-from benchmarks.dataset import STAFF, email_of, ensured
-from chatbot.accounts.signed_in import signed_in
-from chatbot.conversations.queries import Inbox, read_inbox
+from benchmarks.databases import app_on, get_backend_name
+from benchmarks.dataset import STAFF, email_of, ensure_dataset
+from chatbot.accounts.session_user import session_user_cache_entry
+from chatbot.conversations.inbox.queries import Inbox, get_inbox
 from chatbot.core import redis as prosa_redis
 from chatbot.core.cache import get_or_compute
-from chatbot.core.db import db, reading
+from chatbot.core.db import db, read_only
 from chatbot.panel.profile import get_profile
-from chatbot.panel.queries import read_home
+from chatbot.panel.queries import get_dashboard
+from tests.support.clients import PanelClient, make_client
 from tests.support.redis_server import RedisServer
-from tests.support.staff import PASSWORD
-from tests.support.visitors import Visitor, visitor
+from tests.support.stack_users import PASSWORD
 
-LEAST, LEAST_S = 30, 1.5  # each is done so often, and for so long
+MIN_RUNS, MIN_SECONDS = 30, 1.5  # each is done so often, and for so long
 PEOPLE = 5  # who open pages by turns: each may open 600 a minute
 CONTACTS = 25  # all are in the cache once it is warm
 LISTS = (Inbox.ALL, Inbox.WAITING, Inbox.MINE, Inbox.CLOSED)
-GENEROUS = parse("100000000 per minute")
+UNLIMITED = parse("100000000 per minute")
 
 Operation = Callable[[int], object]
 
 
 def find_user(turn: int) -> object:
     number = turn % STAFF + 1
-    return get_or_compute(signed_in(f"{number}:0", f"session-of-{number}"))
+    return get_or_compute(session_user_cache_entry(f"{number}:0", f"session-of-{number}"))
 
 
 def list_conversations(turn: int) -> object:
-    return read_inbox(LISTS[turn % len(LISTS)], turn % STAFF + 1)
+    return get_inbox(LISTS[turn % len(LISTS)], turn % STAFF + 1)
 
 
 def open_profile(turn: int) -> object:
     return get_profile(turn % CONTACTS + 1)
 
 
-def dashboard(_turn: int) -> object:
-    return read_home()
+def open_dashboard(_turn: int) -> object:
+    return get_dashboard()
 
 
 def check_rate(turn: int) -> object:
     limiter = current_app.extensions["prosa_limiter"].limiter
-    return limiter.hit(GENEROUS, f"user:{turn % STAFF}")
+    return limiter.hit(UNLIMITED, f"user:{turn % STAFF}")
 
 
-def ask_redis(turn: int) -> object:
+def get_redis_key(turn: int) -> object:
     return prosa_redis.client().get(f"prosa:bench:{turn % STAFF}")
 
 
@@ -71,7 +71,7 @@ OPERATIONS: dict[str, Operation] = {
     "find a user (of a session)": find_user,
     "list conversations": list_conversations,
     "a contact's profile": open_profile,
-    "dashboard metrics": dashboard,
+    "dashboard metrics": open_dashboard,
     "rate-limit check": check_rate,
 }
 PAGES = {"the page `/`": "/", "the page `/conversations/`": "/conversations/"}
@@ -91,11 +91,11 @@ class Times:
 def measure(operation: Operation) -> Times:
     """After some that warm up; what a request does at its end is part of each."""
     turns = itertools.count()
-    for _ in range(LEAST):
+    for _ in range(MIN_RUNS):
         operation(next(turns))
     taken: list[float] = []
     began, began_cpu = time.perf_counter(), time.process_time()
-    while len(taken) < LEAST or time.perf_counter() - began < LEAST_S:
+    while len(taken) < MIN_RUNS or time.perf_counter() - began < MIN_SECONDS:
         started = time.perf_counter()
         operation(next(turns))
         taken.append(time.perf_counter() - started)
@@ -103,18 +103,18 @@ def measure(operation: Operation) -> Times:
     return Times(1000 * statistics.median(taken), 1000 * cpu_s / len(taken))
 
 
-def in_room(operation: Operation) -> Operation:
+def in_read_transaction(operation: Operation) -> Operation:
     """As in a GET: it reads, and its transaction ends."""
 
     def call(turn: int) -> None:
-        with reading():
+        with read_only():
             operation(turn)
             db.session.rollback()
 
     return call
 
 
-def visits(app: Flask, path: str, people: list[Visitor]) -> Operation:
+def request_page(app: Flask, path: str, people: list[PanelClient]) -> Operation:
     def call(turn: int) -> None:
         answer = people[turn % len(people)].get(path)
         assert answer.status_code == 200, answer.status
@@ -122,8 +122,8 @@ def visits(app: Flask, path: str, people: list[Visitor]) -> Operation:
     return call
 
 
-def people_of(app: Flask) -> list[Visitor]:
-    people = [visitor(app, f"10.0.0.{number}") for number in range(PEOPLE)]
+def sign_in_people(app: Flask) -> list[PanelClient]:
+    people = [make_client(app, f"10.0.0.{number}") for number in range(PEOPLE)]
     for number, person in enumerate(people, 1):
         form = {"email": email_of(number), "password": PASSWORD}
         assert person.post("/login", data=form).status_code == 303
@@ -131,21 +131,23 @@ def people_of(app: Flask) -> list[Visitor]:
 
 
 def measure_app(app: Flask) -> dict[str, Times]:
-    found = {name: measure(in_room(operation)) for name, operation in OPERATIONS.items()}
-    people = people_of(app)
-    return found | {name: measure(visits(app, path, people)) for name, path in PAGES.items()}
+    found = {
+        name: measure(in_read_transaction(operation)) for name, operation in OPERATIONS.items()
+    }
+    people = sign_in_people(app)
+    return found | {name: measure(request_page(app, path, people)) for name, path in PAGES.items()}
 
 
-def bare_page() -> Times:
+def measure_bare_page() -> Times:
     """The floor of a page, through the same test client."""
     app = Flask("bare")
     app.add_url_rule("/", view_func=lambda: "ok")
-    return measure(visits(app, "/", [visitor(app)]))
+    return measure(request_page(app, "/", [make_client(app)]))
 
 
 @contextmanager
 def application(url: str, redis_url: str, enabled: bool) -> Iterator[Flask]:
-    with prosa_on(url, redis_url, REDIS_ENABLED=str(enabled).lower()) as app:
+    with app_on(url, redis_url, REDIS_ENABLED=str(enabled).lower()) as app:
         yield app
 
 
@@ -162,7 +164,7 @@ def print_table(
 
 def main() -> int:
     logging.disable(logging.WARNING)
-    url = ensured()
+    url = ensure_dataset()
     redis = RedisServer()
     redis.start()
     with ExitStack() as stack:
@@ -171,8 +173,10 @@ def main() -> int:
             without = measure_app(app)
         with application(url, redis.url, True) as app:
             with_redis = measure_app(app)
-            trip, page = measure(ask_redis), bare_page()
-        print(f"\n100,000 contacts, 1,000,000 messages, {name_of(url)}; floors: one round trip to")
+            trip, page = measure(get_redis_key), measure_bare_page()
+        print(
+            f"\n100,000 contacts, 1,000,000 messages, {get_backend_name(url)}; floors: one round trip to"
+        )
         print("Redis through the same client, and a bare Flask route in the same test client")
         print_table(without, with_redis, trip, page)
     return 0

@@ -17,24 +17,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks import one_by_one as one_by_one_jobs
-from benchmarks.people import BODY, make_campaign_of, number_of
+from benchmarks import job_per_message as job_per_message_senders
+from benchmarks.campaign_rows import MESSAGE_BODY, make_phone, make_running_campaign
 from chatbot import create_app
-from chatbot.campaigns.ledger import CampaignSource
 from chatbot.campaigns.models import Recipient
+from chatbot.campaigns.sending.send_table import CampaignSource
 from chatbot.channels.service import get_default_channel, make_gateway
 from chatbot.channels.whatsapp.client import make_session
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from chatbot.delivery.pacer import Line, Pacer
-from chatbot.delivery.sender import AT_ONCE, Sender
+from chatbot.delivery.sender import MAX_CONCURRENT_CALLS, Sender
+from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from config import load
-from tests.support.wire import counted_sql
+from tests.support.call_counts import count_sql
 
 NO_LIMIT = 1e6  # messages per second: the pace is off
 
 
-def bare(messages: int) -> dict[str, Any]:
+def send_bare(messages: int) -> dict[str, Any]:
     """As many workers as Prosa has calls in the air, each sending one body after the other."""
     settings = load()
     url = f"{settings.whatsapp_api_url}/{settings.whatsapp_phone_number_id}/messages"
@@ -45,7 +45,7 @@ def bare(messages: int) -> dict[str, Any]:
 
     async def work(http: Any, numbers: Any) -> None:
         for number in numbers:
-            body = json.dumps({**BODY, "to": number_of(number)}).encode()
+            body = json.dumps({**MESSAGE_BODY, "to": make_phone(number)}).encode()
             async with http.post(url, data=body) as response:
                 assert response.status == 200
                 json.loads(await response.read())
@@ -53,37 +53,37 @@ def bare(messages: int) -> dict[str, Any]:
     async def everything() -> None:
         numbers = iter(range(messages))
         async with make_session(128, headers) as http:
-            await asyncio.gather(*(work(http, numbers) for _ in range(AT_ONCE)))
+            await asyncio.gather(*(work(http, numbers) for _ in range(MAX_CONCURRENT_CALLS)))
 
-    return timed(lambda: asyncio.run(everything()), messages)
+    return time_sending(lambda: asyncio.run(everything()), messages)
 
 
-def prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
+def send_with_prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
     """What a campaign job does, from the claim to the result."""
     with create_app().app_context():
         channel = get_default_channel()
         if not asked.prepared:
-            make_campaign_of(channel, messages)
+            make_running_campaign(channel, messages)
         db.session.commit()
         db.session.refresh(channel)
         db.session.expunge(channel)
         db.session.rollback()
         if asked.only_prepare:
             return {}
-        trips = count_redis()
+        trips = count_redis_trips()
         sender = Sender(
             db.engine,
             CampaignSource(db.engine, channel.id),
             make_gateway(channel),
-            Pacer(prosa_redis.client(), Line(channel.id, NO_LIMIT)),
+            Throttle(prosa_redis.client(), ThrottleLimits(channel.id, NO_LIMIT)),
             doubt_window_s=60,
         )
         gc.freeze()  # as the worker does before a job
         sender._room = asyncio.Semaphore(asked.at_once)
         sent = []
         time.sleep(max(0.0, asked.begin_at - time.time()))
-        with counted_sql(db.engine) as sql:
-            result = timed(lambda: sent.append(asyncio.run(sender.run(300))), messages)
+        with count_sql(db.engine) as sql:
+            result = time_sending(lambda: sent.append(asyncio.run(sender.run(300))), messages)
         return result | {
             "messages": sent[0],
             "redis_trips": trips[0],
@@ -91,7 +91,7 @@ def prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
         }
 
 
-def count_redis() -> list[int]:
+def count_redis_trips() -> list[int]:
     """Round trips: each command of ours is sent by itself, a pipeline as one."""
     trips, pool = [0], prosa_redis.state().pool
     take = pool.get_connection
@@ -104,7 +104,7 @@ def count_redis() -> list[int]:
     return trips
 
 
-def timed(work: Callable[[], object], messages: int) -> dict[str, Any]:
+def time_sending(work: Callable[[], object], messages: int) -> dict[str, Any]:
     began, before = time.monotonic(), cpu_s()
     work()
     return {
@@ -119,18 +119,22 @@ def cpu_s() -> float:
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
-def one_by_one(sender: str, messages: int) -> dict[str, Any] | None:
+def job_per_message(sender: str, messages: int) -> dict[str, Any] | None:
     """A job a message, over the same rows; None where the job system is not installed."""
-    if sender == "celery" and one_by_one_jobs.app is None:
+    if sender == "celery" and job_per_message_senders.app is None:
         return None
     with create_app().app_context():
         channel = get_default_channel()
-        campaign_id = make_campaign_of(channel, messages)
+        campaign_id = make_running_campaign(channel, messages)
         ids = sa.select(Recipient.id).where(Recipient.campaign_id == campaign_id)
         row_ids = list(db.session.scalars(ids))
         db.session.rollback()
     before = cpu_s()
-    work = one_by_one_jobs.with_celery if sender == "celery" else one_by_one_jobs.with_rq
+    work = (
+        job_per_message_senders.send_with_celery
+        if sender == "celery"
+        else job_per_message_senders.send_with_rq
+    )
     return work(row_ids) | {"cpu_s": cpu_s() - before}
 
 
@@ -140,15 +144,15 @@ def main() -> None:
     parser.add_argument("messages", type=int)
     parser.add_argument("--only-prepare", action="store_true")
     parser.add_argument("--prepared", action="store_true")
-    parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--at-once", type=int, default=MAX_CONCURRENT_CALLS)
     parser.add_argument("--begin-at", type=float, default=0.0)
     asked = parser.parse_args()
     if asked.sender == "bare":
-        result: dict[str, Any] | None = bare(asked.messages)
+        result: dict[str, Any] | None = send_bare(asked.messages)
     elif asked.sender == "prosa":
-        result = prosa(asked.messages, asked)
+        result = send_with_prosa(asked.messages, asked)
     else:
-        result = one_by_one(asked.sender, asked.messages)
+        result = job_per_message(asked.sender, asked.messages)
     json.dump(result, sys.stdout)
 
 

@@ -24,10 +24,10 @@ from aiohttp import web
 ROOT = Path(__file__).parents[1]
 TOKEN, PHONE = "bench-token", "1001"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-LANES = 32
+CONNECTIONS = 32
 # Statuses come in the order of a campaign, half a second after the message.
-QUIET = {"statuses": False, "service_window": False}
-TELLING = {"statuses": True, "service_window": False, "batch_size": 100}
+WITHOUT_STATUSES = {"statuses": False, "service_window": False}
+WITH_STATUSES = {"statuses": True, "service_window": False, "batch_size": 100}
 
 
 def free_port() -> int:
@@ -73,7 +73,7 @@ def control(port: int, path: str, body: object = None) -> bytes:
     return answer
 
 
-def request_of(number: int) -> bytes:
+def render_request(number: int) -> bytes:
     """One POST of a campaign: a template with two parameters and a callback id."""
     parameters = [{"type": "text", "text": text} for text in ("Maria", "10/12/2026")]
     body = json.dumps(
@@ -101,10 +101,10 @@ async def send_all(port: int, total: int) -> float:
     """Wall seconds for `total` messages over `LANES` connections that stay open."""
     numbers = iter(range(total))
 
-    async def lane() -> None:
+    async def send_requests() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number in numbers:
-            writer.write(request_of(number))
+            writer.write(render_request(number))
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -112,7 +112,7 @@ async def send_all(port: int, total: int) -> float:
         writer.close()
 
     started = time.perf_counter()
-    await asyncio.gather(*(lane() for _ in range(LANES)))
+    await asyncio.gather(*(send_requests() for _ in range(CONNECTIONS)))
     return time.perf_counter() - started
 
 
@@ -204,8 +204,8 @@ def main() -> None:
     try:
         url = f"http://127.0.0.1:{hook}/hook"
         measure_floor(total)
-        measure("statuses off", QUIET, total, url)
-        measure("statuses on, 100 a POST", TELLING, total, url)
+        measure("statuses off", WITHOUT_STATUSES, total, url)
+        measure("statuses on, 100 a POST", WITH_STATUSES, total, url)
     finally:
         receiver.terminate()
 

@@ -9,34 +9,39 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from benchmarks.crowd import Crowd, in_ms, signed_in, web
+from benchmarks.socket_clients import (
+    SocketClients,
+    format_quantile_ms,
+    signed_in_session,
+    web_process,
+)
 
-OURS = ("-k", "asgi", "--threads", "1", "wsgi:asgi")
+GUNICORN_OPTIONS = ("-k", "asgi", "--threads", "1", "wsgi:asgi")
 
 
 async def main(size: int, seconds: int) -> None:
-    with web(*OURS) as served:
+    with web_process(*GUNICORN_OPTIONS) as served:
         address = served.stack.address
-        async with signed_in(address) as session:
-            alone = await Crowd(session, address).live(served.redis.admin, seconds // 2)
-            crowd = Crowd(session, address)
+        async with signed_in_session(address) as session:
+            alone = await SocketClients(session, address).measure(served.redis.admin, seconds // 2)
+            crowd = SocketClients(session, address)
             memory = served.memory_kb()
             connecting_s = await crowd.gather(size)
             memory = served.memory_kb() - memory
             cpu = served.cpu_s()
-            felt = await crowd.live(served.redis.admin, seconds)
+            timings = await crowd.measure(served.redis.admin, seconds)
             cpu = served.cpu_s() - cpu
-            heard = len(felt.hints) / (size * seconds)
+            heard = len(timings.hints) / (size * seconds)
             await crowd.leave()
     print(f"\n{size} sockets on one web process, a hint a second for {seconds} s\n")
     print("| | p50 | p95 | p99 | most |\n|---|---|---|---|---|")
     rows = {
-        "a hint, from Redis to the socket": felt.hints,
-        "a page meanwhile": felt.pages,
+        "a hint, from Redis to the socket": timings.hints,
+        "a page meanwhile": timings.pages,
         "a page without sockets (floor)": alone.pages,
     }
     for name, values in rows.items():
-        cells = (in_ms(values, share) for share in (0.5, 0.95, 0.99, 1))
+        cells = (format_quantile_ms(values, share) for share in (0.5, 0.95, 0.99, 1))
         print(f"| {name} | {' | '.join(cells)} |")
     print(
         f"\nheard: {heard:.1%} of all; connected in {connecting_s:.1f} s; "

@@ -20,27 +20,33 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks.databases import fresh, name_of, prosa_on
-from benchmarks.places import Places
-from benchmarks.processes import cpu_s, post_all, request_of
+from benchmarks.databases import app_on, create_empty_database, get_backend_name
+from benchmarks.environment import BenchmarkEnvironment
+from benchmarks.processes import cpu_s, post_all, render_request
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.core.queue import ring
-from chatbot.delivery.states import State
-from chatbot.webhooks.models import Lane, WebhookBody, WebhookUpdate, WorkState
-from tests.support.making import body_of, make_campaign, make_recipients, signed, status_value
+from chatbot.core.tasks import enqueue
+from chatbot.delivery.states import MessageState
+from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
+from tests.support.factories import (
+    make_campaign,
+    make_recipients,
+    make_status_value,
+    make_webhook_body,
+    signature_headers,
+)
 from tests.support.ports import free_port, wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ROOT, Stack
-from workers.lifeline import die_with_parent
+from workers.parent_death import die_with_parent
 
 DATABASE = "prosa_bench_webhooks"
 PATH = "/webhooks/whatsapp"
-LANES = 8
+CONNECTIONS = 8
 STEPS = ("sent", "delivered", "read")
 FLOOR = "bare Flask route, gthread (floor)"
-DOORS = {
-    FLOOR: ("benchmarks.bare_door:app",),
+SERVERS = {
+    FLOOR: ("benchmarks.bare_webhook_route:app",),
     "Prosa, as the Procfile starts it": ("-k", "asgi", "--threads", "1", "wsgi:asgi"),
     "Prosa, gthread": ("wsgi:app",),
 }
@@ -70,28 +76,28 @@ def median(speeds: Sequence[Speed]) -> Speed:
 # --- the door ---
 
 
-def measure_doors(stack: Stack, requests: int, rounds: int = 3) -> dict[str, Speed]:
+def measure_ingest(stack: Stack, requests: int, rounds: int = 3) -> dict[str, Speed]:
     """All doors are open at once and are measured by turns, since machines are noisy."""
-    raw = body_of(status_of(1, "sent"))
-    posts = [request_of(PATH, raw, signed(raw))] * requests
-    with doors(stack) as open_doors:
-        found: dict[str, list[Speed]] = {name: [] for name in DOORS}
-        for port, _pid in open_doors.values():
-            asyncio.run(post_all(port, posts[:200], LANES))  # warm
+    raw = make_webhook_body(status_of(1, "sent"))
+    posts = [render_request(PATH, raw, signature_headers(raw))] * requests
+    with run_servers(stack) as servers:
+        found: dict[str, list[Speed]] = {name: [] for name in SERVERS}
+        for port, _pid in servers.values():
+            asyncio.run(post_all(port, posts[:200], CONNECTIONS))  # warm
         for _ in range(rounds):
-            for name, (port, pid) in open_doors.items():
+            for name, (port, pid) in servers.items():
                 before = cpu_s(pid)
-                wall_s = asyncio.run(post_all(port, posts, LANES))
+                wall_s = asyncio.run(post_all(port, posts, CONNECTIONS))
                 found[name].append(Speed(requests, wall_s, cpu_s(pid) - before))
     return {name: median(speeds) for name, speeds in found.items()}
 
 
 @contextmanager
-def doors(stack: Stack) -> Iterator[dict[str, tuple[int, int]]]:
+def run_servers(stack: Stack) -> Iterator[dict[str, tuple[int, int]]]:
     """Each door's port and process."""
     processes, ports = [], []
     try:
-        for command in DOORS.values():
+        for command in SERVERS.values():
             ports.append(free_port())
             processes.append(
                 subprocess.Popen(
@@ -105,7 +111,7 @@ def doors(stack: Stack) -> Iterator[dict[str, tuple[int, int]]]:
         for port in ports:
             wait_for(lambda port=port: is_open(port), 60)
         pids = [process.pid for process in processes]
-        yield dict(zip(DOORS, zip(ports, pids, strict=True), strict=True))
+        yield dict(zip(SERVERS, zip(ports, pids, strict=True), strict=True))
     finally:
         for process in processes:
             process.terminate()
@@ -113,9 +119,9 @@ def doors(stack: Stack) -> Iterator[dict[str, tuple[int, int]]]:
 
 
 def is_open(port: int) -> bool:
-    raw = body_of(status_of(1, "sent"))
+    raw = make_webhook_body(status_of(1, "sent"))
     try:
-        asyncio.run(post_all(port, [request_of(PATH, raw, signed(raw))], 1))
+        asyncio.run(post_all(port, [render_request(PATH, raw, signature_headers(raw))], 1))
     except OSError:
         return False
     return True
@@ -125,7 +131,7 @@ def is_open(port: int) -> bool:
 
 
 def status_of(row_id: int, step: str) -> dict[str, Any]:
-    return status_value(
+    return make_status_value(
         f"wamid.bench{row_id}",
         step,
         recipient_id=f"5521{900_000_000 + row_id}",
@@ -139,29 +145,36 @@ def bodies_of(row_ids: Sequence[int], size: int) -> list[bytes]:
     """Three statuses for each row, `size` a body, in the order of a campaign: what is sent first is
     delivered while later rows are still being sent."""
     lag = min(200, len(row_ids))
-    ladder = [
+    steps = [
         (row_ids[position - lag * step], STEPS[step])
         for position in range(len(row_ids) + 2 * lag)
         for step in range(3)
         if 0 <= position - lag * step < len(row_ids)
     ]
-    values = [status_of(row_id, step) for row_id, step in ladder]
-    return [body_of(*values[at : at + size]) for at in range(0, len(values), size)]
+    values = [status_of(row_id, step) for row_id, step in steps]
+    return [make_webhook_body(*values[at : at + size]) for at in range(0, len(values), size)]
 
 
 def measure_statuses(worker: subprocess.Popen[bytes], rows: int, size: int) -> Speed:
     """From the moment at which all bodies are there to the last status applied."""
     campaign = make_campaign()
-    ids = make_recipients(campaign, rows, state=State.ACCEPTED, attempt=1, accepted_at=clock.now())
+    ids = make_recipients(
+        campaign, rows, state=MessageState.ACCEPTED, attempt=1, accepted_at=clock.now()
+    )
     waiting = [
-        {"received_at": clock.now(), "lane": Lane.STATUSES, "raw": raw, "state": WorkState.NEW}
+        {
+            "received_at": clock.now(),
+            "queue": WebhookQueue.STATUSES,
+            "raw": raw,
+            "state": WorkState.NEW,
+        }
         for raw in bodies_of(ids, size)
     ]
     started_cpu = cpu_s(worker.pid)
     with db.engine.begin() as connection:
         connection.execute(sa.insert(WebhookBody), waiting)
     started = time.perf_counter()
-    ring("webhooks.statuses")
+    enqueue("webhooks.statuses")
     wait_for(is_drained, 300, every=0.02)
     return Speed(3 * rows, time.perf_counter() - started, cpu_s(worker.pid) - started_cpu)
 
@@ -173,7 +186,7 @@ def is_drained() -> bool:
         return not connection.scalar(sa.select(sa.or_(new, left)))
 
 
-def all_read() -> bool:
+def are_all_read() -> bool:
     query = sa.text("SELECT count(*) FROM recipients WHERE state <> 'read' OR read_at IS NULL")
     with db.engine.connect() as connection:
         return connection.scalar(query) == 0
@@ -182,7 +195,7 @@ def all_read() -> bool:
 # --- the tables ---
 
 
-def print_doors(found: dict[str, Speed]) -> None:
+def print_ingest(found: dict[str, Speed]) -> None:
     floor = found[FLOOR]
     print("\n| webhook door, one status a body | requests/s | ÷ floor (≥ 0.6) | CPU ms each |")
     print("|---|---|---|---|")
@@ -203,9 +216,9 @@ def print_statuses(found: dict[int, Speed], campaign: Speed) -> None:
 
 def measure_campaign(home: Path, redis: RedisServer, messages: int) -> Speed:
     """One campaign worker, as `benchmarks.campaign` measures it, with the simulator's statuses off."""
-    places = Places(home, redis.url, fresh(f"{DATABASE}_campaign"))
+    places = BenchmarkEnvironment(home, redis.url, create_empty_database(f"{DATABASE}_campaign"))
     try:
-        places.simulate(latency_ms=0)
+        places.reset_simulator(latency_ms=0)
         speeds = []
         for _ in range(2):
             found = places.run("prosa", messages) or {}
@@ -227,19 +240,19 @@ def main() -> int:
     asked = parser.parse_args()
     redis, home = RedisServer(), Path(tempfile.mkdtemp(prefix="prosa-bench-"))
     redis.start()
-    url = fresh(DATABASE)
+    url = create_empty_database(DATABASE)
     try:
-        with prosa_on(url, redis.url):
-            print(f"\nWebhooks on {name_of(url)}")
+        with app_on(url, redis.url):
+            print(f"\nWebhooks on {get_backend_name(url)}")
             stack = Stack(home, url, redis.url)
-            print_doors(measure_doors(stack, asked.requests))
+            print_ingest(measure_ingest(stack, asked.requests))
             with db.engine.begin() as connection:
                 connection.execute(sa.delete(WebhookBody))
             stack.spawn("statuses")
             worker = stack.processes["statuses"]
             measure_statuses(worker, 200, 100)  # it has started, and is warm
             found = {size: measure_statuses(worker, asked.rows, size) for size in (100, 1)}
-            assert all_read(), "statuses were lost"
+            assert are_all_read(), "statuses were lost"
             stack.stop()
         print_statuses(found, measure_campaign(home, redis, asked.messages))
     finally:

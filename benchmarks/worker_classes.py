@@ -13,20 +13,31 @@ import time
 
 import aiohttp
 
-from benchmarks.crowd import PAGE, Crowd, Felt, Web, in_ms, locked, signed_in, web
-from benchmarks.sockets import OURS
+from benchmarks.socket_clients import (
+    PAGE,
+    SocketClients,
+    SocketTimings,
+    WebProcess,
+    format_quantile_ms,
+    locked_database,
+    signed_in_session,
+    web_process,
+)
+from benchmarks.sockets import GUNICORN_OPTIONS
 
-FORMS = {
-    "asgi, Flask in threads": OURS,
-    "gevent, flask-sock": ("-k", "gevent", "benchmarks.gevent_form:app"),
+WORKER_CLASSES = {
+    "asgi, Flask in threads": GUNICORN_OPTIONS,
+    "gevent, flask-sock": ("-k", "gevent", "benchmarks.gevent_worker:app"),
     "gthread, no sockets (floor)": ("wsgi:app",),
 }
-NEEDS = {"gevent, flask-sock": ("gevent", "flask_sock")}
+REQUIRED_PACKAGES = {"gevent, flask-sock": ("gevent", "flask_sock")}
 READERS = 8
 LOCK_S = 5.0
 
 
-async def throughput(session: aiohttp.ClientSession, path: str, seconds: float = 4) -> float:
+async def measure_throughput(
+    session: aiohttp.ClientSession, path: str, seconds: float = 4
+) -> float:
     """Pages a second for so many readers who don't pause. Beyond the rate limit an answer is a 429,
     so what is read is exempt from it."""
     until, served = time.perf_counter() + seconds, 0
@@ -42,53 +53,55 @@ async def throughput(session: aiohttp.ClientSession, path: str, seconds: float =
     return served / seconds
 
 
-async def under_lock(served: Web, session: aiohttp.ClientSession, crowd: Crowd) -> Felt:
+async def measure_under_lock(
+    served: WebProcess, session: aiohttp.ClientSession, crowd: SocketClients
+) -> SocketTimings:
     """Somebody marks a conversation read, which writes, while another process holds the lock."""
 
     async def write() -> None:
         async with session.post("/logout", allow_redirects=False) as answer:
             await answer.read()
 
-    crowd.felt = Felt()
-    with locked(served.home / "prosa.db", LOCK_S):
+    crowd.timings = SocketTimings()
+    with locked_database(served.home / "prosa.db", LOCK_S):
         writing = asyncio.create_task(write())
         await asyncio.sleep(0.2)
         for _ in range(round(LOCK_S * 2)):
-            crowd.hint(served.redis.admin)
+            crowd.publish_event(served.redis.admin)
             started = time.perf_counter()
             async with session.get("/login") as answer:
                 await answer.read()
-            crowd.felt.pages.append(time.perf_counter() - started)
+            crowd.timings.pages.append(time.perf_counter() - started)
             await asyncio.sleep(0.5)
         await writing
     await asyncio.sleep(1)
-    return crowd.felt
+    return crowd.timings
 
 
 async def measure(name: str, size: int, seconds: int) -> list[str]:
-    with web(*FORMS[name]) as served:
-        async with signed_in(served.stack.address) as session:
-            crowd = Crowd(session, served.stack.address)
-            rate = await throughput(session, "/health")
+    with web_process(*WORKER_CLASSES[name]) as served:
+        async with signed_in_session(served.stack.address) as session:
+            crowd = SocketClients(session, served.stack.address)
+            rate = await measure_throughput(session, "/health")
             memory = served.memory_kb()
             has_sockets = "no sockets" not in name
             if has_sockets:
                 await crowd.gather(size)
             memory = served.memory_kb() - memory
             cpu = served.cpu_s()
-            felt = await crowd.live(served.redis.admin, seconds)
+            timings = await crowd.measure(served.redis.admin, seconds)
             cpu = served.cpu_s() - cpu
-            held = await under_lock(served, session, crowd)
+            held = await measure_under_lock(served, session, crowd)
             await crowd.leave()
     return [
         name,
         f"{memory / size:.0f}" if has_sockets else "–",
-        *(in_ms(felt.hints, share) for share in (0.5, 0.95, 1)),
+        *(format_quantile_ms(timings.hints, share) for share in (0.5, 0.95, 1)),
         f"{cpu / seconds:.0%}",
-        *(in_ms(felt.pages, share) for share in (0.5, 0.95)),
+        *(format_quantile_ms(timings.pages, share) for share in (0.5, 0.95)),
         f"{rate:.0f}",
-        in_ms(held.hints, 1),
-        in_ms(held.pages, 1),
+        format_quantile_ms(held.hints, 1),
+        format_quantile_ms(held.pages, 1),
     ]
 
 
@@ -97,8 +110,10 @@ async def main(size: int, seconds: int) -> None:
     print("| worker | KB a socket | hint p50 | p95 | most | CPU | page p50 | p95 | /health a second "
           "| SQLite locked: hint, most | page, most |")  # fmt: skip
     print("|---" * 11 + "|")
-    for name in FORMS:
-        missing = [n for n in NEEDS.get(name, ()) if importlib.util.find_spec(n) is None]
+    for name in WORKER_CLASSES:
+        missing = [
+            n for n in REQUIRED_PACKAGES.get(name, ()) if importlib.util.find_spec(n) is None
+        ]
         if missing:
             print(f"| {name}: not measured, {' and '.join(missing)} missing |")
         else:

@@ -16,7 +16,7 @@ from chatbot.core.errors import AppError
 from chatbot.demo.cli import cli as demo
 from chatbot.message_templates.cli import cli as templates
 from chatbot.ops.cli import cli as redis
-from chatbot.privacy.cli import forget
+from chatbot.privacy.cli import forget_command
 from chatbot.segments.cli import cli as segments
 from chatbot.webhooks.cli import cli as webhooks
 
@@ -24,24 +24,24 @@ GROUPS = (accounts, bot, campaigns, channels, contacts, demo, redis, segments, t
 
 
 def init_cli(app: Flask) -> None:
-    contacts.add_command(forget)
+    contacts.add_command(forget_command)
     for group in GROUPS:
         for command in group.commands.values():
-            _tell_failures(command)
+            _report_errors(command)
         app.cli.add_command(group)
 
 
-def _tell_failures(command: click.Command) -> None:
+def _report_errors(command: click.Command) -> None:
     callback = command.callback
-    if callback is None or hasattr(callback, "tells_failures"):
+    if callback is None or hasattr(callback, "reports_errors"):
         return
 
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return callback(*args, **kwargs)
         except AppError as error:
             field = f"{error.field}: " if error.field else ""
             raise click.ClickException(f"{field}{error}") from error
 
-    told.tells_failures = True  # type: ignore[attr-defined]
-    command.callback = told
+    wrapper.reports_errors = True  # type: ignore[attr-defined]
+    command.callback = wrapper

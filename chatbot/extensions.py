@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import iscoroutinefunction
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from flask_caching import Cache
 from flask_login import LoginManager
 from flask_wtf import CSRFProtect
 
-from chatbot.core import cache_store, events, hints, metrics, session, staleness
+from chatbot.core import after_commit, live_events, metrics, sessions
+from chatbot.core.cache import invalidation, store
 from chatbot.core.db import Base, configure_engine, db
-from chatbot.core.redis import BreakerPool, RedisState, make_pool
-from chatbot.core.sqlite import Connection
+from chatbot.core.db.sqlite import SQLiteConnection
+from chatbot.core.redis import BreakerPool, RedisState, create_pool
 from config import ROOT, Settings
 
 alembic = Alembic(metadatas=Base.metadata, run_mkdir=False)
@@ -31,40 +33,48 @@ login_manager = LoginManager()
 LOCALES = ("pt_BR", "en")
 
 
-def settings_of(app: Flask) -> Settings:
+def get_settings(app: Flask) -> Settings:
     found: Settings = app.extensions["prosa_settings"]
     return found
 
 
-def init_extensions(app: Flask, settings: Settings) -> None:
+def init_extensions(
+    app: Flask, settings: Settings, *, list_prefetched_keys: Callable[[str], list[str]]
+) -> None:
+    """Bind every extension to the application, all on one Redis pool.
+
+    `list_prefetched_keys` names, by a session's copy id, the keys that are read together with it.
+    """
     app.extensions["prosa_settings"] = settings
     _init_database(app)
     client = _init_redis(app, settings)
     cache.init_app(app)
-    app.session_interface = session.ResilientSession(app, client)
+    app.session_interface = sessions.ResilientSessionInterface(app, client, list_prefetched_keys)
     csrf.init_app(app)
     login_manager.init_app(app)
     bootstrap.init_app(app)
-    babel.init_app(app, locale_selector=_locale)
+    babel.init_app(app, locale_selector=_select_locale)
     _init_metrics(app)
-    _forget_stale_on_recovery(app)
+    _reset_redis_data_on_recovery(app)
 
 
 def _init_database(app: Flask) -> None:
     db.init_app(app)
     # It also closes asynchronous sessions, of which we have none, and each request would start a thread
     # for that: a fifth of what the webhook door costs.
-    endings = app.teardown_appcontext_funcs
-    endings[:] = [ending for ending in endings if not iscoroutinefunction(ending)]
+    teardown_funcs = app.teardown_appcontext_funcs
+    teardown_funcs[:] = [
+        teardown for teardown in teardown_funcs if not iscoroutinefunction(teardown)
+    ]
     alembic.init_app(app)
     with app.app_context():
         configure_engine(db.engine)
-        events.connect(db.sessionmaker)
-        staleness.connect(db.sessionmaker, db.engine)
+        after_commit.init_after_commit(db.sessionmaker)
+        invalidation.init_invalidation(db.sessionmaker, db.engine)
 
 
 def _init_redis(app: Flask, settings: Settings) -> redis.Redis:
-    pool = make_pool(settings.redis_url, max_connections=settings.redis_connections)
+    pool = create_pool(settings.redis_url, max_connections=settings.redis_connections)
     client = redis.Redis(connection_pool=pool)
     app.extensions["prosa_redis"] = RedisState(settings.redis_url, pool, client)
     return client
@@ -93,22 +103,22 @@ def _init_metrics(app: Flask) -> None:
         metrics.init_metrics(app, metrics.Metrics(db.engine, gauges, totals))
 
 
-def _forget_stale_on_recovery(app: Flask) -> None:
+def _reset_redis_data_on_recovery(app: Flask) -> None:
     with app.app_context():
         engine: sa.Engine = db.engine
     breaker = app.extensions["prosa_redis"].pool.breaker
     breaker.on_recovery += [
-        cache_store.new_generation,
-        lambda client: session.forget_stale(
-            engine, client, breaker.since, app.permanent_session_lifetime
+        store.start_cache_epoch,
+        lambda client: sessions.delete_stale_sessions(
+            engine, client, breaker.opened_at, app.permanent_session_lifetime
         ),
-        hints.renew_epoch,
+        live_events.start_live_epoch,
     ]
 
 
-def _locale() -> str:
+def _select_locale() -> str:
     """The reader's language: what he chose, else what his browser asks for, else the setting."""
-    default = settings_of(current_app).locale
+    default = get_settings(current_app).locale
     if not request:
         return default
     chosen = request.cookies.get("locale")
@@ -127,7 +137,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "SQLALCHEMY_ENGINES": {"default": _engine_options(settings.database_url)},
         "ALEMBIC": {"script_location": str(ROOT / "migrations")},
         "ALEMBIC_CONTEXT": {"render_as_batch": True, "compare_server_default": False},
-        "CACHE_TYPE": "chatbot.core.cache_backend.SafeRedisCache",
+        "CACHE_TYPE": "chatbot.core.cache.backend.SafeRedisCache",
         "CACHE_DEFAULT_TIMEOUT": 60,
         "SESSION_COOKIE_NAME": "prosa",
         "SESSION_COOKIE_HTTPONLY": True,
@@ -149,7 +159,7 @@ def _engine_options(url: str) -> dict[str, object]:
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return {"url": url, "connect_args": {"factory": Connection}}
+        return {"url": url, "connect_args": {"factory": SQLiteConnection}}
     # From the tenth run of a statement on PostgreSQL would take a plan made for no value in particular,
     # which is slow where few rows of a large table are meant.
     session = "-c timezone=utc -c plan_cache_mode=force_custom_plan"

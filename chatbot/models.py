@@ -2,9 +2,10 @@
 
 from chatbot.accounts.models import AuditEvent, FailedSignIn, PasswordLink, User
 from chatbot.billing.models import Invoice
-from chatbot.campaigns.models import Campaign, Recipient, Trial
+from chatbot.campaigns.models import Campaign, PreviewSend, Recipient
 from chatbot.channels.media.models import MediaChunk, MediaFile
 from chatbot.channels.models import Channel, ChannelEvent
+from chatbot.contacts.imports.uploads import Upload, UploadChunk, UploadError
 from chatbot.contacts.models import (
     ConsentEvent,
     Contact,
@@ -12,10 +13,9 @@ from chatbot.contacts.models import (
     ContactTag,
     Suppression,
 )
-from chatbot.contacts.uploads import Upload, UploadChunk, UploadError
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core.metrics import MetricSum, ProcessReport
-from chatbot.core.session import StoredSession
+from chatbot.core.sessions import StoredSession
 from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.prices import MessagePrice
@@ -44,13 +44,13 @@ __all__ = [
     "MessageTemplate",
     "MetricSum",
     "PasswordLink",
+    "PreviewSend",
     "ProcessReport",
     "ReceiptWatermark",
     "Recipient",
     "Segment",
     "StoredSession",
     "Suppression",
-    "Trial",
     "Upload",
     "UploadChunk",
     "UploadError",

@@ -14,11 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
 from chatbot import create_app
-from chatbot.core import cache_counts, metrics
-from chatbot.core.db import db, writable_request
+from chatbot.core import metrics
+from chatbot.core.cache import stats
+from chatbot.core.db import db, mark_request_writable
 from chatbot.extensions import alembic
+from tests.support.alert_receiver import AlertReceiver
 from tests.support.browser import CHROMIUM
-from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
@@ -173,8 +174,8 @@ def richest_app(
 def _running(url: str, home: Path, server: RedisServer) -> Iterator[Flask]:
     made = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=server.url))
     made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    cache_counts._counts.clear()  # what the last test looked up is not this one's
-    writable_request()  # a page that the last test only looked at must not mark this one's writes
+    stats._counts.clear()  # what the last test looked up is not this one's
+    mark_request_writable()  # a page that the last test only looked at must not mark this one's writes
     with made.app_context():
         yield made
         db.session.rollback()
@@ -186,9 +187,9 @@ def _running(url: str, home: Path, server: RedisServer) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[AlertReceiver]:
     """Somebody who is told of alerts."""
-    found = Receiver()
+    found = AlertReceiver()
     yield found
     found.close()
 

@@ -1,20 +1,24 @@
-"""The rules of the house, read from the source: who imports whom, and what stands nowhere."""
+"""Rules of the architecture, checked by reading the source: import order, sizes, names, forbidden calls."""
 
 from __future__ import annotations
 
 import ast
+import io
+import keyword
+import statistics
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-# A line may import what stands before it; names on one line, not each other.
+# A line may import what stands in an earlier line; names on one line don't import each other.
 ORDER = [
     ["config"],
+    ["chatbot.brazil"],
     ["chatbot.core"],
     ["chatbot.extensions"],
+    ["chatbot.web"],
     ["chatbot.accounts"],
     ["chatbot.contacts"],
     ["chatbot.channels"],
@@ -26,22 +30,41 @@ ORDER = [
     ["chatbot.bot", "chatbot.campaigns"],
     ["chatbot.webhooks"],
     ["chatbot.privacy", "chatbot.realtime", "chatbot.ops", "chatbot.panel", "chatbot.demo"],
-    ["chatbot.*"],  # the factory's modules: models, access, pages, cli and their like
+    ["chatbot.*"],  # modules beside the factory: cli, models
     ["chatbot"],
     ["workers", "wsgi"],
 ]
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
-# Panel pages are composed of what ops reads; single modules beside the packages make the factory,
-# and may use each other (that they do so in no circle, another test says).
-NEIGHBOURS = {("chatbot.panel", "chatbot.ops")}
+NEIGHBOURS = {("chatbot.panel", "chatbot.ops")}  # panel pages show what ops reads
 READS_ENVIRONMENT = {"config", "workers.launch"}
-MOST_LINES = 300
-MOST_LINES_OF = {"config.py": 450}  # a list of settings, and the one place for them
+ENTRY_POINTS = (".routes", ".tasks", ".cli")
+
+MAX_LINES = 300
+MAX_LINES_OF = {"config.py": 450}
+MAX_FUNCTION_LINES = 60
+MAX_MEDIAN_FUNCTION_LINES = 8
+MAX_COMPLEXITY = 12
+MAX_PACKAGE_FILES = 18
+MAX_RIDDLE_SHARE = 0.15
+RIDDLES = ("The", "What", "Who", "Whom", "How", "Where", "That")
+FORBIDDEN_MODULES = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "jsonpickle"}
+FORBIDDEN_CALLS = {"flushall", "flushdb"}
+FORBIDDEN_COMMANDS = {"KEYS", "FLUSHALL", "FLUSHDB"}
+REDIS_NAMES = {"client", "redis", "connection", "pipe", "direct", "_client", "_read_client",
+               "_write_client", "_direct"}  # fmt: skip
+# Retired terms (docs/glossary.md has the standard ones). Only words that have no ordinary use here.
+RETIRED = {
+    "Bell", "BELLS", "BellJob", "BellWorker", "Parcel", "Guest", "Desk", "Ledger", "Verdict", "Booking",
+    "after_bell", "bells_of", "draw_consequences", "draw_from_answers", "flights", "forget_now", "forget_with",
+    "lifeline", "makes_stale", "new_generation", "note_of", "one_statement", "parcel", "pacer", "park_body",
+    "redis_after_commit", "ring", "ring_job", "rung", "rung_key", "settle_answers", "storable", "take_off",
+    "tell_redis", "told_to_stop", "topic_of", "trial", "trials", "who_asks", "wording",
+}  # fmt: skip
 
 
 @cache
 def sources() -> dict[str, Path]:
-    """Every module of the product by its name."""
+    """Return every module of the product by its dotted name."""
     paths = [ROOT / "config.py", ROOT / "wsgi.py"]
     for folder in ("chatbot", "workers"):
         paths += sorted((ROOT / folder).rglob("*.py"))
@@ -62,14 +85,17 @@ def imports_in(node: ast.AST) -> Iterator[str]:
         if isinstance(inner, ast.Import):
             yield from (alias.name for alias in inner.names)
         elif isinstance(inner, ast.ImportFrom) and inner.module:
-            assert inner.level == 0, "relative imports hide who is imported"
+            assert inner.level == 0, "relative imports hide what is imported"
             for alias in inner.names:
-                whole = f"{inner.module}.{alias.name}"
-                yield whole if whole in sources() else inner.module
+                full = f"{inner.module}.{alias.name}"
+                yield full if full in sources() else inner.module
 
 
-def ours(module: str) -> set[str]:
-    return {name for name in imports_in(tree(module)) if name in sources() and name != module}
+@cache
+def own_imports(module: str) -> frozenset[str]:
+    return frozenset(
+        name for name in imports_in(tree(module)) if name in sources() and name != module
+    )
 
 
 def feature(module: str) -> str:
@@ -82,136 +108,217 @@ def feature(module: str) -> str:
     return "chatbot.*" if len(rest) == 1 and sources()[module].name != "__init__.py" else head
 
 
-MODULES = sorted(sources())
-PRODUCT = [m for m in MODULES if not m.startswith("chatbot.simulator")]
+def is_entry_point(module: str) -> bool:
+    return module.endswith(ENTRY_POINTS) and module != "chatbot.core.tasks"
 
 
-@pytest.mark.parametrize("module", PRODUCT)
-def test_imports_go_one_way(module: str) -> None:
-    here = feature(module)
-    for used in sorted(ours(module)):
-        there = feature(used)
-        if there == here or (here, there) in NEIGHBOURS:
-            continue
-        if used == "chatbot" and here != "chatbot":
-            assert PLACE[here] > PLACE["chatbot"], f"{module} imports the factory"
-        assert PLACE[there] < PLACE[here], f"{module} imports {used}, which stands right of it"
+def modules() -> list[str]:
+    return sorted(sources())
 
 
-def test_every_feature_has_its_place_in_the_order() -> None:
-    assert {feature(m) for m in PRODUCT} <= set(PLACE)
+def product() -> list[str]:
+    return [module for module in modules() if not module.startswith("chatbot.simulator")]
+
+
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for module in product():
+        here = feature(module)
+        for used in sorted(own_imports(module)):
+            there = feature(used)
+            if there != here and (here, there) not in NEIGHBOURS and PLACE[there] >= PLACE[here]:
+                wrong.append(f"{module} imports {used}, which stands to its right")
+    assert wrong == []
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
     packages = {f"chatbot.{p.parent.name}" for p in (ROOT / "chatbot").glob("*/__init__.py")}
     assert packages - {"chatbot.simulator"} <= set(PLACE)
+    assert {feature(module) for module in product()} <= set(PLACE)
 
 
-@pytest.mark.parametrize("module", [m for m in PRODUCT if m.endswith(".routes")])
-def test_no_page_imports_the_factory_or_another_features_page(module: str) -> None:
-    assert not {used for used in ours(module) if feature(used) in ("chatbot", "chatbot.*")}
-    doors = {m for m in ours(module) if m.endswith((".routes", ".jobs", ".cli"))}
-    assert doors == set()
+def test_entry_points_are_imported_only_by_the_factory_and_processes() -> None:
+    wrong = [
+        f"{module} imports {used}"
+        for module in product()
+        if feature(module) not in ("chatbot", "chatbot.*", "workers", "wsgi")
+        for used in own_imports(module)
+        if is_entry_point(used) and not module.endswith(".cli")
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("module", [m for m in PRODUCT if ".service" in m or ".queries" in m])
-def test_rooms_know_neither_doors_nor_requests(module: str) -> None:
-    assert not {m for m in ours(module) if m.endswith((".routes", ".jobs", ".cli", ".forms"))}
-    names = {
-        alias.name
-        for node in ast.walk(tree(module))
-        if isinstance(node, ast.ImportFrom) and node.module == "flask"
-        for alias in node.names
-    }
-    assert not names & {"request", "session", "g", "Blueprint", "redirect"}
+def test_services_and_queries_know_no_request() -> None:
+    wrong = []
+    for module in product():
+        if module.rpartition(".")[2] not in ("service", "queries"):
+            continue
+        used = own_imports(module)
+        wrong += [f"{module}: {m}" for m in used if m.endswith(".forms") or is_entry_point(m)]
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ImportFrom) and node.module == "flask":
+                names = {alias.name for alias in node.names}
+                wrong += sorted(names & {"request", "session", "g", "Blueprint", "redirect"})
+    assert wrong == []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_import_cycles() -> None:
     done: set[str] = set()
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " → ".join((*way, module))
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join((*path, module))
         if module not in done:
-            for used in sorted(ours(module)):
-                visit(used, (*way, module))
+            for used in sorted(own_imports(module)):
+                visit(used, (*path, module))
             done.add(module)
 
-    for module in MODULES:
+    for module in modules():
         visit(module, ())
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_stand_at_the_top_except_in_the_factory(module: str) -> None:
-    for function in ast.walk(tree(module)):
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+def test_imports_are_at_the_top_except_in_the_factory() -> None:
+    wrong = []
+    for module in modules():
+        for function in ast.walk(tree(module)):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if module == "chatbot" and function.name == "create_app":
+                continue
+            inside = [n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)]
+            wrong += [f"{module}.{function.name} line {node.lineno}" for node in inside]
+    assert wrong == []
+
+
+def test_the_simulator_imports_nothing_else_of_the_product() -> None:
+    own = "chatbot.simulator"
+    assert [m for m in modules() if m.startswith(own)
+            and any(not used.startswith(own) for used in own_imports(m))] == []  # fmt: skip
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    wrong = []
+    for module in product():
+        if module in READS_ENVIRONMENT or module.startswith("config"):
             continue
-        if module == "chatbot" and function.name == "create_app":
-            continue
-        inside = [n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)]
-        assert not inside, f"{module}.{function.name} imports in line {inside[0].lineno}"
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
+                if getattr(node.value, "id", "") != "request":  # request.environ is WSGI's
+                    wrong.append(f"{module} line {node.lineno}")
+            elif isinstance(node, ast.ImportFrom) and node.module == "os":
+                wrong += [module for a in node.names if a.name in ("environ", "getenv")]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("chatbot.simulator")])
-def test_the_simulator_knows_nothing_of_us(module: str) -> None:
-    others = {m for m in ours(module) if not m.startswith("chatbot.simulator")}
-    assert others == set()
+def test_nothing_unpickles_and_nothing_lists_or_empties_redis() -> None:
+    wrong = []
+    for module in modules():
+        used = {name.split(".")[0] for name in imports_in(tree(module))}
+        wrong += [f"{module} imports {name}" for name in used & FORBIDDEN_MODULES]
+        wrong += [f"{module} line {line}" for line in forbidden_calls(tree(module))]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_settings_read_the_environment(module: str) -> None:
-    if module in READS_ENVIRONMENT or module.startswith("chatbot.simulator"):
-        return
-    for node in ast.walk(tree(module)):
-        is_environ = isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
-        if is_environ and getattr(node.value, "id", "") == "request":
-            continue  # a request's, which is WSGI's
-        named = isinstance(node, ast.ImportFrom) and node.module == "os"
-        assert not is_environ, f"line {getattr(node, 'lineno', 0)}"
-        if named:
-            assert not {alias.name for alias in node.names} & {"environ", "getenv"}
-
-
-FORBIDDEN_MODULES = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "jsonpickle"}
-FORBIDDEN_CALLS = {"flushall", "flushdb"}
-REDIS_NAMES = {"client", "redis", "connection", "pipe", "direct", "_client", "_read_client",
-               "_write_client", "_direct"}  # fmt: skip
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_unpickles_and_nothing_scans_or_empties_redis(module: str) -> None:
-    used = {name.split(".")[0] for name in imports_in(tree(module))}
-    assert not used & FORBIDDEN_MODULES
-    for node in ast.walk(tree(module)):
+def forbidden_calls(parsed: ast.AST) -> Iterator[int]:
+    for node in ast.walk(parsed):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        assert node.func.attr not in FORBIDDEN_CALLS, f"line {node.lineno}"
         owner = node.func.value
         while isinstance(owner, ast.Call):
             owner = owner.func
         name = getattr(owner, "attr", getattr(owner, "id", ""))
-        if node.func.attr == "keys" and name in REDIS_NAMES:
-            raise AssertionError(f"KEYS in line {node.lineno}")
+        command = ""
         if node.func.attr == "execute_command" and node.args:
             first = node.args[0]
-            word = str(first.value).upper() if isinstance(first, ast.Constant) else ""
-            assert word not in ("KEYS", "FLUSHALL", "FLUSHDB"), f"line {node.lineno}"
+            command = str(first.value).upper() if isinstance(first, ast.Constant) else ""
+        if (
+            node.func.attr in FORBIDDEN_CALLS
+            or (node.func.attr == "keys" and name in REDIS_NAMES)
+            or command in FORBIDDEN_COMMANDS
+        ):
+            yield node.lineno
 
 
-@pytest.mark.parametrize("folder", ["chatbot", "workers", "tests"])
-def test_no_file_is_longer_than_it_should_be(folder: str) -> None:
-    paths = [*(ROOT / folder).rglob("*.py"), ROOT / "config.py", ROOT / "wsgi.py"]
-    long = {
-        name: lines
-        for path in paths
-        if (lines := len(path.read_text(encoding="utf-8").splitlines()))
-        > MOST_LINES_OF.get(name := str(path.relative_to(ROOT)), MOST_LINES)
-    }
-    assert long == {}
+def test_files_functions_and_packages_stay_small() -> None:
+    wrong, lengths = [], []
+    for folder in ("chatbot", "workers", "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            wrong += _too_long(path)
+    wrong += _too_long(ROOT / "config.py")
+    for module in modules():
+        for function in ast.walk(tree(module)):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (function.end_lineno or 0) - function.lineno + 1
+                lengths.append(lines)
+                if lines > MAX_FUNCTION_LINES and module != "chatbot":
+                    wrong.append(f"{module}.{function.name}: {lines} lines")
+                if (found := complexity(function)) > MAX_COMPLEXITY:
+                    wrong.append(f"{module}.{function.name}: complexity {found}")
+    for package in (ROOT / "chatbot").rglob("__init__.py"):
+        count = len(list(package.parent.glob("*.py")))
+        if count > MAX_PACKAGE_FILES:
+            wrong.append(f"{package.parent.relative_to(ROOT)}: {count} files")
+    assert wrong == []
+    assert statistics.median(lengths) <= MAX_MEDIAN_FUNCTION_LINES
 
 
-def test_what_guards_the_rules_can_fail(tmp_path: Path) -> None:
-    """The readers of this file see what they are to see."""
+def _too_long(path: Path) -> list[str]:
+    name = str(path.relative_to(ROOT))
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    return [f"{name}: {lines} lines"] if lines > MAX_LINES_OF.get(name, MAX_LINES) else []
+
+
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.With,
+             ast.AsyncWith, ast.Assert, ast.comprehension, ast.match_case)  # fmt: skip
+
+
+def complexity(function: ast.AST) -> int:
+    """Return McCabe's number: one, and one more for each way the code can go."""
+    total = 1
+    for node in ast.walk(function):
+        if isinstance(node, ast.BoolOp):
+            total += len(node.values) - 1
+        elif isinstance(node, _BRANCHES) and not isinstance(
+            node, ast.With | ast.AsyncWith | ast.Assert
+        ):
+            total += 1
+    return total
+
+
+def test_docstrings_say_what_a_thing_is() -> None:
+    docstrings = [
+        text
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and (text := ast.get_docstring(node))
+    ]
+    riddles = [text for text in docstrings if text.split(maxsplit=1)[0] in RIDDLES]
+    assert len(riddles) / len(docstrings) < MAX_RIDDLE_SHARE
+
+
+def test_no_retired_term_is_a_name() -> None:
+    wrong = []
+    for folder in ("chatbot", "workers", "tests", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path != Path(__file__):
+                text = path.read_text(encoding="utf-8")
+                wrong += [f"{path.relative_to(ROOT)}: {name}" for name in names_in(text) & RETIRED]
+    assert wrong == []
+
+
+def names_in(code: str) -> set[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    return {t.string for t in tokens if t.type == tokenize.NAME and not keyword.iskeyword(t.string)}
+
+
+def test_these_checks_can_fail() -> None:
     code = "def f():\n    import pickle\n    from chatbot.core import db\n    client.keys('*')\n"
     parsed = ast.parse(code)
     assert set(imports_in(parsed)) == {"pickle", "chatbot.core.db"}
+    assert list(forbidden_calls(parsed)) == [4]
+    assert "client" in names_in(code)
+    assert complexity(ast.parse("if a and b:\n    pass\n")) == 3
     assert feature("chatbot.core.redis.pool") == "chatbot.core"
-    assert feature("chatbot.access") == "chatbot.*"
+    assert feature("chatbot.cli") == "chatbot.*"
     assert feature("chatbot") == "chatbot"
     assert feature("workers.run") == "workers"

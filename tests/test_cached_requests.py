@@ -15,33 +15,34 @@ from chatbot.accounts import users
 from chatbot.accounts.models import Role, User
 from chatbot.billing.models import Invoice, InvoiceState
 from chatbot.contacts import service as contacts
-from chatbot.contacts.models import CONTACTS, Contact
-from chatbot.contacts.service import Sender, resolve_contact
+from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
+from chatbot.contacts.service import SenderIdentity, resolve_contact
 from chatbot.conversations import service
 from chatbot.conversations.models import Author, Conversation, Message
-from chatbot.core import cache_counts, clock
+from chatbot.core import clock
+from chatbot.core.cache import stats
+from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import db
-from chatbot.core.staleness import forget_with
-from tests.support.panel import make_contact, make_conversation, make_user, say
+from tests.support.call_counts import RedisProxy, count_sql
+from tests.support.clients import PanelClient, make_client, make_signed_in_client
+from tests.support.panel import make_contact, make_conversation, make_message, make_user
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
-from tests.support.visitors import Visitor, signed_in, visitor
-from tests.support.webhooks import drain, receive
-from tests.support.wire import RedisWire, counted_sql
+from tests.support.webhooks import drain_queues, store_webhook
 
 MOST_TRIPS = 3  # one each for the rate, for the session with its user, and for what the page shows
 
 
 @pytest.fixture
-def wire(redis_server: RedisServer) -> Iterator[RedisWire]:
-    made = RedisWire(redis_server.url)
+def redis_proxy(redis_server: RedisServer) -> Iterator[RedisProxy]:
+    made = RedisProxy(redis_server.url)
     yield made
     made.close()
 
 
 @pytest.fixture
-def wired(database_url: str, tmp_path: Path, wire: RedisWire) -> Iterator[Flask]:
-    app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=wire.url))
+def proxied_app(database_url: str, tmp_path: Path, redis_proxy: RedisProxy) -> Iterator[Flask]:
+    app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_proxy.url))
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     with app.app_context():
         yield app
@@ -50,20 +51,20 @@ def wired(database_url: str, tmp_path: Path, wire: RedisWire) -> Iterator[Flask]
     app.extensions["prosa_redis"].pool.disconnect()
 
 
-def make_story() -> tuple[Contact, Conversation]:
+def make_contact_and_conversation() -> tuple[Contact, Conversation]:
     contact = make_contact()
     conversation = make_conversation(contact, last_message_text="oi")
-    say(conversation, "oi")
+    make_message(conversation, "oi")
     return contact, conversation
 
 
 def test_a_cached_request_is_three_round_trips_at_most_and_no_sql(
-    wired: Flask, wire: RedisWire, monkeypatch: pytest.MonkeyPatch
+    proxied_app: Flask, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The thread that tells the counts every few seconds has trips of its own.
-    monkeypatch.setattr(cache_counts, "_start_flusher", lambda: None)
-    contact, conversation = make_story()
-    client, _ = signed_in(wired, Role.ADMIN)
+    monkeypatch.setattr(stats, "_start_flusher", lambda: None)
+    contact, conversation = make_contact_and_conversation()
+    client, _ = make_signed_in_client(proxied_app, Role.ADMIN)
     paths = [
         "/now",
         "/",
@@ -77,7 +78,7 @@ def test_a_cached_request_is_three_round_trips_at_most_and_no_sql(
     for path in paths:
         for _ in range(3):
             assert client.get(path).status_code == 200
-        with wire.counted() as trips, counted_sql(db.engine) as sql:
+        with redis_proxy.count_round_trips() as trips, count_sql(db.engine) as sql:
             assert client.get(path).status_code == 200
         assert sql.statements == [], path
         assert trips.number <= MOST_TRIPS, path
@@ -115,15 +116,15 @@ def _delete(conversation: Conversation) -> None:
 def _stop_in_whatsapp(_user: User, contact: Contact, _conversation: Conversation) -> None:
     preference = {"wa_id": contact.wa_id, "category": "marketing_messages", "value": "stop"}
     db.session.rollback()
-    receive({"user_preferences": [preference]}, field="user_preferences")
-    drain()
+    store_webhook({"user_preferences": [preference]}, field="user_preferences")
+    drain_queues()
 
 
-def _rename_from_afar(_user: User, contact: Contact, _conversation: Conversation) -> None:
+def _rename_by_statement(_user: User, contact: Contact, _conversation: Conversation) -> None:
     contact_id = contact.id
     db.session.rollback()
     with db.engine.begin() as connection:
-        forget_with(connection, CONTACTS)
+        invalidate_with(connection, CONTACTS_CACHE_TAG)
         connection.execute(
             sa.update(Contact).where(Contact.id == contact_id).values(name="Nome novo")
         )
@@ -141,7 +142,7 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
         _commit(lambda _u, contact, _c: setattr(contact, "name", "Nome novo")),
         "Nome novo",
     ),
-    "by a statement of its own": ("/conversations/rows", _rename_from_afar, "Nome novo"),
+    "by a statement of its own": ("/conversations/rows", _rename_by_statement, "Nome novo"),
     "an invoice": (
         "/contacts/{contact}",
         _commit(lambda _u, contact, _c: _invoice(contact)),
@@ -179,8 +180,8 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_seen_at_once_by_who_looked_before(app: Flask, name: str) -> None:
     path, change, seen = CHANGES[name]
-    contact, conversation = make_story()
-    client, user = signed_in(app)
+    contact, conversation = make_contact_and_conversation()
+    client, user = make_signed_in_client(app)
     path = path.format(contact=contact.id)
     for _ in range(2):
         before = client.get(path).text
@@ -190,11 +191,11 @@ def test_a_change_is_seen_at_once_by_who_looked_before(app: Flask, name: str) ->
 
 
 def test_a_new_message_and_its_ticks_are_seen_at_once_in_the_thread(app: Flask) -> None:
-    _, conversation = make_story()
-    client, _ = signed_in(app)
+    _, conversation = make_contact_and_conversation()
+    client, _ = make_signed_in_client(app)
     url = f"/conversations/{conversation.id}/live"
     assert "segunda via" not in client.get(url).text
-    said = say(conversation, "segunda via", author=Author.BOT, state="sent")
+    said = make_message(conversation, "segunda via", author=Author.BOT, state="sent")
     assert "segunda via" in client.get(url).text
     before = client.get(url).json["messages"]
     said.state = "read"
@@ -203,13 +204,13 @@ def test_a_new_message_and_its_ticks_are_seen_at_once_in_the_thread(app: Flask) 
 
 
 def test_who_was_merged_into_another_is_shown_as_one_and_never_from_a_copy(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     other = make_contact("Maria S", "5511987650002")
-    contact = resolve_contact(Sender(bsuid="b1", name="Maria Souza"))
+    contact = resolve_contact(SenderIdentity(bsuid="b1", name="Maria Souza"))
     db.session.commit()
     for person in (contact, other):
         client.get(f"/contacts/{person.id}")
-    resolve_contact(Sender(wa_id="5511987650002", bsuid="b1"))
+    resolve_contact(SenderIdentity(wa_id="5511987650002", bsuid="b1"))
     db.session.commit()
     kept, gone = sorted((contact, other), key=lambda person: person.merged_into_id is not None)
     assert client.get(f"/contacts/{gone.id}").location == f"/contacts/{kept.id}"
@@ -218,36 +219,38 @@ def test_who_was_merged_into_another_is_shown_as_one_and_never_from_a_copy(app: 
     assert "Plano Fibra" in client.get(f"/contacts/{kept.id}").text
 
 
-ENDS: dict[str, Callable[[Visitor, User, User], object]] = {
+SESSION_ENDINGS: dict[str, Callable[[PanelClient, User, User], object]] = {
     "signed out": lambda client, _user, _admin: client.post("/logout"),
     "signed out everywhere": lambda client, _u, _a: client.post("/account/sign-out-everywhere"),
-    "account closed": lambda _c, user, admin: users.close_user(users.get_user(user.id), admin),
+    "account closed": lambda _c, user, admin: users.close_user(
+        users.get_user_for_update(user.id), admin
+    ),
 }
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_who_is_out_is_out_at_once_in_every_process(
+@pytest.mark.parametrize("name", SESSION_ENDINGS)
+def test_an_ended_session_is_refused_at_once_by_every_process(
     app: Flask, sqlite_url: str, tmp_path: Path, redis_server: RedisServer, name: str
 ) -> None:
-    client, user = signed_in(app)
+    client, user = make_signed_in_client(app)
     admin = make_user("Chefe", Role.ADMIN)
     other = create_app(make_settings(tmp_path, DATABASE_URL=sqlite_url, REDIS_URL=redis_server.url))
-    stolen = visitor(other)
+    stolen = make_client(other)
     cookie = client.get_cookie("prosa")
     assert cookie is not None
     stolen.set_cookie("prosa", cookie.value)
-    assert stolen.may_enter()
-    ENDS[name](client, user, admin)
+    assert stolen.is_signed_in()
+    SESSION_ENDINGS[name](client, user, admin)
     db.session.commit()
-    assert not stolen.may_enter()
-    assert not stolen.may_enter(), "that it is over is kept too"
+    assert not stolen.is_signed_in()
+    assert not stolen.is_signed_in(), "that it is over is kept too"
     other.extensions["prosa_redis"].pool.disconnect()
 
 
-def test_a_new_role_holds_at_once(app: Flask) -> None:
-    client, user = signed_in(app)
+def test_a_new_role_applies_at_once(app: Flask) -> None:
+    client, user = make_signed_in_client(app)
     admin = make_user("Chefe", Role.ADMIN)
     assert client.get("/redis/").status_code == 403
-    users.change_role(users.get_user(user.id), Role.MANAGER, admin)
+    users.change_role(users.get_user_for_update(user.id), Role.MANAGER, admin)
     db.session.commit()
     assert client.get("/redis/").status_code == 200

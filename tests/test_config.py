@@ -18,7 +18,7 @@ def load(root: Path, **environ: str) -> Settings:
     return config.load(environ, root=root)
 
 
-BAD = [
+INVALID_SETTINGS = [
     ("PORT", "abc", "number from 1 to 65535"),
     ("PORT", "0", "number from 1 to 65535"),
     ("PORT", "80.5", "whole number"),
@@ -54,14 +54,14 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "mend"), BAD)
-def test_a_bad_setting_is_named_with_its_mend(
-    tmp_path: Path, name: str, value: str, mend: str
+@pytest.mark.parametrize(("name", "value", "fix"), INVALID_SETTINGS)
+def test_an_invalid_setting_is_named_with_its_fix(
+    tmp_path: Path, name: str, value: str, fix: str
 ) -> None:
     with pytest.raises(ConfigError) as told:
         load(tmp_path, **{**SECRETS, name: value})
     assert str(told.value).startswith(name)
-    assert mend in str(told.value)
+    assert fix in str(told.value)
 
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> No
     assert len(keys) == 1
 
 
-def test_a_damaged_secrets_file_is_told_with_its_mend(tmp_path: Path) -> None:
+def test_a_damaged_secrets_file_is_reported_with_its_fix(tmp_path: Path) -> None:
     load(tmp_path)
     path = tmp_path / "var" / "secrets.env"
     path.write_text("SECRET_KEY=" + "x" * 40)

@@ -14,26 +14,33 @@ from flask import Flask
 from rq.serializers import JSONSerializer
 
 from chatbot.accounts.models import Role
-from chatbot.bot.jobs import take_turns
+from chatbot.bot.tasks import run_turns
 from chatbot.conversations.context import load_context, store_context
 from chatbot.conversations.models import Conversation
-from chatbot.core import beats
+from chatbot.core import heartbeats
 from chatbot.core import redis as prosa_redis
-from chatbot.core.cache_counts import flush_counts
+from chatbot.core.cache.stats import flush_counts
 from chatbot.core.db import db
-from chatbot.core.queue import BELLS, bells_of, ring_job, rq_queue
-from chatbot.delivery.pacer import Line, Pacer
+from chatbot.core.tasks import TASKS, enqueue_job, get_rq_queue, list_tasks
+from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from chatbot.extensions import cache
-from tests.support.making import make_conversation, make_inbound
+from tests.support.clients import PanelClient, make_signed_in_client
+from tests.support.factories import make_conversation, make_inbound
 from tests.support.redis_server import RedisServer
-from tests.support.visitors import Visitor, signed_in
-from workers.jobs import BellWorker
+from workers.rq_worker import TaskWorker
 
 # What the extensions would read under their own defaults.
-THEIRS = ["flask_cache_x", "session:x", "LIMITER/x", "LIMITS:x", "rq:queues", "rq:queue:campaigns"]
+EXTENSION_DEFAULT_KEYS = [
+    "flask_cache_x",
+    "session:x",
+    "LIMITER/x",
+    "LIMITS:x",
+    "rq:queues",
+    "rq:queue:campaigns",
+]
 
 
-class Bomb:
+class PickleBomb:
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -41,8 +48,8 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
-def use_everything(client: Visitor, conversation: Conversation) -> None:
-    """Whatever reads Redis, once: pages, cache, limits, sessions, context, pacer, bells, beats, jobs."""
+def use_everything(client: PanelClient, conversation: Conversation) -> None:
+    """Whatever reads Redis, once: pages, cache, limits, sessions, context, throttle, bells, beats, jobs."""
     for path in ("/", "/now", "/conversations/", "/conversations/1/live", "/contacts/1", "/redis/"):
         assert client.get(path).status_code in (200, 302), path
     assert client.get("/cache/stats").status_code == 200
@@ -52,11 +59,11 @@ def use_everything(client: Visitor, conversation: Conversation) -> None:
     store_context(conversation.id, load_context(conversation))
     db.session.rollback()
     make_inbound(conversation, "oi")
-    take_turns()
-    Pacer(prosa_redis.client(), Line(1, 80)).book(1)
-    beats._last.clear()
-    beats.beat("inbound")
-    ring_job("campaigns.settle")
+    run_turns()
+    Throttle(prosa_redis.client(), ThrottleLimits(1, 80)).reserve(1)
+    heartbeats._last_sent.clear()
+    heartbeats.send_heartbeat("inbound")
+    enqueue_job("campaigns.sweep")
     flush_counts(prosa_redis.client())
 
 
@@ -78,39 +85,41 @@ def plant_everywhere(admin: redis.Redis, raw: bytes) -> set[str]:
             admin.sadd(name, raw)
         elif kind == "stream":
             admin.xadd(name, {"type": "1", "return_value": raw, "exc_string": raw})
-    for name in THEIRS:
+    for name in EXTENSION_DEFAULT_KEYS:
         admin.set(name, raw, ex=600)
     return planted
 
 
-@pytest.mark.parametrize("mark", [b"", b"!"], ids=["pickle", "marked as Flask-Caching marks it"])
+@pytest.cachetag.parametrize(
+    "cachetag", [b"", b"!"], ids=["pickle", "marked as Flask-Caching marks it"]
+)
 def test_a_pickle_under_every_key_is_never_run(
-    app: Flask, redis_server: RedisServer, tmp_path: Path, mark: bytes
+    app: Flask, redis_server: RedisServer, tmp_path: Path, cachetag: bytes
 ) -> None:
-    client, _ = signed_in(app, Role.ADMIN)
+    client, _ = make_signed_in_client(app, Role.ADMIN)
     conversation = make_conversation()
     use_everything(client, conversation)
     path = tmp_path / "executed"
-    planted = plant_everywhere(redis_server.admin, mark + pickle.dumps(Bomb(path)))
+    planted = plant_everywhere(redis_server.admin, cachetag + pickle.dumps(PickleBomb(path)))
     assert planted >= {
-        "cache", "mark", "cachegen", "cachestats", "session", "limit", "conversation", "bell",
-        "pacer", "worker", "rung", "rq",
+        "cache", "cachetag", "cacheepoch", "cachestats", "session", "limit", "conversation", "wakeup",
+        "throttle", "worker", "dedupe", "rq",
     }  # fmt: skip
     use_everything(client, conversation)
-    work_off(app, redis_server.admin)
+    run_burst_worker(app, redis_server.admin)
     assert not path.exists()
-    assert client.may_enter(), "the session came back from SQL"
+    assert client.is_signed_in(), "the session came back from SQL"
 
 
-@pytest.mark.parametrize("queue", ["campaigns", "maintenance"])
-@pytest.mark.parametrize("data", ["pickle", "os.system", "a loop's bell"])
+@pytest.cachetag.parametrize("queue", ["campaigns", "maintenance"])
+@pytest.cachetag.parametrize("data", ["pickle", "os.system", "a loop's bell"])
 def test_a_planted_job_is_not_run(
     app: Flask, redis_server: RedisServer, tmp_path: Path, queue: str, data: str
 ) -> None:
     path = tmp_path / "executed"
-    loop = next(name for name, bell in BELLS.items() if bell.is_loop)
+    loop = next(name for name, task in TASKS.items() if task.is_loop)
     raw = {
-        "pickle": pickle.dumps(Bomb(path)),
+        "pickle": pickle.dumps(PickleBomb(path)),
         "os.system": JSONSerializer.dumps(["os.system", None, [f"touch {path}"], {}]),
         "a loop's bell": JSONSerializer.dumps([loop, None, [], {}]),
     }[data]
@@ -120,26 +129,24 @@ def test_a_planted_job_is_not_run(
            "success_callback_name": "os.mkdir", "failure_callback_name": "os.mkdir"}  # fmt: skip
     admin.hset("prosa:rq:job:planted", mapping=job)
     admin.rpush(f"prosa:rq:queue:{queue}", "planted")
-    work_off(app, admin, queue)
+    run_burst_worker(app, admin, queue)
     assert not path.exists()
     assert admin.hget("prosa:rq:job:planted", "status") != b"finished"
 
 
-def work_off(app: Flask, client: redis.Redis, queue: str = "maintenance") -> None:
-    assert not all(bell.is_loop for bell in bells_of(queue).values())
-    worker = BellWorker([rq_queue(client, queue)], connection=client, serializer=JSONSerializer)
+def run_burst_worker(app: Flask, client: redis.Redis, queue: str = "maintenance") -> None:
+    assert not all(task.is_loop for task in list_tasks(queue).values())
+    worker = TaskWorker([get_rq_queue(client, queue)], connection=client, serializer=JSONSerializer)
     worker.app, worker.on_stop = app, lambda: None
     worker.work(burst=True, logging_level="CRITICAL")
 
 
-def test_what_was_planted_is_overwritten_by_what_is_right(
-    app: Flask, redis_server: RedisServer
-) -> None:
-    client, _ = signed_in(app)
+def test_planted_values_are_overwritten(app: Flask, redis_server: RedisServer) -> None:
+    client, _ = make_signed_in_client(app)
     redis_server.flush()  # what the sign-in alone has read is not read again
     for _ in range(2):
         client.get("/conversations/")
-    read = {"cache", "mark", "cachegen", "limit"}
+    read = {"cache", "cachetag", "cacheepoch", "limit"}
     names = [name for name in redis_server.admin.scan_iter() if name.decode().split(":")[1] in read]
     assert {name.decode().split(":")[1] for name in names} == read
     for name in names:

@@ -17,9 +17,9 @@ from babel.messages.pofile import read_po
 from flask import Flask
 
 from chatbot.accounts.models import Role
-from chatbot.core.messages import ERRORS, sentences_of_tables
+from chatbot.core.i18n import ERROR_CLASSES, extract_table_sentences
 from chatbot.extensions import LOCALES
-from tests.support.visitors import signed_in, visitor
+from tests.support.clients import make_client, make_signed_in_client
 
 ROOT = Path(__file__).parents[1]
 CATALOGUES = ROOT / "chatbot" / "translations"
@@ -35,15 +35,15 @@ KEYWORDS = {"_": None, "_l": None, "gettext": None, "ngettext": (1, 2), "lazy_ge
 
 
 @cache
-def in_code() -> dict[str, str]:
+def extract_sentences() -> dict[str, str]:
     """Each sentence of the code, and one file in which it stands."""
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     found = extract_from_dir(str(ROOT / "chatbot"), methods, options, KEYWORDS)
-    return {first(message): file for file, _line, message, *_rest in found}
+    return {first_form(message): file for file, _line, message, *_rest in found}
 
 
-def first(message: object) -> str:
+def first_form(message: object) -> str:
     return str(message[0] if isinstance(message, tuple | list) else message)
 
 
@@ -62,10 +62,12 @@ def texts(message: Message) -> list[str]:
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_catalogue_has_the_sentences_of_the_code_and_no_others(locale: str) -> None:
-    known = {first(message.id) for message in catalogue(locale) if message.id}
-    missing = {sentence: file for sentence, file in in_code().items() if sentence not in known}
+    known = {first_form(message.id) for message in catalogue(locale) if message.id}
+    missing = {
+        sentence: file for sentence, file in extract_sentences().items() if sentence not in known
+    }
     assert missing == {}, "run `make translations`, then translate"
-    assert known - set(in_code()) == set(), "run `make translations`"
+    assert known - set(extract_sentences()) == set(), "run `make translations`"
 
 
 def test_every_sentence_is_translated() -> None:
@@ -80,7 +82,7 @@ def test_every_sentence_is_translated() -> None:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_placeholders_agree(locale: str) -> None:
     for message in catalogue(locale):
-        wanted = set(PLACEHOLDER.findall(first(message.id)))
+        wanted = set(PLACEHOLDER.findall(first_form(message.id)))
         for text in filter(None, texts(message)) if message.id else ():
             assert set(PLACEHOLDER.findall(text)) == wanted, text
 
@@ -96,15 +98,19 @@ def test_no_refusal_escapes_the_catalogue() -> None:
     """An error whose sentence is put together at run time could never be translated."""
     for path in sorted((ROOT / "chatbot").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ERRORS and call.args:
+            if (
+                isinstance(call, ast.Call)
+                and getattr(call.func, "id", "") in ERROR_CLASSES
+                and call.args
+            ):
                 sentence = call.args[0]
                 assert not isinstance(sentence, ast.JoinedStr | ast.BinOp), f"{path}:{call.lineno}"
 
 
 def test_tables_of_reasons_are_found() -> None:
     source = 'A = 1\nREASONS: dict[str, str] = {\n    "a": "First.",\n    **OTHERS,\n}\n'
-    assert list(sentences_of_tables(source)) == [(3, "First.")]
-    assert "The area code (DDD) is missing: write it before the number." in in_code()
+    assert list(extract_table_sentences(source)) == [(3, "First.")]
+    assert "The area code (DDD) is missing: write it before the number." in extract_sentences()
 
 
 def test_templates_hold_no_words_outside_the_catalogue() -> None:
@@ -132,7 +138,7 @@ def test_templates_hold_no_words_outside_the_catalogue() -> None:
 def test_the_page_speaks_the_readers_language(
     app: Flask, wanted: str | None, cookie: str | None, language: str
 ) -> None:
-    client = visitor(app)
+    client = make_client(app)
     if cookie:
         client.set_cookie("locale", cookie)
     page = client.get("/login", headers={"Accept-Language": wanted} if wanted else {}).text
@@ -141,7 +147,7 @@ def test_the_page_speaks_the_readers_language(
 
 
 def test_the_switch_is_remembered_and_leads_back(app: Flask) -> None:
-    client, _ = signed_in(app, Role.ADMIN)
+    client, _ = make_signed_in_client(app, Role.ADMIN)
     answer = client.post("/language", data={"locale": "en", "next": "/users/?x=1"})
     assert (answer.status_code, answer.location) == (303, "/users/?x=1")
     assert "Who may sign in" in client.get("/users/").text

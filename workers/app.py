@@ -10,15 +10,15 @@ import config
 from chatbot import create_app
 
 # Nobody looks at a page meanwhile, so the threads of a worker can wait for each other a little.
-WAIT_S = 1.0
+POOL_WAIT_S = 1.0
 
 
-def make_worker_app() -> Flask:
+def create_worker_app() -> Flask:
     """With one Redis connection, which its threads use in turns: small Redis servers allow few.
 
     Raises:
         ConfigError: a setting is missing or wrong.
     """
     app = create_app(replace(config.load(), redis_connections=1))
-    app.extensions["prosa_redis"].pool.timeout = WAIT_S
+    app.extensions["prosa_redis"].pool.timeout = POOL_WAIT_S
     return app

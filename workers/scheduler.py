@@ -10,26 +10,26 @@ import time
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from chatbot.core import beats, metrics
+from chatbot.core import heartbeats, metrics
 from chatbot.core.db import db
-from chatbot.core.queue import BELLS, resolve, ring_job
+from chatbot.core.tasks import TASKS, enqueue_job, load_function
 from config import ConfigError
-from workers.app import make_worker_app
-from workers.run import Stop, look
-from workers.schedule import EVERY_S, HERE_S
+from workers.app import create_worker_app
+from workers.run import StopSignal, poll_due
+from workers.schedule import ENQUEUE_EVERY_S, RUN_IN_SCHEDULER_EVERY_S
 
 log = logging.getLogger("workers.scheduler")
 
 
-def tick(last: dict[str, float], now: float) -> None:
+def enqueue_due(last_run: dict[str, float], now: float) -> None:
     """Ring what is due at `now` (monotonic seconds); `last` remembers."""
-    for name, every_s in EVERY_S.items():
-        if now - last.get(name, -every_s) < every_s:
+    for name, every_s in ENQUEUE_EVERY_S.items():
+        if now - last_run.get(name, -every_s) < every_s:
             continue
-        last[name] = now
+        last_run[name] = now
         try:
-            for args in resolve(BELLS[name].due or "")():
-                ring_job(name, *args)
+            for args in load_function(TASKS[name].due_function or "")():
+                enqueue_job(name, *args)
         except DBAPIError as error:
             log.warning("the database does not answer: %s", error)
         except Exception:  # one bad look must not silence the other bells
@@ -38,31 +38,31 @@ def tick(last: dict[str, float], now: float) -> None:
             db.session.rollback()
 
 
-def work_here(app: Flask, stop: Stop) -> None:
+def run_in_scheduler(app: Flask, stop: StopSignal) -> None:
     """What the scheduler does itself, in a thread of its own: it may wait for the world outside."""
-    last: dict[str, float] = {}
+    last_run: dict[str, float] = {}
     with app.app_context():
         while not stop.is_set:
-            for name, every_s in HERE_S.items():
-                if time.monotonic() - last.get(name, -every_s) >= every_s:
-                    last[name] = time.monotonic()
-                    look({name: BELLS[name]})
+            for name, every_s in RUN_IN_SCHEDULER_EVERY_S.items():
+                if time.monotonic() - last_run.get(name, -every_s) >= every_s:
+                    last_run[name] = time.monotonic()
+                    poll_due({name: TASKS[name]})
             time.sleep(0.5)
 
 
 def main() -> int:
     try:
-        app = make_worker_app()
+        app = create_worker_app()
     except ConfigError as error:
         print(f"Prosa can't start: {error}", file=sys.stderr)
         return 1
-    stop = Stop()
-    last: dict[str, float] = {}
+    stop = StopSignal()
+    last_run: dict[str, float] = {}
     with app.app_context(), metrics.reporting_as("scheduler"):
-        threading.Thread(target=work_here, args=(app, stop), daemon=True).start()
+        threading.Thread(target=run_in_scheduler, args=(app, stop), daemon=True).start()
         while not stop.is_set:
-            beats.beat("scheduler")
-            tick(last, time.monotonic())
+            heartbeats.send_heartbeat("scheduler")
+            enqueue_due(last_run, time.monotonic())
             time.sleep(0.5)
     return 0
 

@@ -7,11 +7,11 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from chatbot.accounts.models import AuditEvent
-from chatbot.accounts.signed_in import Actor
+from chatbot.accounts.session_user import Actor
 from chatbot.core.db import db
 
 
-class Action(StrEnum):
+class AuditAction(StrEnum):
     SIGNED_IN = "signed_in"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a secret
@@ -23,13 +23,13 @@ class Action(StrEnum):
     USER_OPENED = "user_opened"
 
 
-def record_event(actor: Actor, action: Action, subject: str = "") -> None:
+def record_audit_event(actor: Actor, action: AuditAction, subject: str = "") -> None:
     """Stored with the present transaction: no deed without its record, and no record without."""
     db.session.add(
         AuditEvent(user_id=actor.id, actor=actor.email, action=action, subject=subject[:300])
     )
 
 
-def list_events(limit: int = 30) -> list[AuditEvent]:
+def list_audit_events(limit: int = 30) -> list[AuditEvent]:
     query = sa.select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     return list(db.session.scalars(query))

@@ -18,7 +18,7 @@ cli = AppGroup("accounts", help="Users of the panel.")
 @click.option("--name", default="", help="How the panel shows the user.")
 def create_admin(email: str, password: str | None, name: str) -> None:
     """Create a user who may do everything."""
-    chosen = password or service.make_password()
+    chosen = password or service.generate_password()
     user = service.create_user(email, name, Role.ADMIN, chosen)
     db.session.commit()
     click.echo(f"Created admin {user.email}.")

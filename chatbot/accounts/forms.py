@@ -9,7 +9,7 @@ from wtforms.validators import DataRequired, EqualTo, Length
 from chatbot.accounts.models import Role
 from chatbot.accounts.service import MIN_PASSWORD
 
-ROLES = [
+ROLE_CHOICES = [
     SelectChoice(Role.AGENT, _l("Agent: answers conversations")),
     SelectChoice(Role.MANAGER, _l("Manager: campaigns and imports too")),
     SelectChoice(Role.ADMIN, _l("Administrator: everything, users too")),
@@ -32,7 +32,7 @@ class SignInForm(FlaskForm):
     )
 
 
-def _new_password(label: object) -> PasswordField:
+def _new_password_field(label: object) -> PasswordField:
     return PasswordField(
         label,
         [
@@ -48,7 +48,7 @@ def _new_password(label: object) -> PasswordField:
     )
 
 
-def _repeated() -> PasswordField:
+def _repeat_password_field() -> PasswordField:
     return PasswordField(
         _l("The same once more"),
         [EqualTo("password", _l("The two passwords differ."))],
@@ -57,8 +57,8 @@ def _repeated() -> PasswordField:
 
 
 class ChoosePasswordForm(FlaskForm):
-    password = _new_password(_l("New password"))
-    repeated = _repeated()
+    password = _new_password_field(_l("New password"))
+    repeated = _repeat_password_field()
 
 
 class ChangePasswordForm(FlaskForm):
@@ -67,8 +67,8 @@ class ChangePasswordForm(FlaskForm):
         [DataRequired(_l("Enter your present password.")), Length(max=200)],
         render_kw={"autocomplete": "current-password"},
     )
-    password = _new_password(_l("New password"))
-    repeated = _repeated()
+    password = _new_password_field(_l("New password"))
+    repeated = _repeat_password_field()
 
 
 class NewUserForm(FlaskForm):
@@ -82,8 +82,8 @@ class NewUserForm(FlaskForm):
         [DataRequired(_l("Enter an e-mail.")), Length(max=254, message=_l("This is too long."))],
         render_kw={"autocomplete": "off"},
     )
-    role = SelectField(_l("Role"), choices=ROLES, default=Role.AGENT)
+    role = SelectField(_l("Role"), choices=ROLE_CHOICES, default=Role.AGENT)
 
 
 class RoleForm(FlaskForm):
-    role = SelectField(_l("Role"), choices=ROLES)
+    role = SelectField(_l("Role"), choices=ROLE_CHOICES)

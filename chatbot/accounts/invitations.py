@@ -8,28 +8,28 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from chatbot.accounts.audit import Action, record_event
+from chatbot.accounts.audit import AuditAction, record_audit_event
 from chatbot.accounts.models import PasswordLink, User
 from chatbot.accounts.service import set_password
-from chatbot.accounts.signed_in import Actor
+from chatbot.accounts.session_user import Actor
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 
-VALID_FOR = timedelta(hours=48)
+LINK_LIFETIME = timedelta(hours=48)
 
 
-def make_link(user: User, by: Actor) -> str:
+def create_link(user: User, by: Actor) -> str:
     """A token for `user`; older links of the same user are void from now on."""
-    void_links(user)
+    revoke_links(user)
     token = secrets.token_urlsafe(32)
-    expires_at = clock.now() + VALID_FOR
+    expires_at = clock.now() + LINK_LIFETIME
     db.session.add(PasswordLink(user_id=user.id, token_hash=_hash(token), expires_at=expires_at))
-    record_event(by, Action.LINK_MADE, user.email)
+    record_audit_event(by, AuditAction.LINK_MADE, user.email)
     return token
 
 
-def void_links(user: User) -> None:
+def revoke_links(user: User) -> None:
     db.session.execute(
         sa.update(PasswordLink)
         .where(PasswordLink.user_id == user.id, PasswordLink.used_at.is_(None))
@@ -37,12 +37,12 @@ def void_links(user: User) -> None:
     )
 
 
-def find_invited(token: str) -> User | None:
+def find_invited_user(token: str) -> User | None:
     """Whose link this is, while it is good."""
     return db.session.scalar(
         sa.select(User)
         .join(PasswordLink, PasswordLink.user_id == User.id)
-        .where(_is_good(token), User.is_active)
+        .where(_is_valid(token), User.is_active)
     )
 
 
@@ -51,23 +51,23 @@ def choose_password(token: str, password: str) -> User:
 
     The conditional update is the guard: of two requests at once one finds the link used.
     """
-    user = find_invited(token)
+    user = find_invited_user(token)
     if user is not None:
         set_password(user, password)
         used = db.session.execute(
             sa.update(PasswordLink)
-            .where(_is_good(token))
+            .where(_is_valid(token))
             .values(used_at=clock.now())
             .execution_options(synchronize_session=False)
         )
         if used.rowcount == 1:  # type: ignore[attr-defined]
-            record_event(user, Action.PASSWORD_CHOSEN, user.email)
+            record_audit_event(user, AuditAction.PASSWORD_CHOSEN, user.email)
             return user
     db.session.rollback()
     raise NotFound("This link was used already or is too old. Ask an administrator for a new one.")
 
 
-def _is_good(token: str) -> sa.ColumnElement[bool]:
+def _is_valid(token: str) -> sa.ColumnElement[bool]:
     return sa.and_(
         PasswordLink.token_hash == _hash(token),
         PasswordLink.used_at.is_(None),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chatbot.core import clock
 from chatbot.core.db import Base, BigId, UtcDateTime
 
-USERS = "users"  # the cache's topic of whatever shows users, or asks what they may
+USERS_CACHE_TAG = "users"  # the cache's topic of whatever shows users, or asks what they may
 
 
 class Role(StrEnum):
@@ -43,8 +43,8 @@ class User(Base):
     def get_id(self) -> str:
         return f"{self.id}:{self.session_epoch}"
 
-    def makes_stale(self) -> Iterable[str]:
-        return (USERS,)
+    def cache_tags(self) -> Iterable[str]:
+        return (USERS_CACHE_TAG,)
 
 
 class FailedSignIn(Base):

@@ -13,52 +13,54 @@ from chatbot.accounts import invitations, service
 from chatbot.accounts.forms import ChangePasswordForm, ChoosePasswordForm, SignInForm
 from chatbot.accounts.models import User
 from chatbot.accounts.service import TooManyFailures
-from chatbot.accounts.users import get_user
+from chatbot.accounts.users import get_user_for_update
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput
 from chatbot.extensions import LOCALES
 
 bp = Blueprint("accounts", __name__)
-own = Blueprint("account", __name__, url_prefix="/account")
+account_bp = Blueprint("account", __name__, url_prefix="/account")
 
-LANGUAGE_KEPT_S = 365 * 86400
+LANGUAGE_COOKIE_MAX_AGE_S = 365 * 86400
 
 
 @bp.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     if current_user.is_authenticated:
-        return redirect(_local(request.args.get("next")) or url_for("panel.home"))
+        return redirect(_get_safe_redirect_path(request.args.get("next")) or url_for("panel.home"))
     form = SignInForm()
     if not form.validate_on_submit():
         return _sign_in_page(form, 422 if form.errors else 200)
     try:
-        user = service.sign_in(form.email.data or "", form.password.data or "", _address())
+        user = service.sign_in(
+            form.email.data or "", form.password.data or "", _get_client_address()
+        )
     except TooManyFailures as error:
         form.password.errors = [_(error.message, **error.values)]
         return *_sign_in_page(form, 429), {"Retry-After": str(error.retry_after_s)}
     if user is None:
         form.password.errors = [_("E-mail or password is wrong.")]
         return _sign_in_page(form, 401)
-    _begin_session(user)
-    return redirect(_local(request.args.get("next")) or url_for("panel.home"), 303)
+    _start_session(user)
+    return redirect(_get_safe_redirect_path(request.args.get("next")) or url_for("panel.home"), 303)
 
 
 def _sign_in_page(form: SignInForm, status: int) -> tuple[str, int]:
     return render_template("accounts/sign_in.html", form=form), status
 
 
-def _begin_session(user: User) -> None:
+def _start_session(user: User) -> None:
     """Nothing of a session from before the sign-in stays in it."""
     session.clear()
     login_user(user)
     session.permanent = True
 
 
-def _address() -> str:
+def _get_client_address() -> str:
     return request.remote_addr or ""
 
 
-def _local(target: str | None) -> str | None:
+def _get_safe_redirect_path(target: str | None) -> str | None:
     """Only a path of this site: a link must not lead elsewhere through our sign-in."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return None
@@ -78,13 +80,15 @@ def sign_out() -> ResponseReturnValue:
 
 @bp.post("/language")
 def choose_language() -> ResponseReturnValue:
-    response = redirect(_local(request.form.get("next")) or url_for("panel.home"), 303)
+    response = redirect(
+        _get_safe_redirect_path(request.form.get("next")) or url_for("panel.home"), 303
+    )
     chosen = request.form.get("locale")
     if chosen in LOCALES:
         response.set_cookie(
             "locale",
             chosen,
-            max_age=LANGUAGE_KEPT_S,
+            max_age=LANGUAGE_COOKIE_MAX_AGE_S,
             samesite="Lax",
             httponly=True,
             secure=request.is_secure,
@@ -95,15 +99,15 @@ def choose_language() -> ResponseReturnValue:
 @bp.route("/welcome/<token>", methods=["GET", "POST"])
 def welcome(token: str) -> ResponseReturnValue:
     """Choose a password by a one-time link. Looking at the page does not use it up."""
-    user = invitations.find_invited(token)
+    user = invitations.find_invited_user(token)
     if user is None:
-        return render_template("accounts/link_gone.html"), 404
+        return render_template("accounts/link_expired.html"), 404
     form = ChoosePasswordForm()
     if form.validate_on_submit():
         try:
             user = invitations.choose_password(token, form.password.data or "")
             db.session.commit()
-            _begin_session(user)
+            _start_session(user)
             flash(_("Welcome! Your password is set."), "success")
             return redirect(url_for("panel.home"), 303)
         except InvalidInput as error:
@@ -112,23 +116,23 @@ def welcome(token: str) -> ResponseReturnValue:
     return page, 422 if form.errors else 200
 
 
-@own.get("/")
+@account_bp.get("/")
 def show() -> ResponseReturnValue:
     return render_template("accounts/account.html", form=ChangePasswordForm(formdata=None))
 
 
-@own.post("/password")
+@account_bp.post("/password")
 def change_password() -> ResponseReturnValue:
     form = ChangePasswordForm()
     status = 422
     if form.validate():
         try:
-            user = get_user(current_user.id)
+            user = get_user_for_update(current_user.id)
             service.change_password(
-                user, form.present.data or "", form.password.data or "", _address()
+                user, form.present.data or "", form.password.data or "", _get_client_address()
             )
             db.session.commit()
-            _begin_session(user)
+            _start_session(user)
             flash(_("Your password is changed. Other devices were signed out."), "success")
             return redirect(url_for("account.show"), 303)
         except AppError as error:
@@ -138,9 +142,9 @@ def change_password() -> ResponseReturnValue:
     return render_template("accounts/account.html", form=form), status
 
 
-@own.post("/sign-out-everywhere")
+@account_bp.post("/sign-out-everywhere")
 def sign_out_everywhere() -> ResponseReturnValue:
-    service.sign_out_everywhere(get_user(current_user.id))
+    service.sign_out_everywhere(get_user_for_update(current_user.id))
     db.session.commit()
     logout_user()
     session.clear()

@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from chatbot.accounts.audit import Action, record_event
+from chatbot.accounts.audit import AuditAction, record_audit_event
 from chatbot.accounts.models import FailedSignIn, Role, User
 from chatbot.core import clock
-from chatbot.core.db import db, reading, serialize, storable
+from chatbot.core.db import advisory_lock, db, read_only, sanitize_text
 from chatbot.core.errors import AppError, Conflict, InvalidInput
-from chatbot.core.messages import N_
+from chatbot.core.i18n import N_
 
 MAX_FAILURES = 5
-WINDOW = timedelta(minutes=15)
+FAILURE_WINDOW = timedelta(minutes=15)
 MIN_PASSWORD = 10
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -50,19 +50,19 @@ def sign_in(email: str, password: str, address: str) -> User | None:
     Raises:
         TooManyFailures: with the seconds to wait.
     """
-    subjects = [f"account:{_plain(email)}"[:300], f"address:{address}"[:300]]
+    subjects = [f"account:{_normalize_email(email)}"[:300], f"address:{address}"[:300]]
     session = db.session
-    with reading():
+    with read_only():
         _check_failures(subjects)
-        stored = _hash_of(find_user(email))
+        stored = _get_active_password_hash(find_user(email))
     session.rollback()
-    fits = _fits(stored, password)
+    is_correct = _verify_password(stored, password)
     for subject in sorted(subjects):
-        serialize(session.connection(), f"accounts.sign_in:{subject}")
+        advisory_lock(session.connection(), f"accounts.sign_in:{subject}")
     _check_failures(subjects)
     user = find_user(email)
-    if fits and user is not None and _hash_of(user) == stored:
-        record_event(user, Action.SIGNED_IN)
+    if is_correct and user is not None and _get_active_password_hash(user) == stored:
+        record_audit_event(user, AuditAction.SIGNED_IN)
         session.commit()
         return user
     now = clock.now()
@@ -72,50 +72,50 @@ def sign_in(email: str, password: str, address: str) -> User | None:
 
 
 def _check_failures(subjects: list[str]) -> None:
-    since = clock.now() - WINDOW
+    since = clock.now() - FAILURE_WINDOW
     rows = db.session.execute(
         sa.select(sa.func.count(), sa.func.min(FailedSignIn.failed_at))
         .where(FailedSignIn.subject.in_(subjects), FailedSignIn.failed_at > since)
         .group_by(FailedSignIn.subject)
     ).all()
-    waits = [first + WINDOW - clock.now() for count, first in rows if count >= MAX_FAILURES]
+    waits = [first + FAILURE_WINDOW - clock.now() for count, first in rows if count >= MAX_FAILURES]
     if waits:
         db.session.rollback()
         raise TooManyFailures(max(1, round(max(waits).total_seconds())))
 
 
-def _hash_of(user: User | None) -> str | None:
+def _get_active_password_hash(user: User | None) -> str | None:
     return user.password_hash if user is not None and user.is_active else None
 
 
 @cache
-def _no_account() -> str:
+def _dummy_hash() -> str:
     """Checked for an unknown account, so that the answer's time tells nobody which accounts exist."""
     return _hasher.hash(secrets.token_hex(16))
 
 
-def _fits(stored: str | None, password: str) -> bool:
+def _verify_password(stored: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(stored or _no_account(), password) and stored is not None
+        return _hasher.verify(stored or _dummy_hash(), password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
-def _plain(email: str) -> str:
+def _normalize_email(email: str) -> str:
     """How an address is stored and compared."""
-    return (storable(email, 254) or "").strip().lower()
+    return (sanitize_text(email, 254) or "").strip().lower()
 
 
 def find_user(email: str) -> User | None:
-    return db.session.scalar(sa.select(User).where(User.email == _plain(email)))
+    return db.session.scalar(sa.select(User).where(User.email == _normalize_email(email)))
 
 
 def create_user(email: str, name: str, role: Role, password: str | None) -> User:
     """Raises InvalidInput or Conflict, naming the field."""
-    email = _plain(email)
+    email = _normalize_email(email)
     if not _EMAIL.fullmatch(email):
         raise InvalidInput("This is not an e-mail address.", field="email")
-    name = (storable(name, 200) or "").strip() or email.partition("@")[0]
+    name = (sanitize_text(name, 200) or "").strip() or email.partition("@")[0]
     user = User(email=email, name=name, role=role)
     if password is not None:
         set_password(user, password)
@@ -132,13 +132,13 @@ def change_password(user: User, present: str, password: str, address: str) -> No
     if sign_in(user.email, present, address) is None:
         raise InvalidInput("This is not your present password.", field="present")
     set_password(user, password)
-    record_event(user, Action.PASSWORD_CHANGED)
+    record_audit_event(user, AuditAction.PASSWORD_CHANGED)
 
 
 def sign_out_everywhere(user: User) -> None:
     """Every session of this user is void, the present one too."""
     user.session_epoch += 1
-    record_event(user, Action.SIGNED_OUT_EVERYWHERE)
+    record_audit_event(user, AuditAction.SIGNED_OUT_EVERYWHERE)
 
 
 def set_password(user: User, password: str) -> None:
@@ -151,5 +151,5 @@ def set_password(user: User, password: str) -> None:
     user.session_epoch = (user.session_epoch or 0) + 1
 
 
-def make_password() -> str:
+def generate_password() -> str:
     return secrets.token_urlsafe(12)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from chatbot.accounts.audit import Action, record_event
-from chatbot.accounts.invitations import make_link, void_links
+from chatbot.accounts.audit import AuditAction, record_audit_event
+from chatbot.accounts.invitations import create_link, revoke_links
 from chatbot.accounts.models import Role, User
 from chatbot.accounts.service import create_user
-from chatbot.accounts.signed_in import Actor
-from chatbot.core.db import db, serialize
+from chatbot.accounts.session_user import Actor
+from chatbot.core.db import advisory_lock, db
 from chatbot.core.errors import Conflict, NotFound
 
 
@@ -21,7 +21,7 @@ def list_users() -> Sequence[User]:
     return db.session.scalars(query).all()
 
 
-def get_user(user_id: int) -> User:
+def get_user_for_update(user_id: int) -> User:
     """For a change. Raises NotFound."""
     # Not against who only refers to the user: the audit's rows would wait for each other for ever.
     query = sa.select(User).where(User.id == user_id).with_for_update(key_share=True)
@@ -31,11 +31,11 @@ def get_user(user_id: int) -> User:
     return user
 
 
-def invite(email: str, name: str, role: Role, by: Actor) -> tuple[User, str]:
+def invite_user(email: str, name: str, role: Role, by: Actor) -> tuple[User, str]:
     """A user without a password, and the token of the link that lets him choose one."""
     user = create_user(email, name, role, None)
-    record_event(by, Action.USER_CREATED, f"{user.email} ({role})")
-    return user, make_link(user, by)
+    record_audit_event(by, AuditAction.USER_CREATED, f"{user.email} ({role})")
+    return user, create_link(user, by)
 
 
 def change_role(user: User, role: Role, by: Actor) -> None:
@@ -43,8 +43,8 @@ def change_role(user: User, role: Role, by: Actor) -> None:
     if user.role == role:
         return
     if role != Role.ADMIN:
-        _keep_an_admin(user)
-    record_event(by, Action.ROLE_CHANGED, f"{user.email}: {user.role} → {role}")
+        _check_other_admin_exists(user)
+    record_audit_event(by, AuditAction.ROLE_CHANGED, f"{user.email}: {user.role} → {role}")
     user.role = role
 
 
@@ -54,24 +54,24 @@ def close_user(user: User, by: Actor) -> None:
         raise Conflict("You can't close your own account: ask another administrator.")
     if not user.is_active:
         return
-    _keep_an_admin(user)
+    _check_other_admin_exists(user)
     user.is_active = False
     user.session_epoch += 1
-    void_links(user)
-    record_event(by, Action.USER_CLOSED, user.email)
+    revoke_links(user)
+    record_audit_event(by, AuditAction.USER_CLOSED, user.email)
 
 
 def open_user(user: User, by: Actor) -> None:
     if not user.is_active:
         user.is_active = True
-        record_event(by, Action.USER_OPENED, user.email)
+        record_audit_event(by, AuditAction.USER_OPENED, user.email)
 
 
-def _keep_an_admin(user: User) -> None:
+def _check_other_admin_exists(user: User) -> None:
     """Two administrators who demote each other at once must not both succeed."""
     if user.role != Role.ADMIN or not user.is_active:
         return
-    serialize(db.session.connection(), "accounts.admins")
+    advisory_lock(db.session.connection(), "accounts.admins")
     others = sa.select(sa.func.count()).where(
         User.role == Role.ADMIN, User.is_active, User.id != user.id
     )

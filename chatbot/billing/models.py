@@ -9,7 +9,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.contacts.models import topic_of
+from chatbot.contacts.models import contact_cache_tag
 from chatbot.core import clock
 from chatbot.core.db import Base, BigId, UtcDateTime
 
@@ -38,5 +38,5 @@ class Invoice(Base):
 
     __table_args__ = (sa.Index(None, "contact_id", "state", "due_on"),)
 
-    def makes_stale(self) -> Iterable[str]:
-        return (topic_of(self.contact_id),)
+    def cache_tags(self) -> Iterable[str]:
+        return (contact_cache_tag(self.contact_id),)

@@ -12,7 +12,7 @@ from chatbot.billing.models import Invoice, InvoiceState
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
 
-MOST = 12
+MAX_OPEN_INVOICES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def list_open_invoices(contact_id: int) -> list[OpenInvoice]:
         sa.select(Invoice)
         .where(whose, Invoice.state == InvoiceState.OPEN)
         .order_by(Invoice.due_on, Invoice.id)
-        .limit(MOST)
+        .limit(MAX_OPEN_INVOICES)
     )
     return [
         OpenInvoice(

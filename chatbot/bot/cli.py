@@ -9,10 +9,10 @@ from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import force_locale
 
-from chatbot.bot.engine import FetchInvoices, Say, SayVerbatim, Turn, intent_of
+from chatbot.bot.engine import FetchInvoices, Say, SayVerbatim, Turn, detect_intent
 from chatbot.bot.handlers import HANDLERS
 from chatbot.bot.rendering import render
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 
 cli = AppGroup("bot", help="The automatic side.")
 
@@ -21,8 +21,8 @@ cli = AppGroup("bot", help="The automatic side.")
 @click.argument("text")
 def try_text(text: str) -> None:
     """Print what the bot understands of TEXT and would answer to somebody without invoices."""
-    settings = settings_of(current_app)
-    intent, confidence = intent_of([text], None)
+    settings = get_settings(current_app)
+    intent, confidence = detect_intent([text], None)
     turn = Turn(
         text=text,
         intent=intent,
@@ -31,12 +31,12 @@ def try_text(text: str) -> None:
         today=date.today(),  # noqa: DTZ011 - only shown to the person at this terminal
     )
     click.echo(f"intent: {intent.value} ({confidence:.2f})")
-    talk = HANDLERS[intent](turn)
+    effects = HANDLERS[intent](turn)
     answer: object = None
     with force_locale(settings.locale):
         while True:
             try:
-                effect = talk.send(answer)
+                effect = effects.send(answer)
             except StopIteration:
                 return
             answer = [] if isinstance(effect, FetchInvoices) else None

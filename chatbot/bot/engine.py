@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from chatbot.bot.nlu import Intent, classify
+from chatbot.bot.understanding.classifier import Intent, classify
 
 # Marks a sentence for translation where it is data; it is translated when it is said.
 N_ = str
@@ -64,7 +64,7 @@ class Turn:
 
     text: str
     intent: Intent
-    stop_text: str = ""  # what asks to stop, written beside the rest
+    opt_out_text: str = ""  # what asks to stop, written beside the rest
     confidence: float = 1.0
     last_intent: str | None = None
     slots: dict[str, Any] = field(default_factory=dict)
@@ -78,22 +78,22 @@ class Turn:
         return self.contact_name.split()[0].capitalize() if self.contact_name.split() else ""
 
 
-Talk = Generator[Effect, Any, None]
-Handler = Callable[[Turn], Talk]
+Effects = Generator[Effect, Any, None]
+Handler = Callable[[Turn], Effects]
 
 
-def part_stops(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+def separate_opt_outs(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """The messages of a burst that ask to stop, and the others: who writes SAIR beside a question
     wants both, and the question must not drown the wish."""
-    stops = [text for text in texts if classify(text).intent is Intent.OPT_OUT]
-    return stops, [text for text in texts if text not in stops]
+    opt_outs = [text for text in texts if classify(text).intent is Intent.OPT_OUT]
+    return opt_outs, [text for text in texts if text not in opt_outs]
 
 
-def intent_of(texts: Sequence[str], button_id: str | None) -> tuple[Intent, float]:
+def detect_intent(texts: Sequence[str], button_id: str | None) -> tuple[Intent, float]:
     """The intent of a burst: that of a tapped button, else of what was written as a whole."""
     if button_id and button_id.startswith(BUTTON_PREFIX):
         name = button_id.removeprefix(BUTTON_PREFIX)
         if name in set(Intent):
             return Intent(name), 1.0
-    guess = classify("\n".join(texts))
-    return guess.intent, guess.confidence
+    prediction = classify("\n".join(texts))
+    return prediction.intent, prediction.confidence

@@ -16,7 +16,9 @@ def render(say: Say | SayVerbatim) -> tuple[str, dict[str, Any]]:
     """The sentence in the contact's language, and the body for Meta."""
     if isinstance(say, SayVerbatim):
         return say.text, text_body(say.text)
-    text = gettext(say.message, **{name: _shown(value) for name, value in say.values.items()})
+    text = gettext(
+        say.message, **{name: _format_value(value) for name, value in say.values.items()}
+    )
     if not say.buttons:
         return text, text_body(text)
     buttons = [
@@ -26,7 +28,7 @@ def render(say: Say | SayVerbatim) -> tuple[str, dict[str, Any]]:
     return text, buttons_body(text, buttons)
 
 
-def _shown(value: object) -> object:
+def _format_value(value: object) -> object:
     """Money and dates as the reader writes them."""
     if isinstance(value, Decimal):
         return format_decimal(value, format="#,##0.00")

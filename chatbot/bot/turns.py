@@ -21,18 +21,18 @@ from flask_babel import force_locale
 from chatbot.billing.service import list_open_invoices
 from chatbot.bot.engine import (
     Effect,
+    Effects,
     FetchInvoices,
     HandOff,
     OptIn,
     OptOut,
     Say,
     SayVerbatim,
-    Talk,
     Turn,
-    intent_of,
-    part_stops,
+    detect_intent,
+    separate_opt_outs,
 )
-from chatbot.bot.handlers import ALWAYS, HANDLERS
+from chatbot.bot.handlers import ALWAYS_HANDLED, HANDLERS
 from chatbot.bot.intents import Intent
 from chatbot.bot.rendering import render
 from chatbot.contacts import service as contacts
@@ -42,9 +42,9 @@ from chatbot.conversations.models import Author, Conversation, ConversationState
 from chatbot.conversations.outbound import queue_message
 from chatbot.conversations.service import hand_off, is_window_open
 from chatbot.core import clock
-from chatbot.core.db import db, db_now, reading, skip_locked
-from chatbot.core.poison import cut_at_suspect
-from chatbot.extensions import settings_of
+from chatbot.core.claims import isolate_suspect
+from chatbot.core.db import db, db_now, read_only, skip_locked
+from chatbot.extensions import get_settings
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,15 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
-class Answer:
+class TurnResult:
     """What a turn wants to be written down."""
 
-    says: list[Say | SayVerbatim] = field(default_factory=list)
+    replies: list[Say | SayVerbatim] = field(default_factory=list)
     handoff: HandOff | None = None
     consent: OptOut | OptIn | None = None
 
 
-def claim_due(limit: int) -> tuple[str, list[int]]:
+def claim_due_turns(limit: int) -> tuple[str, list[int]]:
     """Lease the conversations whose turn is due; returns the token and their ids. Commits."""
     token = secrets.token_hex(16)
     free = sa.or_(
@@ -74,7 +74,7 @@ def claim_due(limit: int) -> tuple[str, list[int]]:
         .limit(limit)
     )
     with db.engine.begin() as connection:
-        ids = cut_at_suspect(connection.execute(skip_locked(due, connection)).all())
+        ids = isolate_suspect(connection.execute(skip_locked(due, connection)).all())
         if not ids:
             return token, []
         taken = connection.execute(
@@ -90,7 +90,7 @@ def claim_due(limit: int) -> tuple[str, list[int]]:
         return token, list(taken.scalars())
 
 
-def take_turn(conversation_id: int, token: str) -> None:
+def run_turn(conversation_id: int, token: str) -> None:
     """Answer one claimed conversation. A turn that keeps crashing hands over to a person."""
     session = db.session
     conversation = session.get_one(Conversation, conversation_id, populate_existing=True)
@@ -109,27 +109,27 @@ def take_turn(conversation_id: int, token: str) -> None:
     session.expunge_all()
     session.rollback()
     # Nothing that a crash may hide in is done again, not even understanding the words.
-    turn = _make_turn(contact, waiting, context)
+    turn = _build_turn(contact, waiting, context)
     if not has_failed:
-        turn = _understand(turn, waiting)
-    answer = _give_up(state) if has_failed else _answer(turn, contact.id, state)
-    with force_locale(_language(contact)):
-        _write(conversation_id, token, state, claimed_due, waiting, turn, answer, context)
+        turn = _detect_turn_intent(turn, waiting)
+    result = _hand_off_failed_turn(state) if has_failed else _run_handlers(turn, contact.id, state)
+    with force_locale(_choose_language(contact)):
+        _store_result(conversation_id, token, state, claimed_due, waiting, turn, result, context)
 
 
-def _understand(turn: Turn, waiting: Sequence[Message]) -> Turn:
-    button_id = _button_id(waiting[-1]) if waiting else None
+def _detect_turn_intent(turn: Turn, waiting: Sequence[Message]) -> Turn:
+    button_id = _find_button_id(waiting[-1]) if waiting else None
     texts = [message.text for message in waiting if message.text]
-    stops, others = part_stops(texts)
-    intent, confidence = intent_of(others or texts, button_id)
-    if stops and not others:
+    opt_outs, others = separate_opt_outs(texts)
+    intent, confidence = detect_intent(others or texts, button_id)
+    if opt_outs and not others:
         intent, confidence = Intent.OPT_OUT, 1.0
-    stop_text = "\n".join(stops) if others else ""
-    return replace(turn, intent=intent, confidence=confidence, stop_text=stop_text)
+    opt_out_text = "\n".join(opt_outs) if others else ""
+    return replace(turn, intent=intent, confidence=confidence, opt_out_text=opt_out_text)
 
 
-def _make_turn(contact: Contact, waiting: Sequence[Message], context: Context) -> Turn:
-    settings = settings_of(current_app)
+def _build_turn(contact: Contact, waiting: Sequence[Message], context: Context) -> Turn:
+    settings = get_settings(current_app)
     return Turn(
         text="\n".join(message.text for message in waiting if message.text),
         intent=Intent.FALLBACK,
@@ -142,7 +142,7 @@ def _make_turn(contact: Contact, waiting: Sequence[Message], context: Context) -
     )
 
 
-def _button_id(message: Message) -> str | None:
+def _find_button_id(message: Message) -> str | None:
     """The id of a tapped reply button, list row or template button."""
     payload = message.payload
     for kind in ("button_reply", "list_reply"):
@@ -153,65 +153,65 @@ def _button_id(message: Message) -> str | None:
     return tapped if isinstance(tapped, str) else None
 
 
-def _give_up(state: str) -> Answer:
+def _hand_off_failed_turn(state: str) -> TurnResult:
     log.error("the bot failed %d times at one turn; a person takes over", MAX_ATTEMPTS)
     is_bots = state == ConversationState.BOT
-    return Answer([Say(_FAILED)], HandOff("bot_failed")) if is_bots else Answer()
+    return TurnResult([Say(_FAILED_REPLY)], HandOff("bot_failed")) if is_bots else TurnResult()
 
 
-def _answer(turn: Turn, contact_id: int, state: str) -> Answer:
+def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
     """Run the handler and perform what it wants."""
-    answer = Answer()
-    if turn.stop_text:
-        stop = replace(turn, text=turn.stop_text, intent=Intent.OPT_OUT)
-        _hold(HANDLERS[Intent.OPT_OUT](stop), answer, contact_id)
-    if state != ConversationState.BOT and turn.intent not in ALWAYS:
-        return answer
+    result = TurnResult()
+    if turn.opt_out_text:
+        stop = replace(turn, text=turn.opt_out_text, intent=Intent.OPT_OUT)
+        _run_effects(HANDLERS[Intent.OPT_OUT](stop), result, contact_id)
+    if state != ConversationState.BOT and turn.intent not in ALWAYS_HANDLED:
+        return result
     if not turn.text and turn.intent is Intent.FALLBACK:
-        return Answer([Say(_UNREADABLE)])  # a picture or a voice message without words
-    _hold(HANDLERS[turn.intent](turn), answer, contact_id)
-    return answer
+        return TurnResult([Say(_UNREADABLE_REPLY)])  # a picture or a voice message without words
+    _run_effects(HANDLERS[turn.intent](turn), result, contact_id)
+    return result
 
 
-def _hold(talk: Talk, answer: Answer, contact_id: int) -> None:
+def _run_effects(effects: Effects, result: TurnResult, contact_id: int) -> None:
     """Hold a handler's talk to its end, giving it what its effects bring."""
     reply: Any = None
     while True:
         try:
-            effect = talk.send(reply)
+            effect = effects.send(reply)
         except StopIteration:
             return
-        reply = _perform(effect, answer, contact_id)
+        reply = _perform_effect(effect, result, contact_id)
 
 
-_UNREADABLE = "I can only read text for now. Please write what you need, or ask for a person."
-_FAILED = "Something went wrong on our side. I am calling an attendant to help you."
+_UNREADABLE_REPLY = "I can only read text for now. Please write what you need, or ask for a person."
+_FAILED_REPLY = "Something went wrong on our side. I am calling an attendant to help you."
 
 
-def _perform(effect: Effect, answer: Answer, contact_id: int) -> Any:
+def _perform_effect(effect: Effect, result: TurnResult, contact_id: int) -> Any:
     match effect:
         case Say() | SayVerbatim():
-            answer.says.append(effect)
+            result.replies.append(effect)
         case FetchInvoices():
-            with reading():
+            with read_only():
                 invoices = list_open_invoices(contact_id)
                 db.session.rollback()
             return invoices
         case HandOff():
-            answer.handoff = effect
+            result.handoff = effect
         case OptOut() | OptIn():
-            answer.consent = effect
+            result.consent = effect
     return None
 
 
-def _write(
+def _store_result(
     conversation_id: int,
     token: str,
     state: str,
     claimed_due: datetime | None,
     waiting: Sequence[Message],
     turn: Turn,
-    answer: Answer,
+    result: TurnResult,
     context: Context,
 ) -> bool:
     """One transaction; False when the lease or the state is gone, and then nothing is written."""
@@ -234,11 +234,11 @@ def _write(
     for message in waiting:
         context.add(Author.CONTACT, message.text)
     if is_window_open(conversation):
-        for say in answer.says:
+        for say in result.replies:
             text, body = render(say)
             queue_message(conversation, body, text, Author.BOT)
             context.add(Author.BOT, text)
-    _apply(conversation, turn, answer, waiting)
+    _apply_result(conversation, turn, result, waiting)
     # A message that came meanwhile has set a new due time: it is left to the next turn.
     if conversation.turn_due_at == claimed_due:
         conversation.turn_due_at = None
@@ -252,14 +252,14 @@ def _write(
     return True
 
 
-def _apply(
-    conversation: Conversation, turn: Turn, answer: Answer, waiting: Sequence[Message]
+def _apply_result(
+    conversation: Conversation, turn: Turn, result: TurnResult, waiting: Sequence[Message]
 ) -> None:
-    if answer.consent is not None:
+    if result.consent is not None:
         contact = db.session.get_one(Contact, conversation.contact_id)
-        note = contacts.opt_out if isinstance(answer.consent, OptOut) else contacts.opt_in
+        record_consent = contacts.opt_out if isinstance(result.consent, OptOut) else contacts.opt_in
         source = "button" if any(m.kind == "button" for m in waiting) else "bot"
-        note(contact, source, answer.consent.evidence)
+        record_consent(contact, source, result.consent.evidence)
     if waiting:
         newest = waiting[-1].occurred_at
         conversation.answered_until = max(conversation.answered_until or newest, newest)
@@ -267,17 +267,17 @@ def _apply(
         conversation.last_intent = turn.intent.value
         conversation.unread_count = 0
     conversation.version += 1
-    if answer.handoff is not None:
-        hand_off(conversation, answer.handoff.reason)
+    if result.handoff is not None:
+        hand_off(conversation, result.handoff.reason)
         conversation.unread_count = len(waiting)
 
 
-def _language(contact: Contact) -> str:
+def _choose_language(contact: Contact) -> str:
     chosen = contact.attributes.get("language")
-    return "en" if chosen in ("en", "ingles", "english") else settings_of(current_app).locale
+    return "en" if chosen in ("en", "ingles", "english") else get_settings(current_app).locale
 
 
-def put_off(conversation_id: int, token: str, seconds: float) -> None:
+def postpone_turn(conversation_id: int, token: str, seconds: float) -> None:
     """After an error: free the lease in `seconds`, so that the contact does not wait for its end."""
     with db.engine.begin() as connection:
         connection.execute(
@@ -287,7 +287,7 @@ def put_off(conversation_id: int, token: str, seconds: float) -> None:
         )
 
 
-def seconds_to_next() -> float | None:
+def get_seconds_to_next_turn() -> float | None:
     """How long until a turn is due (0: now); None when none is."""
     free = sa.or_(
         Conversation.turn_leased_until.is_(None), Conversation.turn_leased_until < db_now()
@@ -295,6 +295,6 @@ def seconds_to_next() -> float | None:
     query = sa.select(sa.func.min(Conversation.turn_due_at)).where(
         Conversation.turn_due_at.is_not(None), free
     )
-    with reading(), db.engine.connect() as connection:
+    with read_only(), db.engine.connect() as connection:
         due_at = connection.scalar(query)
     return None if due_at is None else max(0.0, (due_at - clock.now()).total_seconds())

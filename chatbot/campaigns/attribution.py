@@ -11,46 +11,48 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatbot.campaigns.drafting.preflight import render_sample
 from chatbot.campaigns.models import Campaign, Recipient
-from chatbot.campaigns.preflight import sample_text
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Author, Conversation, Direction, Message
 from chatbot.core.db import db, upsert
-from chatbot.delivery.states import RANK, State
+from chatbot.delivery.states import RANK, MessageState
 from chatbot.message_templates.models import MessageTemplate
 
-_REACHED = [state for state in State if RANK[state] >= RANK[State.ACCEPTED]]
+_ACCEPTED_STATES = [state for state in MessageState if RANK[state] >= RANK[MessageState.ACCEPTED]]
 
 
-def attribute(answer: Message, hours: float) -> Campaign | None:
+def attribute_answer(answer: Message, hours: float) -> Campaign | None:
     """Count an inbound message as a campaign's answer, if it is one; the first one counts.
 
     `hours`: how long after the campaign's message an answer that quotes nothing is taken for one.
     """
     conversation = db.session.get_one(Conversation, answer.conversation_id)
-    recipient = _quoted(answer) or _shortly_before(answer, conversation.contact_id, hours)
+    recipient = _find_quoted_recipient(answer) or _find_recent_recipient(
+        answer, conversation.contact_id, hours
+    )
     if recipient is None:
         return None
     campaign = db.session.get_one(Campaign, recipient.campaign_id)
     if recipient.answered_at is None:
         recipient.answered_at = answer.occurred_at
-        _tell_the_thread(conversation, campaign, recipient)
+        _add_to_thread(conversation, campaign, recipient)
     return campaign
 
 
-def _quoted(answer: Message) -> Recipient | None:
+def _find_quoted_recipient(answer: Message) -> Recipient | None:
     if not answer.context_wamid:
         return None
     return db.session.scalar(sa.select(Recipient).where(Recipient.wamid == answer.context_wamid))
 
 
-def _shortly_before(answer: Message, contact_id: int, hours: float) -> Recipient | None:
+def _find_recent_recipient(answer: Message, contact_id: int, hours: float) -> Recipient | None:
     merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
     query = (
         sa.select(Recipient)
         .where(
             sa.or_(Recipient.contact_id == contact_id, Recipient.contact_id.in_(merged)),
-            Recipient.state.in_(_REACHED),
+            Recipient.state.in_(_ACCEPTED_STATES),
             Recipient.accepted_at <= answer.occurred_at + timedelta(seconds=1),
             Recipient.accepted_at > answer.occurred_at - timedelta(hours=hours),
         )
@@ -60,7 +62,7 @@ def _shortly_before(answer: Message, contact_id: int, hours: float) -> Recipient
     return db.session.scalar(query)
 
 
-def _tell_the_thread(conversation: Conversation, campaign: Campaign, recipient: Recipient) -> None:
+def _add_to_thread(conversation: Conversation, campaign: Campaign, recipient: Recipient) -> None:
     """Once: the wamid is unique. Its state is a copy, which the ledger of recipients keeps true."""
     template = db.session.get_one(MessageTemplate, campaign.template_id)
     contact = db.session.get_one(Contact, recipient.contact_id)
@@ -71,7 +73,7 @@ def _tell_the_thread(conversation: Conversation, campaign: Campaign, recipient: 
         "state": recipient.state,
         "attempt": recipient.attempt,
         "kind": "template",
-        "text": sample_text(template, campaign.parameters, contact),
+        "text": render_sample(template, campaign.parameters, contact),
         "payload": {"campaign_id": campaign.id, "campaign": campaign.name},
         "wamid": recipient.wamid,
         "occurred_at": recipient.accepted_at,

@@ -7,18 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.consequences import MARKETING
-from chatbot.campaigns.ledger import SUPPRESSED
 from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
+from chatbot.campaigns.sending.side_effects import MARKETING
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db_now
 from chatbot.core.errors import InvalidInput, NotFound
-from chatbot.delivery.states import State
+from chatbot.delivery.states import MessageState
 from chatbot.message_templates.models import MessageTemplate
-from chatbot.segments.service import contacts_of, get_segment
+from chatbot.segments.service import get_segment, select_segment_contacts
 
 
-def audience_of(spec: Mapping[str, Any]) -> sa.Select[Any]:
+def select_audience(spec: Mapping[str, Any]) -> sa.Select[Any]:
     """The contacts of `{"kind": "all"}`, `{"kind": "tag", "name": ...}` or
     `{"kind": "segment", "id": ...}`; no merged ones.
 
@@ -32,43 +32,43 @@ def audience_of(spec: Mapping[str, Any]) -> sa.Select[Any]:
         tagged = sa.select(ContactTag.contact_id).where(ContactTag.name == spec["name"])
         return query.where(Contact.id.in_(tagged))
     if spec.get("kind") == "segment" and isinstance(spec.get("id"), int):
-        return _in_segment(spec["id"])
+        return _select_segment(spec["id"])
     raise InvalidInput(
         "The audience is neither all contacts, nor a tag, nor a segment.", field="audience"
     )
 
 
-def _in_segment(segment_id: int) -> sa.Select[Any]:
+def _select_segment(segment_id: int) -> sa.Select[Any]:
     try:
-        return contacts_of(segment_id)
+        return select_segment_contacts(segment_id)
     except NotFound:
         raise InvalidInput(
             "The segment was deleted: choose another audience.", field="audience"
         ) from None
 
 
-def segment_audience(segment_id: int) -> dict[str, Any]:
+def build_segment_audience(segment_id: int) -> dict[str, Any]:
     """With the name that the segment has now, for whoever looks at the campaign later."""
     return {"kind": "segment", "id": segment_id, "name": get_segment(segment_id).name}
 
 
 def count_audience(connection: sa.Connection, spec: Mapping[str, Any]) -> int:
-    query = sa.select(sa.func.count()).select_from(audience_of(spec).subquery())
+    query = sa.select(sa.func.count()).select_from(select_audience(spec).subquery())
     return connection.scalar(query) or 0
 
 
-def suppressed_by() -> sa.ColumnElement[str | None]:
+def suppression_reason() -> sa.ColumnElement[str | None]:
     """Why no campaign may reach a contact: the first reason that holds, or NULL."""
-    reasons = ((condition, sa.literal(name)) for name, condition in SUPPRESSED.items())
+    reasons = ((condition, sa.literal(name)) for name, condition in SUPPRESSION_CONDITIONS.items())
     return sa.case(*reasons, else_=None)
 
 
 def count_suppressed(connection: sa.Connection, spec: Mapping[str, Any]) -> dict[str, int]:
     """How many of the audience will not be written to, by reason; each of them once."""
-    reason = suppressed_by().label("suppressed_by")
+    reason = suppression_reason().label("suppressed_by")
     rows = connection.execute(
         sa.select(reason, sa.func.count())
-        .where(Contact.id.in_(audience_of(spec)), suppressed_by().is_not(None))
+        .where(Contact.id.in_(select_audience(spec)), suppression_reason().is_not(None))
         .group_by(sa.text("suppressed_by"))
     )
     return {str(name): count for name, count in rows}
@@ -81,12 +81,12 @@ def find_missing_value(
 
     Asked of the database, so that a campaign of a million is checked without reading it.
     """
-    reachable = [~condition for condition in SUPPRESSED.values()]
+    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
     for source in parameters.values():
         kind, _, name = source.partition(":")
         if kind == "field":
             query = sa.select(sa.func.count()).where(
-                Contact.id.in_(audience_of(spec)), *reachable, _is_empty(name)
+                Contact.id.in_(select_audience(spec)), *reachable, _is_value_missing(name)
             )
             missing = connection.scalar(query) or 0
             if missing:
@@ -94,7 +94,7 @@ def find_missing_value(
     return None
 
 
-def _is_empty(name: str) -> sa.ColumnElement[bool]:
+def _is_value_missing(name: str) -> sa.ColumnElement[bool]:
     columns: dict[str, Any] = {
         "name": Contact.name,
         "phone": Contact.phone,
@@ -105,21 +105,23 @@ def _is_empty(name: str) -> sa.ColumnElement[bool]:
     return sa.func.coalesce(sa.func.trim(column), "") == ""
 
 
-def freeze(connection: sa.Connection, campaign: Campaign) -> int:
+def freeze_audience(connection: sa.Connection, campaign: Campaign) -> int:
     """Make one row per person; returns how many. Done twice, it adds nothing.
 
     Whom no campaign may reach has a row too, skipped with the reason.
     """
-    people = audience_of(campaign.audience).subquery()
+    people = select_audience(campaign.audience).subquery()
     present = sa.exists().where(
         Recipient.campaign_id == campaign.id, Recipient.contact_id == people.c.id
     )
-    reason = suppressed_by()
+    reason = suppression_reason()
     rows = (
         sa.select(
             sa.literal(campaign.id),
             people.c.id,
-            sa.case((reason.is_(None), State.QUEUED.value), else_=State.SKIPPED.value),
+            sa.case(
+                (reason.is_(None), MessageState.QUEUED.value), else_=MessageState.SKIPPED.value
+            ),
             reason,
             sa.literal(0),
             _due_at(campaign),
@@ -140,5 +142,5 @@ def _due_at(campaign: Campaign) -> sa.ColumnElement[Any]:
     is_marketing = sa.exists().where(
         MessageTemplate.id == campaign.template_id, MessageTemplate.category == MARKETING
     )
-    must_wait = sa.and_(Contact.cooling_until > db_now(), is_marketing)
-    return sa.case((must_wait, Contact.cooling_until), else_=db_now())
+    must_wait = sa.and_(Contact.marketing_paused_until > db_now(), is_marketing)
+    return sa.case((must_wait, Contact.marketing_paused_until), else_=db_now())

@@ -10,24 +10,20 @@ import msgspec
 from flask.cli import AppGroup
 
 from chatbot.campaigns import service
-from chatbot.campaigns.again import resend_unknown, retry_failed
-from chatbot.campaigns.audience import segment_audience
+from chatbot.campaigns.audience import build_segment_audience
 from chatbot.campaigns.models import Campaign, OnDoubt
 from chatbot.campaigns.parameters import parse_parameters
-from chatbot.campaigns.queries import describe, list_campaigns
-from chatbot.campaigns.scheduling import (
-    parse_moment,
-    schedule_campaign,
-    unschedule_campaign,
-)
-from chatbot.campaigns.trials import AskedBy, send_trial
-from chatbot.campaigns.watching import watch
+from chatbot.campaigns.previews.preview_sends import Requester, queue_preview_send
+from chatbot.campaigns.progress import watch_progress
+from chatbot.campaigns.queries import describe_campaign, list_campaigns
+from chatbot.campaigns.scheduling import parse_local_time, schedule_campaign, unschedule_campaign
+from chatbot.campaigns.sending.resend import resend_unknown, retry_failed
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
 
 cli = AppGroup("campaigns", help="One message template to many contacts.")
 
-BY = "CLI"
+ACTOR = "CLI"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
 
@@ -66,31 +62,31 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a campaign and print its id."""
-    audience = _audience(everybody, tag, segment)
+    audience = _build_audience(everybody, tag, segment)
     channel = get_default_channel()
     campaign = service.create_campaign(
         channel,
-        service.Draft(
+        service.CampaignDraft(
             name=name,
             template=template,
             language=language,
             audience=audience,
             parameters=parse_parameters(params),
             on_doubt=on_doubt,
-            created_by=BY,
+            created_by=ACTOR,
         ),
     )
     if start:
-        service.start_campaign(campaign.id, BY)
+        service.start_campaign(campaign.id, ACTOR)
     db.session.commit()
     _print(campaign, as_json, plain=str(campaign.id))
 
 
-def _audience(everybody: bool, tag: str | None, segment: int | None) -> dict[str, Any]:
+def _build_audience(everybody: bool, tag: str | None, segment: int | None) -> dict[str, Any]:
     if [everybody, bool(tag), segment is not None].count(True) != 1:
         raise click.UsageError("Say one of --all, --tag TAG or --segment ID.")
     if segment is not None:
-        return segment_audience(segment)
+        return build_segment_audience(segment)
     return {"kind": "all"} if everybody else {"kind": "tag", "name": tag}
 
 
@@ -99,7 +95,7 @@ def _audience(everybody: bool, tag: str | None, segment: int | None) -> dict[str
 @json_option
 def start(campaign_id: int, as_json: bool) -> None:
     """Freeze the audience and begin to send."""
-    campaign = service.start_campaign(campaign_id, BY)
+    campaign = service.start_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -109,7 +105,7 @@ def start(campaign_id: int, as_json: bool) -> None:
 @json_option
 def pause(campaign_id: int, as_json: bool) -> None:
     """Stop sending; what is on the wire arrives."""
-    campaign = service.pause_campaign(campaign_id, BY)
+    campaign = service.pause_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -119,7 +115,7 @@ def pause(campaign_id: int, as_json: bool) -> None:
 @json_option
 def resume(campaign_id: int, as_json: bool) -> None:
     """Go on with a paused campaign."""
-    campaign = service.resume_campaign(campaign_id, BY)
+    campaign = service.resume_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -129,7 +125,7 @@ def resume(campaign_id: int, as_json: bool) -> None:
 @json_option
 def cancel(campaign_id: int, as_json: bool) -> None:
     """Stop for good; nobody else gets it."""
-    campaign = service.cancel_campaign(campaign_id, BY)
+    campaign = service.cancel_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -140,7 +136,7 @@ def cancel(campaign_id: int, as_json: bool) -> None:
 @json_option
 def schedule(campaign_id: int, at: str, as_json: bool) -> None:
     """Start it by itself at that moment."""
-    campaign = schedule_campaign(campaign_id, parse_moment(at), BY)
+    campaign = schedule_campaign(campaign_id, parse_local_time(at), ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -150,7 +146,7 @@ def schedule(campaign_id: int, at: str, as_json: bool) -> None:
 @json_option
 def unschedule(campaign_id: int, as_json: bool) -> None:
     """Make a scheduled one a draft again."""
-    campaign = unschedule_campaign(campaign_id, BY)
+    campaign = unschedule_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
 
@@ -162,7 +158,7 @@ def unschedule(campaign_id: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the message as JSON.")
 def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
     """Send a test to one phone; no figure of the campaign moves. Prints the message's id."""
-    message = send_trial(campaign_id, AskedBy(BY), phone=phone, like=like)
+    message = queue_preview_send(campaign_id, Requester(ACTOR), phone=phone, like=like)
     described = {
         "message_id": message.id,
         "conversation_id": message.conversation_id,
@@ -177,7 +173,7 @@ def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
 @click.argument("campaign_id", type=int)
 def retry(campaign_id: int) -> None:
     """Send again what failed for a passing reason; prints to how many."""
-    count = retry_failed(campaign_id, BY)
+    count = retry_failed(campaign_id, ACTOR)
     db.session.commit()
     click.echo(count)
 
@@ -187,7 +183,7 @@ def retry(campaign_id: int) -> None:
 @click.confirmation_option(prompt="Whoever had got it gets it twice. Go on?")
 def resend(campaign_id: int) -> None:
     """Send again to who is in doubt; prints to how many."""
-    count = resend_unknown(campaign_id, BY)
+    count = resend_unknown(campaign_id, ACTOR)
     db.session.commit()
     click.echo(count)
 
@@ -195,10 +191,10 @@ def resend(campaign_id: int) -> None:
 @cli.command("watch")
 @click.argument("campaign_id", type=int)
 @click.option("--every", default=1.0, show_default=True, help="Seconds between two looks.")
-def watch_it(campaign_id: int, every: float) -> None:
+def watch_campaign(campaign_id: int, every: float) -> None:
     """Show a campaign's progress until it ends; Ctrl-C only ends the watching."""
     service.get_campaign(campaign_id)
-    for line in watch(campaign_id, max(0.1, every)):
+    for line in watch_progress(campaign_id, max(0.1, every)):
         click.echo(f"\r{line:<100}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
     click.echo()
 
@@ -219,7 +215,7 @@ def list_all() -> None:
 
 
 def _print(campaign: Campaign, as_json: bool, plain: str | None = None) -> None:
-    described = describe(campaign)
+    described = describe_campaign(campaign)
     if as_json:
         click.echo(msgspec.json.encode(described).decode())
     elif plain is not None:

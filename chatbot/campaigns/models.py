@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, Json, UtcDateTime, Word
-from chatbot.delivery.models import LedgerMixin
+from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
+from chatbot.delivery.models import SendTableMixin
 
-CAMPAIGNS = "campaigns"  # the cache's topic of what shows campaigns and their states
+CAMPAIGNS_CACHE_TAG = "campaigns"  # the cache's topic of what shows campaigns and their states
 
 
 class CampaignState(StrEnum):
@@ -27,7 +27,7 @@ class CampaignState(StrEnum):
 
 
 # What may follow what; everything else is a conflict.
-MOVES = {
+TRANSITIONS = {
     CampaignState.DRAFT: {
         CampaignState.SCHEDULED,
         CampaignState.RUNNING,
@@ -69,28 +69,28 @@ class Campaign(Base):
     # {"kind": "all"} or {"kind": "tag", "name": "..."}
     audience: Mapped[dict[str, Any]] = mapped_column(Json)
     on_doubt: Mapped[str] = mapped_column(sa.String(10), default=OnDoubt.SHOW)
-    state: Mapped[str] = mapped_column(Word(10), default=CampaignState.DRAFT, index=True)
+    state: Mapped[str] = mapped_column(EnumString(10), default=CampaignState.DRAFT, index=True)
     # Why a campaign paused by itself; empty when a person paused it.
     paused_reason: Mapped[str | None] = mapped_column(sa.String(300))
     created_by: Mapped[str] = mapped_column(sa.String(254), default="")
     started_by: Mapped[str | None] = mapped_column(sa.String(254))
     # Who moved it last, so that whoever comes second is told by whom.
-    moved_by: Mapped[str | None] = mapped_column(sa.String(254))
-    moved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    state_changed_by: Mapped[str | None] = mapped_column(sa.String(254))
+    state_changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     scheduled_for: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    def makes_stale(self) -> Iterable[str]:
-        return (CAMPAIGNS,)
+    def cache_tags(self) -> Iterable[str]:
+        return (CAMPAIGNS_CACHE_TAG,)
 
 
-class Trial(Base):
+class PreviewSend(Base):
     """A test of a campaign that somebody sent to themselves: an ordinary message of a conversation, and
     here who sent it, and for what. It is nobody's recipient row, so no figure of the campaign moves."""
 
-    __tablename__ = "campaign_trials"
+    __tablename__ = "campaign_preview_sends"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaigns.id"), index=True)
@@ -101,7 +101,7 @@ class Trial(Base):
     sent_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
 
-class Recipient(LedgerMixin, Base):
+class Recipient(SendTableMixin, Base):
     """A contact in a campaign. One per person: the unique index is the guard."""
 
     __tablename__ = "recipients"

@@ -1,7 +1,7 @@
 """A template's parameters: where each value comes from, and the values for one contact.
 
 A source is `text:...` (the same for all) or `field:...` (a column of the contact or an attribute).
-Keys are those of `message_templates.texts`: `1`, `header:image`, `button:0`.
+Keys are those of `message_templates.components`: `1`, `header:image`, `button:0`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from chatbot.core.errors import InvalidInput
 from chatbot.message_templates.values import check_value
 
-COLUMNS = ("name", "phone", "document", "email")
+CONTACT_COLUMNS = ("name", "phone", "document", "email")
 
 
 class MissingValue(ValueError):
@@ -62,26 +62,26 @@ def check_parameters(
             check_value(name, source.removeprefix("text:"))
 
 
-def fill(sources: Mapping[str, str], contact: Any) -> dict[str, str]:
+def fill_parameters(sources: Mapping[str, str], contact: Any) -> dict[str, str]:
     """The values for one contact (any object with its columns).
 
     Raises:
         MissingValue: the contact has none; Meta refuses an empty parameter.
     """
-    return filler(sources)(contact)
+    return compile_parameters(sources)(contact)
 
 
-def filler(sources: Mapping[str, str]) -> Callable[[Any], dict[str, str]]:
+def compile_parameters(sources: Mapping[str, str]) -> Callable[[Any], dict[str, str]]:
     """The same for one contact after the other."""
-    readers = [(key, _reader(source)) for key, source in sources.items()]
+    readers = [(key, _compile_source(source)) for key, source in sources.items()]
     return lambda contact: {key: read(contact) for key, read in readers}
 
 
-def _reader(source: str) -> Callable[[Any], str]:
+def _compile_source(source: str) -> Callable[[Any], str]:
     kind, _, name = source.partition(":")
     if kind == "text":
         return lambda contact: name
-    is_column = name in COLUMNS
+    is_column = name in CONTACT_COLUMNS
 
     def read(contact: Any) -> str:
         found = getattr(contact, name) if is_column else contact.attributes.get(name)

@@ -8,42 +8,42 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.again import RETRYABLE
 from chatbot.campaigns.models import Campaign, Recipient
+from chatbot.campaigns.sending.resend import IS_RETRYABLE
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
-from chatbot.core.pagination import Page, cut, read_cursor, row_id
-from chatbot.delivery.states import State
+from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id
+from chatbot.delivery.states import MessageState
 
-PAGE = 30
-EXPORT_PAGE = 1000
-MOST_CAUSES = 20
+PAGE_SIZE = 30
+EXPORT_PAGE_SIZE = 1000
+MAX_CAUSES = 20
 
 # The state of a row → the figure it is counted in. Each row stands in exactly one.
-FIGURES = {
-    State.QUEUED: "pending",
-    State.SENDING: "sending",
-    State.ACCEPTED: "accepted",
-    State.SENT: "sent",
-    State.DELIVERED: "delivered",
-    State.READ: "read",
-    State.FAILED: "failed",
-    State.SKIPPED: "skipped",
-    State.UNKNOWN: "unknown",
+FIGURE_BY_STATE = {
+    MessageState.QUEUED: "pending",
+    MessageState.SENDING: "sending",
+    MessageState.ACCEPTED: "accepted",
+    MessageState.SENT: "sent",
+    MessageState.DELIVERED: "delivered",
+    MessageState.READ: "read",
+    MessageState.FAILED: "failed",
+    MessageState.SKIPPED: "skipped",
+    MessageState.UNKNOWN: "unknown",
 }
 
 
-def figures(campaign_id: int) -> dict[str, int]:
+def count_by_state(campaign_id: int) -> dict[str, int]:
     """How many recipients stand where, and `planned`, their sum."""
     rows = db.session.execute(
         sa.select(Recipient.state, sa.func.count())
         .where(Recipient.campaign_id == campaign_id)
         .group_by(Recipient.state)
     )
-    counts = {FIGURES[State(state)]: count for state, count in rows if state}
+    counts = {FIGURE_BY_STATE[MessageState(state)]: count for state, count in rows if state}
     return {
         "planned": sum(counts.values()),
-        **{name: counts.get(name, 0) for name in FIGURES.values()},
+        **{name: counts.get(name, 0) for name in FIGURE_BY_STATE.values()},
     }
 
 
@@ -54,7 +54,7 @@ def count_answered(campaign_id: int) -> int:
     return db.session.scalar(query) or 0
 
 
-def describe(campaign: Campaign) -> dict[str, Any]:
+def describe_campaign(campaign: Campaign) -> dict[str, Any]:
     """What `flask campaigns show --json` prints."""
     return {
         "id": campaign.id,
@@ -62,7 +62,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "state": campaign.state,
         "paused_reason": campaign.paused_reason,
         "on_doubt": campaign.on_doubt,
-        **figures(campaign.id),
+        **count_by_state(campaign.id),
         "answered": count_answered(campaign.id),
     }
 
@@ -71,9 +71,9 @@ def list_campaigns(limit: int = 50) -> list[Campaign]:
     return list(db.session.scalars(sa.select(Campaign).order_by(Campaign.id.desc()).limit(limit)))
 
 
-def figures_of_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+def count_by_state_for_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
     """The same for several campaigns in one statement."""
-    nothing = dict.fromkeys(("planned", *FIGURES.values()), 0)
+    nothing = dict.fromkeys(("planned", *FIGURE_BY_STATE.values()), 0)
     found = {campaign_id: dict(nothing) for campaign_id in campaign_ids}
     rows = db.session.execute(
         sa.select(Recipient.campaign_id, Recipient.state, sa.func.count())
@@ -81,18 +81,18 @@ def figures_of_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
         .group_by(Recipient.campaign_id, Recipient.state)
     )
     for campaign_id, state, count in rows:
-        found[campaign_id][FIGURES[State(str(state))]] += count
+        found[campaign_id][FIGURE_BY_STATE[MessageState(str(state))]] += count
         found[campaign_id]["planned"] += count
     return found
 
 
-def page_of_campaigns(after: str | None = None) -> Page[Campaign]:
+def get_campaigns_page(after: str | None = None) -> Page[Campaign]:
     """The newest first. Raises InvalidInput for a broken cursor."""
-    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(PAGE + 1)
-    last = read_cursor(after, row_id)
+    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(PAGE_SIZE + 1)
+    last = decode_cursor(after, parse_row_id)
     if last is not None:
         query = query.where(Campaign.id < last[0])
-    return cut(db.session.scalars(query).all(), PAGE, lambda campaign: (campaign.id,))
+    return build_page(db.session.scalars(query).all(), PAGE_SIZE, lambda campaign: (campaign.id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Progress:
     figures: dict[str, int]
 
 
-def measure(counts: dict[str, int]) -> Progress:
+def compute_progress(counts: dict[str, int]) -> Progress:
     """A row that was read was also delivered, sent and accepted."""
     funnel: dict[str, int] = {}
     so_far = 0
@@ -130,15 +130,15 @@ class Cause(NamedTuple):
 def count_causes(campaign_id: int) -> list[Cause]:
     """Most first."""
     cause = sa.case(
-        (Recipient.state == State.FAILED, sa.cast(Recipient.error_code, sa.String)),
+        (Recipient.state == MessageState.FAILED, sa.cast(Recipient.error_code, sa.String)),
         else_=Recipient.skip_reason,
     ).label("cause")
     count = sa.func.count()
     rows = db.session.execute(
-        sa.select(Recipient.state, cause, count.label("count"), count.filter(RETRYABLE))
+        sa.select(Recipient.state, cause, count.label("count"), count.filter(IS_RETRYABLE))
         .where(
             Recipient.campaign_id == campaign_id,
-            Recipient.state.in_((State.FAILED, State.SKIPPED)),
+            Recipient.state.in_((MessageState.FAILED, MessageState.SKIPPED)),
         )
         .group_by(Recipient.state, sa.text("cause"))
         .order_by(sa.desc("count"))
@@ -147,7 +147,7 @@ def count_causes(campaign_id: int) -> list[Cause]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CampaignSummary:
     """How a campaign stands, as its page shows it."""
 
     progress: Progress
@@ -156,25 +156,25 @@ class Standing:
     retryable: int  # of all
 
 
-def standing_of(campaign_id: int) -> Standing:
+def get_summary(campaign_id: int) -> CampaignSummary:
     causes = count_causes(campaign_id)
-    return Standing(
-        measure(figures(campaign_id)),
+    return CampaignSummary(
+        compute_progress(count_by_state(campaign_id)),
         count_answered(campaign_id),
-        causes[:MOST_CAUSES],
+        causes[:MAX_CAUSES],
         sum(cause.retryable for cause in causes),
     )
 
 
-def page_of_recipients(
-    campaign_id: int, state: str = "", after: str | None = None, size: int = PAGE
+def get_recipients_page(
+    campaign_id: int, state: str = "", after: str | None = None, size: int = PAGE_SIZE
 ) -> Page[Any]:
     """Rows of (Recipient, Contact). Raises InvalidInput for a broken cursor."""
-    query = recipients_statement(campaign_id, state, after).limit(size + 1)
-    return cut(db.session.execute(query).all(), size, lambda row: (row[0].contact_id,))
+    query = select_recipients(campaign_id, state, after).limit(size + 1)
+    return build_page(db.session.execute(query).all(), size, lambda row: (row[0].contact_id,))
 
 
-def recipients_statement(campaign_id: int, state: str, after: str | None) -> Any:
+def select_recipients(campaign_id: int, state: str, after: str | None) -> Any:
     """In the order of contacts, which the indexes keep with and without a state."""
     query = (
         sa.select(Recipient, Contact)
@@ -185,15 +185,15 @@ def recipients_statement(campaign_id: int, state: str, after: str | None) -> Any
     )
     if state:
         query = query.where(Recipient.state == state)
-    last = read_cursor(after, row_id)
+    last = decode_cursor(after, parse_row_id)
     return query if last is None else query.where(Recipient.contact_id > last[0])
 
 
-def walk_recipients(campaign_id: int, state: str = "") -> Iterator[Any]:
+def iter_recipients(campaign_id: int, state: str = "") -> Iterator[Any]:
     """All of them, read in pages; no transaction stays open between."""
     after: str | None = None
     while True:
-        page = page_of_recipients(campaign_id, state, after, EXPORT_PAGE)
+        page = get_recipients_page(campaign_id, state, after, EXPORT_PAGE_SIZE)
         db.session.expunge_all()
         db.session.rollback()
         yield from page.rows

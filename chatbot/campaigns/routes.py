@@ -25,34 +25,38 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
+from chatbot.brazil.phone import format_phone
 from chatbot.campaigns import queries, service
-from chatbot.campaigns.again import resend_unknown, retry_failed
-from chatbot.campaigns.drafts import template_of
+from chatbot.campaigns.drafting.drafts import get_campaign_template
+from chatbot.campaigns.labels import audience_label, cause_label, source_label
 from chatbot.campaigns.models import Campaign, CampaignState
-from chatbot.campaigns.queries import Standing
+from chatbot.campaigns.queries import CampaignSummary
 from chatbot.campaigns.scheduling import unschedule_campaign
-from chatbot.campaigns.sending_hours import sending_hours
-from chatbot.campaigns.wording import audience_in_words, cause_of, source_in_words
+from chatbot.campaigns.sending.resend import resend_unknown, retry_failed
+from chatbot.campaigns.sending.sending_hours import get_sending_hours
 from chatbot.core import clock
-from chatbot.core.cache import Entry, Kind, get_or_compute
-from chatbot.core.csv_out import csv_lines
+from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
-from chatbot.core.phone import format_phone
-from chatbot.delivery.states import State
-from chatbot.extensions import settings_of
-from chatbot.message_templates.texts import render_text
+from chatbot.delivery.states import MessageState
+from chatbot.extensions import get_settings
+from chatbot.message_templates.components import render_text
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 # However many people watch, a large campaign is counted so often.
-STANDING: Kind[Standing] = Kind("campaign", Standing, fresh_s=2, stale_s=2)
+CAMPAIGN_SUMMARY: CacheSpec[CampaignSummary] = CacheSpec(
+    "campaign", CampaignSummary, fresh_s=2, stale_s=2
+)
 
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
     after = request.args.get("after")
-    page = queries.page_of_campaigns(after)
-    counts = queries.figures_of_many([campaign.id for campaign in page.rows])
-    measured = {campaign_id: queries.measure(found) for campaign_id, found in counts.items()}
+    page = queries.get_campaigns_page(after)
+    counts = queries.count_by_state_for_many([campaign.id for campaign in page.rows])
+    measured = {
+        campaign_id: queries.compute_progress(found) for campaign_id, found in counts.items()
+    }
     return render_template("campaigns/list.html", page=page, after=after, measured=measured)
 
 
@@ -61,29 +65,29 @@ def show(campaign_id: int) -> ResponseReturnValue:
     campaign = service.get_campaign(campaign_id)
     if campaign.state == CampaignState.DRAFT:
         return redirect(url_for("campaign_drafts.check", campaign_id=campaign.id))
-    template = template_of(campaign)
-    standing = queries.standing_of(campaign.id)
+    template = get_campaign_template(campaign)
+    summary = queries.get_summary(campaign.id)
     return render_template(
         "campaigns/show.html",
         campaign=campaign,
         template=template,
         text=render_text(template.components, {}),
-        progress=standing.progress,
-        unknown=standing.progress.figures["unknown"],
-        rests_until=_rests_until(campaign),
-        causes=standing.causes,
-        retryable=standing.retryable,
-        answered=standing.answered,
-        cause_of=cause_of,
-        in_words=source_in_words,
-        audience_in_words=audience_in_words,
+        progress=summary.progress,
+        unknown=summary.progress.figures["unknown"],
+        resumes_at=_get_resumes_at(campaign),
+        causes=summary.causes,
+        retryable=summary.retryable,
+        answered=summary.answered,
+        cause_label=cause_label,
+        source_label=source_label,
+        audience_label=audience_label,
     )
 
 
-def _rests_until(campaign: Campaign) -> datetime | None:
+def _get_resumes_at(campaign: Campaign) -> datetime | None:
     """When it goes on, for one that runs outside of the sending hours."""
     now = clock.now()
-    opens_at = sending_hours(settings_of(current_app)).opens_at(now)
+    opens_at = get_sending_hours(get_settings(current_app)).opens_at(now)
     is_resting = campaign.state == CampaignState.RUNNING and opens_at != now
     return opens_at if is_resting else None
 
@@ -92,37 +96,39 @@ def _rests_until(campaign: Campaign) -> datetime | None:
 def progress(campaign_id: int) -> ResponseReturnValue:
     """Numbers, and the same as people write them, for the parts of the page that move."""
     # Before anything is read: what is computed within a transaction is not kept.
-    standing = get_or_compute(Entry(STANDING, campaign_id, partial(_find, campaign_id)))
+    summary = get_or_compute(
+        CacheEntry(CAMPAIGN_SUMMARY, campaign_id, partial(_load_summary, campaign_id))
+    )
     campaign = service.get_campaign(campaign_id)
-    measured = standing.progress
+    measured = summary.progress
     return jsonify(
         state=campaign.state,
         planned=measured.planned,
         done=measured.done,
         funnel=measured.funnel,
         figures=measured.figures,
-        answered=standing.answered,
-        shown=_shown(standing),
+        answered=summary.answered,
+        shown=_format_figures(summary),
         causes=render_template(
             "campaigns/_causes.html",
-            causes=standing.causes,
-            retryable=standing.retryable,
+            causes=summary.causes,
+            retryable=summary.retryable,
             campaign=campaign,
-            cause_of=cause_of,
+            cause_label=cause_label,
             unknown=measured.figures["unknown"],
         ),
     )
 
 
-def _find(campaign_id: int) -> Standing:
+def _load_summary(campaign_id: int) -> CampaignSummary:
     service.get_campaign(campaign_id)  # of none that isn't there anything is kept
-    return queries.standing_of(campaign_id)
+    return queries.get_summary(campaign_id)
 
 
-def _shown(standing: Standing) -> dict[str, Any]:
+def _format_figures(summary: CampaignSummary) -> dict[str, Any]:
     """The figures as people write them."""
-    measured = standing.progress
-    numbers = {"planned": measured.planned, "done": measured.done, "answered": standing.answered}
+    measured = summary.progress
+    numbers = {"planned": measured.planned, "done": measured.done, "answered": summary.answered}
     numbers |= measured.figures
     return {
         **{name: format_decimal(number) for name, number in numbers.items()},
@@ -130,7 +136,7 @@ def _shown(standing: Standing) -> dict[str, Any]:
     }
 
 
-MOVES: dict[str, tuple[Callable[[int, str], Campaign], Any]] = {
+ACTIONS: dict[str, tuple[Callable[[int, str], Campaign], Any]] = {
     "pause": (service.pause_campaign, _l("The campaign is paused; what was on its way arrives.")),
     "resume": (service.resume_campaign, _l("The campaign goes on.")),
     "unschedule": (unschedule_campaign, _l("The campaign is a draft again.")),
@@ -143,7 +149,7 @@ MOVES: dict[str, tuple[Callable[[int, str], Campaign], Any]] = {
 @bp.post("/<int:campaign_id>/unschedule", defaults={"move": "unschedule"})
 @bp.post("/<int:campaign_id>/cancel", defaults={"move": "cancel"})
 def move(campaign_id: int, move: str) -> ResponseReturnValue:
-    act, sentence = MOVES[move]
+    act, sentence = ACTIONS[move]
     act(campaign_id, str(current_user.name))
     db.session.commit()
     flash(str(sentence), "success")
@@ -152,7 +158,7 @@ def move(campaign_id: int, move: str) -> ResponseReturnValue:
 
 @bp.post("/<int:campaign_id>/retry-failed", defaults={"what": "failed"})
 @bp.post("/<int:campaign_id>/resend-unknown", defaults={"what": "unknown"})
-def send_again(campaign_id: int, what: str) -> ResponseReturnValue:
+def resend(campaign_id: int, what: str) -> ResponseReturnValue:
     act = retry_failed if what == "failed" else resend_unknown
     count = act(campaign_id, str(current_user.name))
     db.session.commit()
@@ -163,17 +169,17 @@ def send_again(campaign_id: int, what: str) -> ResponseReturnValue:
 @bp.get("/<int:campaign_id>/recipients")
 def recipients(campaign_id: int) -> ResponseReturnValue:
     campaign = service.get_campaign(campaign_id)
-    state, after = _wanted_state(), request.args.get("after")
+    state, after = _parse_state_filter(), request.args.get("after")
     return render_template(
         "campaigns/recipients.html",
         campaign=campaign,
         state=state,
-        states=queries.FIGURES,
-        counts=queries.figures(campaign.id),
+        states=queries.FIGURE_BY_STATE,
+        counts=queries.count_by_state(campaign.id),
         after=after,
-        page=queries.page_of_recipients(campaign.id, state, after),
-        cause_of=cause_of,
-        State=State,
+        page=queries.get_recipients_page(campaign.id, state, after),
+        cause_label=cause_label,
+        State=MessageState,
     )
 
 
@@ -184,26 +190,31 @@ def export(campaign_id: int) -> ResponseReturnValue:
         _("Phone"), _("Name"), _("State"), _("Cause"), _("Error code"),
         _("Sent"), _("Delivered"), _("Read"),
     )  # fmt: skip
-    rows = (_export_row(*row) for row in queries.walk_recipients(campaign_id, _wanted_state()))
-    response = Response(stream_with_context(csv_lines(header, rows)), mimetype="text/csv")
+    rows = (
+        _build_export_row(*row)
+        for row in queries.iter_recipients(campaign_id, _parse_state_filter())
+    )
+    response = Response(stream_with_context(render_csv(header, rows)), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="campaign-{campaign_id}.csv"'
     return response
 
 
-def _wanted_state() -> str:
+def _parse_state_filter() -> str:
     state = request.args.get("state", "")
-    return state if state in set(State) else ""
+    return state if state in set(MessageState) else ""
 
 
-def _export_row(recipient: Any, contact: Any) -> tuple[object, ...]:
-    has_cause = recipient.state in (State.FAILED, State.SKIPPED)
-    cause = recipient.error_code if recipient.state == State.FAILED else recipient.skip_reason
+def _build_export_row(recipient: Any, contact: Any) -> tuple[object, ...]:
+    has_cause = recipient.state in (MessageState.FAILED, MessageState.SKIPPED)
+    cause = (
+        recipient.error_code if recipient.state == MessageState.FAILED else recipient.skip_reason
+    )
     moments = (recipient.sent_at, recipient.delivered_at, recipient.read_at)
     return (
         format_phone((contact.phone or contact.wa_id or "").lstrip("+")).removeprefix("+"),
         contact.name,
         recipient.state,
-        cause_of(recipient.state, cause) if has_cause else "",
+        cause_label(recipient.state, cause) if has_cause else "",
         recipient.error_code,
         *(format_datetime(at, "yyyy-MM-dd HH:mm:ss") if at else "" for at in moments),
     )

@@ -10,16 +10,16 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.campaigns.models import Campaign, CampaignState
-from chatbot.campaigns.service import check_campaign, get_campaign, move, start_campaign
+from chatbot.campaigns.service import change_state, check_campaign, get_campaign, start_campaign
 from chatbot.core import clock
-from chatbot.core.db import db, db_now, reading
+from chatbot.core.db import db, db_now, read_only
 from chatbot.core.errors import AppError, Conflict, InvalidInput
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 
 log = logging.getLogger(__name__)
 
 
-def parse_moment(typed: str) -> datetime:
+def parse_local_time(typed: str) -> datetime:
     """`2026-12-01 09:00` (or with a T, as browsers write it) by the company's clock.
 
     Raises:
@@ -31,7 +31,7 @@ def parse_moment(typed: str) -> datetime:
         raise InvalidInput(
             "Write the moment as 2026-12-01 09:00, by the company's clock.", field="at"
         ) from None
-    zone = ZoneInfo(settings_of(current_app).timezone)
+    zone = ZoneInfo(get_settings(current_app).timezone)
     return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(UTC)
 
 
@@ -46,7 +46,7 @@ def schedule_campaign(campaign_id: int, at: datetime, by: str) -> Campaign:
     if at <= clock.now():
         raise InvalidInput("This moment is past: choose a later one.", field="at")
     check_campaign(campaign)
-    move(campaign, CampaignState.SCHEDULED, by)
+    change_state(campaign, CampaignState.SCHEDULED, by)
     campaign.scheduled_for = at
     campaign.paused_reason = None
     return campaign
@@ -55,27 +55,27 @@ def schedule_campaign(campaign_id: int, at: datetime, by: str) -> Campaign:
 def unschedule_campaign(campaign_id: int, by: str) -> Campaign:
     """A draft again. Raises Conflict unless it is scheduled."""
     campaign = get_campaign(campaign_id, lock=True)
-    move(campaign, CampaignState.DRAFT, by)
+    change_state(campaign, CampaignState.DRAFT, by)
     campaign.scheduled_for = None
     return campaign
 
 
-def launches_due() -> list[tuple[int]]:
+def list_due_campaigns() -> list[tuple[int]]:
     query = sa.select(Campaign.id).where(
         Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_for <= db_now()
     )
-    with reading(), db.engine.connect() as connection:
+    with read_only(), db.engine.connect() as connection:
         return [(campaign_id,) for campaign_id in connection.scalars(query)]
 
 
-def launch(campaign_id: int) -> None:
+def start_scheduled_campaign(campaign_id: int) -> None:
     """Start a campaign whose time has come; twice is harmless. One that would be refused is a draft
     again, and says why."""
     campaign = get_campaign(campaign_id, lock=True)
     if campaign.state != CampaignState.SCHEDULED:
         db.session.rollback()
         return
-    by = campaign.moved_by or ""
+    by = campaign.state_changed_by or ""
     try:
         start_campaign(campaign_id, by)
         db.session.commit()

@@ -8,24 +8,24 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.audience import count_audience, find_missing_value, freeze
-from chatbot.campaigns.models import MOVES, Campaign, CampaignState, OnDoubt, Recipient
-from chatbot.campaigns.parameters import COLUMNS, check_parameters
+from chatbot.campaigns.audience import count_audience, find_missing_value, freeze_audience
+from chatbot.campaigns.models import TRANSITIONS, Campaign, CampaignState, OnDoubt, Recipient
+from chatbot.campaigns.parameters import CONTACT_COLUMNS, check_parameters
 from chatbot.channels.models import Channel
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import Conflict, InvalidInput, NotFound
-from chatbot.core.hints import Kind, publish
-from chatbot.core.messages import N_
-from chatbot.core.queue import ring
-from chatbot.delivery.states import State
+from chatbot.core.i18n import N_
+from chatbot.core.live_events import LiveEventKind, publish
+from chatbot.core.tasks import enqueue
+from chatbot.delivery.states import MessageState
+from chatbot.message_templates.components import list_optional_parameters, list_parameters
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_usable, get_template
-from chatbot.message_templates.texts import optional_parameters_of, parameters_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class CampaignDraft:
     """What a person says of a new campaign."""
 
     name: str
@@ -37,7 +37,7 @@ class Draft:
     created_by: str = ""
 
 
-def create_campaign(channel: Channel, draft: Draft) -> Campaign:
+def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
     """Raises InvalidInput or NotFound, naming the field and the mend."""
     if not draft.name.strip():
         raise InvalidInput("The campaign needs a name.", field="name")
@@ -46,7 +46,7 @@ def create_campaign(channel: Channel, draft: Draft) -> Campaign:
     template = get_template(channel, draft.template, draft.language)
     components = template.components
     check_parameters(
-        parameters_of(components), draft.parameters, optional_parameters_of(components)
+        list_parameters(components), draft.parameters, list_optional_parameters(components)
     )
     campaign = Campaign(
         name=draft.name.strip()[:200],
@@ -87,7 +87,7 @@ def _check_template(campaign: Campaign) -> None:
     check_usable(template)
     components = template.components
     check_parameters(
-        parameters_of(components), campaign.parameters, optional_parameters_of(components)
+        list_parameters(components), campaign.parameters, list_optional_parameters(components)
     )
 
 
@@ -105,7 +105,7 @@ def _check_audience(campaign: Campaign) -> None:
             "fill it in, narrow the audience, or use a text instead.",
             field="param",
             count=count,
-            name=name if name in COLUMNS else f"attribute {name}",
+            name=name if name in CONTACT_COLUMNS else f"attribute {name}",
         )
 
 
@@ -117,24 +117,24 @@ def start_campaign(campaign_id: int, by: str) -> Campaign:
         InvalidInput: something in it would be refused.
     """
     campaign = get_campaign(campaign_id, lock=True)
-    _check_move(campaign, CampaignState.RUNNING)
+    _check_transition(campaign, CampaignState.RUNNING)
     check_campaign(campaign)
     # Only now: a refused start must leave nothing behind that a later commit would write.
-    move(campaign, CampaignState.RUNNING, by)
+    change_state(campaign, CampaignState.RUNNING, by)
     if campaign.started_at is None:
         db.session.flush()
-        freeze(db.session.connection(), campaign)
+        freeze_audience(db.session.connection(), campaign)
         campaign.started_at = clock.now()
         campaign.started_by = by
     campaign.paused_reason = None
-    ring("campaigns.send", campaign.channel_id)
+    enqueue("campaigns.send", campaign.channel_id)
     return campaign
 
 
 def pause_campaign(campaign_id: int, by: str = "") -> Campaign:
     """Raises Conflict unless it is running, saying who was faster."""
     campaign = get_campaign(campaign_id, lock=True)
-    move(campaign, CampaignState.PAUSED, by)
+    change_state(campaign, CampaignState.PAUSED, by)
     campaign.paused_reason = None
     return campaign
 
@@ -152,33 +152,33 @@ def resume_campaign(campaign_id: int, by: str) -> Campaign:
 def cancel_campaign(campaign_id: int, by: str = "") -> Campaign:
     """What is not on the wire yet is never sent."""
     campaign = get_campaign(campaign_id, lock=True)
-    move(campaign, CampaignState.CANCELLED, by)
+    change_state(campaign, CampaignState.CANCELLED, by)
     db.session.execute(
         sa.update(Recipient)
-        .where(Recipient.campaign_id == campaign_id, Recipient.state == State.QUEUED)
-        .values(state=State.SKIPPED, skip_reason="cancelled")
+        .where(Recipient.campaign_id == campaign_id, Recipient.state == MessageState.QUEUED)
+        .values(state=MessageState.SKIPPED, skip_reason="cancelled")
         .execution_options(synchronize_session=False)
     )
     campaign.finished_at = clock.now()
     return campaign
 
 
-def _check_move(campaign: Campaign, to: CampaignState) -> None:
-    if to not in MOVES[CampaignState(campaign.state)]:
+def _check_transition(campaign: Campaign, to: CampaignState) -> None:
+    if to not in TRANSITIONS[CampaignState(campaign.state)]:
         raise_conflict(campaign)
 
 
-def move(campaign: Campaign, to: CampaignState, by: str) -> None:
+def change_state(campaign: Campaign, to: CampaignState, by: str) -> None:
     """Raises Conflict, saying who was faster, where the present state does not lead there."""
-    _check_move(campaign, to)
+    _check_transition(campaign, to)
     campaign.state = to
-    campaign.moved_by = by
-    campaign.moved_at = clock.now()
-    publish(Kind.CAMPAIGN, campaign.id)
+    campaign.state_changed_by = by
+    campaign.state_changed_at = clock.now()
+    publish(LiveEventKind.CAMPAIGN, campaign.id)
 
 
 # What somebody who comes too late is told, by the state that the campaign has now.
-TOO_LATE = {
+CONFLICT_MESSAGES = {
     CampaignState.DRAFT: N_("This campaign has not been started yet."),
     CampaignState.SCHEDULED: N_("This campaign is scheduled already, by %(who)s."),
     CampaignState.RUNNING: N_("This campaign was started already, by %(who)s."),
@@ -193,4 +193,6 @@ def raise_conflict(campaign: Campaign) -> NoReturn:
     state = CampaignState(campaign.state)
     if state is CampaignState.PAUSED and campaign.paused_reason:
         raise Conflict("This campaign has paused itself: %(reason)s", reason=campaign.paused_reason)
-    raise Conflict(TOO_LATE[state], who=campaign.moved_by or campaign.started_by or "?")
+    raise Conflict(
+        CONFLICT_MESSAGES[state], who=campaign.state_changed_by or campaign.started_by or "?"
+    )

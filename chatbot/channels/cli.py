@@ -11,13 +11,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from chatbot.channels.check import check_channel
-from chatbot.channels.media.kinds import inspect_outbound
+from chatbot.channels.checks import check_channel
+from chatbot.channels.media.file_types import check_outbound_type
 from chatbot.channels.service import get_default_channel, make_media_client, set_daily_limit
-from chatbot.channels.whatsapp.client import GraphError, call
+from chatbot.channels.whatsapp.client import GraphError, call_graph
 from chatbot.channels.whatsapp.media import MediaError
 from chatbot.core.db import db
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 
 cli = AppGroup("channels", help="Our WhatsApp numbers.")
 
@@ -25,22 +25,22 @@ cli = AppGroup("channels", help="Our WhatsApp numbers.")
 @cli.command("check")
 def check() -> None:
     """Check token, number, account, webhook subscription and templates; say the mend of each."""
-    is_right = True
-    for finding in check_channel(settings_of(current_app)):
-        click.echo(f"{'ok  ' if finding.is_right else 'FAIL'} {finding.subject}: {finding.detail}")
-        if finding.mend:
-            click.echo(f"     mend: {finding.mend}")
-        is_right = is_right and finding.is_right
-    sys.exit(0 if is_right else 1)
+    is_ok = True
+    for finding in check_channel(get_settings(current_app)):
+        click.echo(f"{'ok  ' if finding.is_ok else 'FAIL'} {finding.subject}: {finding.detail}")
+        if finding.fix:
+            click.echo(f"     mend: {finding.fix}")
+        is_ok = is_ok and finding.is_ok
+    sys.exit(0 if is_ok else 1)
 
 
 @cli.command("limit")
 def limit() -> None:
     """Ask Meta how many people a day may be reached, and keep to it. Later changes come by webhook."""
-    settings, field = settings_of(current_app), "whatsapp_business_manager_messaging_limit"
+    settings, field = get_settings(current_app), "whatsapp_business_manager_messaging_limit"
     channel = get_default_channel()
     try:
-        found = call(
+        found = call_graph(
             settings.whatsapp_api_url,
             settings.whatsapp_token,
             channel.phone_number_id,
@@ -57,10 +57,10 @@ def limit() -> None:
 @cli.command("subscribe")
 def subscribe() -> None:
     """Subscribe our app to the account's webhooks."""
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     path = f"{settings.whatsapp_business_account_id}/subscribed_apps"
     try:
-        call(settings.whatsapp_api_url, settings.whatsapp_token, path, method="POST")
+        call_graph(settings.whatsapp_api_url, settings.whatsapp_token, path, method="POST")
     except GraphError as error:
         raise click.ClickException(f"Not subscribed: {error}") from error
     click.echo("Subscribed.")
@@ -71,7 +71,7 @@ def subscribe() -> None:
 def upload(file: BinaryIO) -> None:
     """Give Meta a file and print its id, which a campaign's header may use for 30 days."""
     name = Path(file.name).name
-    mime_type = inspect_outbound(file, name, file.seek(0, 2))
+    mime_type = check_outbound_type(file, name, file.seek(0, 2))
     file.seek(0)
     client = make_media_client(get_default_channel())
     db.session.commit()

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from chatbot.channels.models import ChannelEvent, Severity
 from chatbot.core import clock
-from chatbot.core.db import storable, upsert
+from chatbot.core.db import sanitize_text, upsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class NewChannelEvent:
     """One line of the channel's page; see `ChannelEvent` for the fields."""
 
     field: str
@@ -24,10 +24,10 @@ class Note:
     detail: str = ""
 
 
-def record_event(
+def record_channel_event(
     connection: sa.Connection,
     channel_id: int,
-    note: Note,
+    new_event: NewChannelEvent,
     happened_at: datetime | None = None,
     fingerprint: str | None = None,
 ) -> bool:
@@ -40,27 +40,27 @@ def record_event(
         upsert(connection, ChannelEvent)
         .values(
             channel_id=channel_id,
-            field=note.field,
-            subject=storable(note.subject, 600) or "",
-            event=storable(note.event, 60) or "",
-            severity=note.severity,
-            detail=storable(note.detail, 500) or "",
+            field=new_event.field,
+            subject=sanitize_text(new_event.subject, 600) or "",
+            event=sanitize_text(new_event.event, 60) or "",
+            severity=new_event.severity,
+            detail=sanitize_text(new_event.detail, 500) or "",
             fingerprint=fingerprint or secrets.token_hex(16),
             happened_at=happened_at,
             recorded_at=clock.now(),
         )
         .on_conflict_do_nothing()
     ).rowcount
-    return bool(inserted) and not _is_overtaken(connection, channel_id, note, happened_at)
+    return bool(inserted) and not _has_later_event(connection, channel_id, new_event, happened_at)
 
 
-def _is_overtaken(
-    connection: sa.Connection, channel_id: int, note: Note, happened_at: datetime
+def _has_later_event(
+    connection: sa.Connection, channel_id: int, new_event: NewChannelEvent, happened_at: datetime
 ) -> bool:
     later = sa.exists().where(
         ChannelEvent.channel_id == channel_id,
-        ChannelEvent.field == note.field,
-        ChannelEvent.subject == (storable(note.subject, 600) or ""),
+        ChannelEvent.field == new_event.field,
+        ChannelEvent.subject == (sanitize_text(new_event.subject, 600) or ""),
         ChannelEvent.happened_at > happened_at,
     )
     return bool(connection.scalar(sa.select(later)))

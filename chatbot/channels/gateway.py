@@ -25,7 +25,7 @@ class Refused(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-class Unreached(msgspec.Struct, frozen=True):
+class Unreachable(msgspec.Struct, frozen=True):
     """No connection came about: the message certainly never left us."""
 
     reason: str
@@ -37,7 +37,7 @@ class Doubtful(msgspec.Struct, frozen=True):
     reason: str
 
 
-Answer = Accepted | Refused | Unreached | Doubtful
+GatewayAnswer = Accepted | Refused | Unreachable | Doubtful
 
 
 class Gateway(Protocol):
@@ -52,6 +52,6 @@ class Gateway(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    async def send(self, body: Mapping[str, Any]) -> Answer:
+    async def send(self, body: Mapping[str, Any]) -> GatewayAnswer:
         """Hand over one message. Never raises for what the network or the provider does."""
         ...

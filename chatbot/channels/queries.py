@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from chatbot.channels.models import Channel, ChannelEvent
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
-from chatbot.core.pagination import Page, cut, read_cursor, row_id
+from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id
 
-PAGE = 30
+PAGE_SIZE = 30
 
 
 def list_channels() -> list[Channel]:
@@ -26,8 +26,8 @@ def get_channel(channel_id: int) -> Channel:
 
 def list_events(after: str | None = None) -> Page[ChannelEvent]:
     """Of all our numbers, what came last first. Raises InvalidInput for a broken cursor."""
-    query = sa.select(ChannelEvent).order_by(ChannelEvent.id.desc()).limit(PAGE + 1)
-    last = read_cursor(after, row_id)
+    query = sa.select(ChannelEvent).order_by(ChannelEvent.id.desc()).limit(PAGE_SIZE + 1)
+    last = decode_cursor(after, parse_row_id)
     if last is not None:
         query = query.where(ChannelEvent.id < last[0])
-    return cut(db.session.scalars(query).all(), PAGE, lambda event: (event.id,))
+    return build_page(db.session.scalars(query).all(), PAGE_SIZE, lambda event: (event.id,))

@@ -6,13 +6,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from chatbot.channels import queries, wording
+from chatbot.channels import labels, queries
 from chatbot.channels.models import Channel
 from chatbot.channels.service import get_default_channel, resume_channel
-from chatbot.core.db import db, writable_request
+from chatbot.core.db import db, mark_request_writable
 
 bp = Blueprint("channel", __name__, url_prefix="/channel")
-bp.add_app_template_filter(wording.reason_in_words)
+bp.add_app_template_filter(labels.describe_reason)
 
 
 @bp.get("/")
@@ -24,14 +24,14 @@ def show() -> ResponseReturnValue:
         channels=channels,
         events=queries.list_events(after),
         after=after,
-        wording=wording,
+        labels=labels,
     )
 
 
 def _make_default() -> Channel:
     """On the first look of all, before anything was sent or received."""
     db.session.rollback()
-    writable_request()
+    mark_request_writable()
     channel = get_default_channel()
     db.session.commit()
     return channel

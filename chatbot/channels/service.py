@@ -8,18 +8,18 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 
-from chatbot.channels.events import Note, record_event
+from chatbot.channels.events import NewChannelEvent, record_channel_event
 from chatbot.channels.gateway import Gateway
 from chatbot.channels.models import Channel, Severity
 from chatbot.channels.whatsapp.client import WhatsAppGateway
 from chatbot.channels.whatsapp.media import MediaClient
-from chatbot.core.db import db, storable, upsert
-from chatbot.extensions import settings_of
+from chatbot.core.db import db, sanitize_text, upsert
+from chatbot.extensions import get_settings
 
 
 def get_default_channel() -> Channel:
     """The channel of WHATSAPP_PHONE_NUMBER_ID; its row is made at the first use."""
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     query = sa.select(Channel).where(Channel.phone_number_id == settings.whatsapp_phone_number_id)
     channel = db.session.scalar(query)
     if channel is None:
@@ -43,13 +43,13 @@ def ensure_default_channel() -> None:
     db.session.commit()
 
 
-def note_display_phone(channel: Channel, digits: str) -> None:
+def update_display_phone(channel: Channel, digits: str) -> None:
     """Webhooks say which number ours is; the channel's page shows it."""
     if digits and channel.display_phone != digits:
         channel.display_phone = digits
 
 
-def find_channels_of(
+def find_channel_ids(
     connection: sa.Connection, account: str, display_phone: str = "", number: str = ""
 ) -> list[int]:
     """The channels that an event of an account is about: the number it names, else all of it."""
@@ -64,7 +64,7 @@ def find_channels_of(
 
 def find_channel(phone_number_id: str, account: str = "") -> Channel | None:
     """By its number; where none is named, the account's first one."""
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     if phone_number_id == settings.whatsapp_phone_number_id:
         return get_default_channel()
     if not phone_number_id:
@@ -76,7 +76,7 @@ def find_channel(phone_number_id: str, account: str = "") -> Channel | None:
 
 
 def make_gateway(channel: Channel) -> Gateway:
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     return WhatsAppGateway(
         settings.whatsapp_api_url,
         settings.whatsapp_token,
@@ -86,7 +86,7 @@ def make_gateway(channel: Channel) -> Gateway:
 
 
 def make_media_client(channel: Channel) -> MediaClient:
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     return MediaClient(settings.whatsapp_api_url, settings.whatsapp_token, channel.phone_number_id)
 
 
@@ -95,11 +95,13 @@ def halt_channel(connection: sa.Connection, channel_id: int, reason: str) -> Non
     halted = connection.execute(
         sa.update(Channel)
         .where(Channel.id == channel_id, Channel.halted_reason.is_(None))
-        .values(halted_reason=storable(reason, 300))
+        .values(halted_reason=sanitize_text(reason, 300))
     ).rowcount
     if halted:
-        note = Note(field="halt", event="HALTED", severity=Severity.BAD, detail=reason)
-        record_event(connection, channel_id, note)
+        new_event = NewChannelEvent(
+            field="halt", event="HALTED", severity=Severity.BAD, detail=reason
+        )
+        record_channel_event(connection, channel_id, new_event)
 
 
 def resume_channel(channel: Channel) -> None:
@@ -109,12 +111,12 @@ def resume_channel(channel: Channel) -> None:
 TIER = re.compile(r"TIER_([0-9]{1,9})(K?)")
 
 
-def set_daily_limit(connection: sa.Connection, told: Any) -> None:
+def set_daily_limit(connection: sa.Connection, reported_limit: Any) -> None:
     """What Meta says of the portfolio's messaging limit: 10000, "TIER_10K" or "TIER_UNLIMITED" (-1
     before); anything else is not understood and changes nothing."""
-    tier = TIER.fullmatch(told) if isinstance(told, str) else None
-    limit = int(tier[1]) * (1000 if tier[2] else 1) if tier else told
-    if told == "TIER_UNLIMITED" or told == -1:
+    tier = TIER.fullmatch(reported_limit) if isinstance(reported_limit, str) else None
+    limit = int(tier[1]) * (1000 if tier[2] else 1) if tier else reported_limit
+    if reported_limit == "TIER_UNLIMITED" or reported_limit == -1:
         limit = None
     elif not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**31:
         return

@@ -12,14 +12,14 @@ import msgspec
 from flask.cli import AppGroup
 
 from chatbot.contacts import service
-from chatbot.contacts.csv_reader import REASONS, BadLine, CsvError
-from chatbot.contacts.editing import parse_evidence
-from chatbot.contacts.importing import ImportReport, import_contacts
+from chatbot.contacts.details import parse_evidence
+from chatbot.contacts.imports.csv_reader import REASONS, BadLine, CsvError
+from chatbot.contacts.imports.importer import ImportReport, import_contacts
 from chatbot.contacts.lookup import get_by_id_or_phone
 from chatbot.core.db import db
 
 cli = AppGroup("contacts", help="The people we talk to.")
-SHOWN = 20
+MAX_PRINTED_ERRORS = 20
 
 
 @cli.command("import")
@@ -33,24 +33,24 @@ def import_file(file: BinaryIO, as_json: bool) -> None:
     any other column becomes an attribute. Good lines are imported, bad ones reported.
     """
     bad_lines: list[BadLine] = []
-    most = None if as_json else SHOWN
+    most = None if as_json else MAX_PRINTED_ERRORS
 
     def keep(_report: ImportReport, bad: Sequence[BadLine]) -> None:
         bad_lines.extend(bad if most is None else bad[: most - len(bad_lines)])
 
     try:
-        report = import_contacts(file, keep, file=_name_of(file))
+        report = import_contacts(file, keep, file=_get_file_name(file))
     except CsvError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(msgspec.json.encode(_as_json(report, bad_lines)).decode())
+        click.echo(msgspec.json.encode(_build_json_report(report, bad_lines)).decode())
     else:
-        _print(report, bad_lines)
+        _print_report(report, bad_lines)
     if report.good == 0 and report.bad:
         sys.exit(1)
 
 
-def _name_of(file: BinaryIO) -> str:
+def _get_file_name(file: BinaryIO) -> str:
     return Path(getattr(file, "name", "-")).name
 
 
@@ -76,7 +76,7 @@ def opt_out(contact: str, evidence: str) -> None:
     click.echo(f"No campaign goes to contact {found.id} any more.")
 
 
-def _as_json(report: ImportReport, bad_lines: Sequence[BadLine]) -> dict[str, object]:
+def _build_json_report(report: ImportReport, bad_lines: Sequence[BadLine]) -> dict[str, object]:
     return {
         "imported": report.good,
         "added": report.added,
@@ -89,7 +89,7 @@ def _as_json(report: ImportReport, bad_lines: Sequence[BadLine]) -> dict[str, ob
                 "line": bad.line,
                 "column": bad.column,
                 "reason": bad.reason,
-                "message": _sentence(bad),
+                "message": _get_message(bad),
                 "value": bad.value,
             }
             for bad in bad_lines
@@ -97,16 +97,18 @@ def _as_json(report: ImportReport, bad_lines: Sequence[BadLine]) -> dict[str, ob
     }
 
 
-def _print(report: ImportReport, bad_lines: Sequence[BadLine]) -> None:
+def _print_report(report: ImportReport, bad_lines: Sequence[BadLine]) -> None:
     click.echo(
         f"{report.good} imported ({report.added} new, {report.updated} updated), "
         f"{report.repeated} repeated, {report.opted_in} opted in, {report.bad} bad."
     )
     for bad in bad_lines:
-        click.echo(f"  line {bad.line}: {_sentence(bad)} ({bad.column or 'line'}: {bad.value!r})")
-    if report.bad > SHOWN:
-        click.echo(f"  ... and {report.bad - SHOWN} more; --json prints them.")
+        click.echo(
+            f"  line {bad.line}: {_get_message(bad)} ({bad.column or 'line'}: {bad.value!r})"
+        )
+    if report.bad > MAX_PRINTED_ERRORS:
+        click.echo(f"  ... and {report.bad - MAX_PRINTED_ERRORS} more; --json prints them.")
 
 
-def _sentence(bad: BadLine) -> str:
+def _get_message(bad: BadLine) -> str:
     return REASONS.get(bad.reason, bad.reason)

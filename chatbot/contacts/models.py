@@ -12,19 +12,19 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from chatbot.core import clock
+from chatbot.core.cache.invalidation import has_changed, old_and_new_values
 from chatbot.core.db import Base, BigId, Json, UtcDateTime
-from chatbot.core.staleness import has_changed, values_of
 from chatbot.core.text import fold
 
-CONTACTS = "contacts"  # the cache's topic of names and addresses, as lists show them
+CONTACTS_CACHE_TAG = "contacts"  # the cache's topic of names and addresses, as lists show them
 
 
-def topic_of(contact_id: int) -> str:
+def contact_cache_tag(contact_id: int) -> str:
     """What is cached of one contact."""
     return f"contact:{contact_id}"
 
 
-def _folded_name(context: Any) -> str:
+def _default_search_name(context: Any) -> str:
     """For rows that are inserted without an object, as an import does."""
     return fold(context.get_current_parameters().get("name") or "")
 
@@ -38,7 +38,7 @@ class Contact(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     # The name without accents and capitals, by which lists are searched and sorted.
     search_name: Mapped[str] = mapped_column(
-        sa.String(400), default=_folded_name, server_default=""
+        sa.String(400), default=_default_search_name, server_default=""
     )
     wa_id: Mapped[str | None] = mapped_column(sa.String(80))
     # Meta's business-scoped user id: the only address of who hides the phone behind a username.
@@ -52,7 +52,7 @@ class Contact(Base):
     # WhatsApp could not deliver to them several times, and nothing has reached them since.
     unreachable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Until when Meta wants them to have no more marketing (its error 131049).
-    cooling_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    marketing_paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contacts.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
@@ -77,15 +77,18 @@ class Contact(Base):
         self.search_name = fold(name or "")
         return name
 
-    def makes_stale(self) -> Iterable[str]:
+    def cache_tags(self) -> Iterable[str]:
         if not sa.inspect(self).persistent:
             return ()  # nothing that is cached shows a contact that nobody has seen
         is_shown_in_lists = has_changed(self, "name", "phone", "wa_id", "opted_out_at") or (
             # Meta tells it with each person's first message; it is shown of who hides the phone.
             has_changed(self, "bsuid") and not (self.wa_id or self.phone)
         )
-        people = {self.id, *values_of(self, "merged_into_id")} - {None}
-        return (*map(topic_of, people), *([CONTACTS] if is_shown_in_lists else ()))
+        people = {self.id, *old_and_new_values(self, "merged_into_id")} - {None}
+        return (
+            *map(contact_cache_tag, people),
+            *([CONTACTS_CACHE_TAG] if is_shown_in_lists else ()),
+        )
 
     @hybrid_property
     def address(self) -> str | None:
@@ -118,10 +121,10 @@ class ContactIdentity(Base):
         sa.ForeignKey("contacts.id"), index=True, active_history=True
     )
     # A number that its owner left: what was said from it later is somebody else's.
-    given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    def makes_stale(self) -> Iterable[str]:
-        return map(topic_of, values_of(self, "contact_id"))
+    def cache_tags(self) -> Iterable[str]:
+        return map(contact_cache_tag, old_and_new_values(self, "contact_id"))
 
 
 class ContactTag(Base):
@@ -132,8 +135,8 @@ class ContactTag(Base):
 
     __table_args__ = (sa.Index(None, "name", "contact_id"),)
 
-    def makes_stale(self) -> Iterable[str]:
-        return (topic_of(self.contact_id),)
+    def cache_tags(self) -> Iterable[str]:
+        return (contact_cache_tag(self.contact_id),)
 
 
 class Suppression(Base):
@@ -161,10 +164,10 @@ class ConsentEvent(Base):
     evidence: Mapped[str] = mapped_column(sa.String(500), default="")
     happened_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    def makes_stale(self) -> Iterable[str]:
-        return (topic_of(self.contact_id),)
+    def cache_tags(self) -> Iterable[str]:
+        return (contact_cache_tag(self.contact_id),)
 
 
-def is_own_word() -> sa.ColumnElement[bool]:
+def is_dated_consent() -> sa.ColumnElement[bool]:
     """Consent events that say when somebody decided: a list says so of many, without the moment."""
     return ConsentEvent.source != "import"

@@ -9,14 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity, ContactTag
-from chatbot.contacts.search import matches
+from chatbot.contacts.search import search_condition
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
-from chatbot.core.pagination import Page, beyond, cut, read_cursor, row_id
+from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id, rows_after
 
-PAGE = 50
-EXPORT_PAGE = 1000
-MAX_TAGS = 200  # in a filter
+PAGE_SIZE = 50
+EXPORT_PAGE_SIZE = 1000
+MAX_FILTER_TAGS = 200  # in a filter
 MAX_MERGES = 10
 
 ORDER = (Contact.search_name, Contact.id)
@@ -24,24 +24,24 @@ ORDER = (Contact.search_name, Contact.id)
 
 def list_contacts(typed: str = "", tag: str = "", after: str | None = None) -> Page[Contact]:
     """A page in the order of names. Raises InvalidInput for a broken cursor."""
-    query = list_statement(typed, tag, after).limit(PAGE + 1)
-    return cut(db.session.scalars(query).all(), PAGE, lambda c: (c.search_name, c.id))
+    query = build_list_query(typed, tag, after).limit(PAGE_SIZE + 1)
+    return build_page(db.session.scalars(query).all(), PAGE_SIZE, lambda c: (c.search_name, c.id))
 
 
-def list_statement(typed: str, tag: str, after: str | None) -> sa.Select[Any]:
+def build_list_query(typed: str, tag: str, after: str | None) -> sa.Select[Any]:
     query = sa.select(Contact).where(Contact.merged_into_id.is_(None)).order_by(*ORDER)
-    wanted = matches(typed)
+    wanted = search_condition(typed)
     if wanted is not None:
         query = query.where(wanted)
     if tag:
         query = query.where(
             Contact.id.in_(sa.select(ContactTag.contact_id).where(ContactTag.name == tag))
         )
-    last = read_cursor(after, str, row_id)
-    return query if last is None else query.where(beyond(ORDER, last))
+    last = decode_cursor(after, str, parse_row_id)
+    return query if last is None else query.where(rows_after(ORDER, last))
 
 
-def tags_of(contact_ids: Sequence[int]) -> dict[int, list[str]]:
+def list_tags_by_contact(contact_ids: Sequence[int]) -> dict[int, list[str]]:
     rows = db.session.execute(
         sa.select(ContactTag.contact_id, ContactTag.name)
         .where(ContactTag.contact_id.in_(contact_ids))
@@ -54,7 +54,7 @@ def tags_of(contact_ids: Sequence[int]) -> dict[int, list[str]]:
 
 
 def list_tags() -> list[str]:
-    query = sa.select(ContactTag.name).distinct().order_by(ContactTag.name).limit(MAX_TAGS)
+    query = sa.select(ContactTag.name).distinct().order_by(ContactTag.name).limit(MAX_FILTER_TAGS)
     return list(db.session.scalars(query))
 
 
@@ -75,7 +75,7 @@ def list_identities(contact_id: int) -> list[ContactIdentity]:
     return list(db.session.scalars(query.order_by(ContactIdentity.kind, ContactIdentity.value)))
 
 
-def list_consent(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
+def list_consent_events(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
     """Also what was said as a contact that was merged into this one, the newest first."""
     merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
     query = sa.select(ConsentEvent).where(
@@ -84,13 +84,15 @@ def list_consent(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
     return list(db.session.scalars(query.order_by(ConsentEvent.id.desc()).limit(limit)))
 
 
-def walk_contacts(typed: str, tag: str) -> Iterator[tuple[Contact, list[str]]]:
+def iterate_contacts(typed: str, tag: str) -> Iterator[tuple[Contact, list[str]]]:
     """All contacts of a list with their tags, read in pages; no transaction stays open between."""
     after: str | None = None
     while True:
-        rows = db.session.scalars(list_statement(typed, tag, after).limit(EXPORT_PAGE + 1)).all()
-        page = cut(rows, EXPORT_PAGE, lambda c: (c.search_name, c.id))
-        tags = tags_of([contact.id for contact in page.rows])
+        rows = db.session.scalars(
+            build_list_query(typed, tag, after).limit(EXPORT_PAGE_SIZE + 1)
+        ).all()
+        page = build_page(rows, EXPORT_PAGE_SIZE, lambda c: (c.search_name, c.id))
+        tags = list_tags_by_contact([contact.id for contact in page.rows])
         db.session.expunge_all()
         db.session.rollback()
         yield from ((contact, tags.get(contact.id, [])) for contact in page.rows)

@@ -9,33 +9,33 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from chatbot.brazil.phone import match_key
 from chatbot.contacts.models import (
-    CONTACTS,
+    CONTACTS_CACHE_TAG,
     ConsentEvent,
     Contact,
     ContactIdentity,
     IdentityKind,
-    is_own_word,
-    topic_of,
+    contact_cache_tag,
+    is_dated_consent,
 )
-from chatbot.contacts.suppression import suppress
-from chatbot.core.db import UtcDateTime, db_now, moment_text, upsert
-from chatbot.core.phone import match_key
-from chatbot.core.rows import json_rows
-from chatbot.core.staleness import forget_with
+from chatbot.contacts.suppression import suppress_contacts
+from chatbot.core.cache.invalidation import invalidate_with
+from chatbot.core.db import UtcDateTime, db_now, timestamp_text, upsert
+from chatbot.core.db.bulk_sql import json_rows
 
 # How long somebody gets no marketing after Meta held some back (131049): she asks for a day at least.
-COOLING_S = 24 * 3600.0
+MARKETING_PAUSE_S = 24 * 3600.0
 
 
-def note_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evidence: str) -> None:
+def record_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evidence: str) -> None:
     """People who stopped marketing at Meta (contact id → moment), unless they decided otherwise since."""
-    rows = [(contact_id, moment_text(at)) for contact_id, at in when.items()]
+    rows = [(contact_id, timestamp_text(at)) for contact_id, at in when.items()]
     v = json_rows(connection, rows, contact_id=sa.BigInteger(), at=UtcDateTime())
     decided = sa.exists().where(
         ConsentEvent.contact_id == v.c.contact_id,
         ConsentEvent.happened_at > v.c.at,
-        is_own_word(),
+        is_dated_consent(),
     )
     ids = connection.scalars(
         sa.update(Contact)
@@ -44,7 +44,7 @@ def note_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evide
         .returning(Contact.id)
     ).all()
     if ids:
-        forget_with(connection, CONTACTS, *map(topic_of, ids))
+        invalidate_with(connection, CONTACTS_CACHE_TAG, *map(contact_cache_tag, ids))
         connection.execute(
             sa.insert(ConsentEvent),
             [
@@ -58,12 +58,12 @@ def note_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evide
                 for contact_id in ids
             ],
         )
-        suppress(connection, ids)
+        suppress_contacts(connection, ids)
 
 
-def note_unreachable(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
+def mark_unreachable(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
     """No campaign writes to them until they write to us or something reaches them."""
-    forget_with(connection, CONTACTS, *map(topic_of, contact_ids))
+    invalidate_with(connection, CONTACTS_CACHE_TAG, *map(contact_cache_tag, contact_ids))
     connection.execute(
         sa.update(Contact)
         .where(Contact.id.in_(contact_ids), Contact.unreachable_at.is_(None))
@@ -71,34 +71,38 @@ def note_unreachable(connection: sa.Connection, contact_ids: Sequence[int]) -> N
     )
 
 
-def note_reached(connection: sa.Connection, contacts: sa.Select[int]) -> None:
+def mark_reachable(connection: sa.Connection, contacts: sa.Select[int]) -> None:
     ids = connection.scalars(
         sa.update(Contact)
         .where(Contact.unreachable_at.is_not(None), Contact.id.in_(contacts))
         .values(unreachable_at=None)
         .returning(Contact.id)
     ).all()
-    forget_with(connection, *map(topic_of, ids))
+    invalidate_with(connection, *map(contact_cache_tag, ids))
 
 
-def cool_down(connection: sa.Connection, when: Mapping[int, datetime]) -> None:
+def pause_marketing(connection: sa.Connection, when: Mapping[int, datetime]) -> None:
     """Nothing of marketing for a day from the moment at which Meta held some back."""
-    forget_with(connection, *map(topic_of, when))
-    rows = [(i, moment_text(at + timedelta(seconds=COOLING_S))) for i, at in when.items()]
+    invalidate_with(connection, *map(contact_cache_tag, when))
+    rows = [
+        (i, timestamp_text(at + timedelta(seconds=MARKETING_PAUSE_S))) for i, at in when.items()
+    ]
     v = json_rows(connection, rows, contact_id=sa.BigInteger(), until=UtcDateTime())
     connection.execute(
         sa.update(Contact)
         .where(
             Contact.id == v.c.contact_id,
-            sa.or_(Contact.cooling_until.is_(None), Contact.cooling_until < v.c.until),
+            sa.or_(
+                Contact.marketing_paused_until.is_(None), Contact.marketing_paused_until < v.c.until
+            ),
         )
-        .values(cooling_until=v.c.until)
+        .values(marketing_paused_until=v.c.until)
     )
 
 
-def learn_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
+def record_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
     """What Meta calls these contacts (contact id → wa_id): where we send to, and know them by."""
-    forget_with(connection, CONTACTS, *map(topic_of, wa_ids))
+    invalidate_with(connection, CONTACTS_CACHE_TAG, *map(contact_cache_tag, wa_ids))
     v = json_rows(connection, list(wa_ids.items()), contact_id=sa.BigInteger(), wa_id=sa.String(80))
     connection.execute(
         sa.update(Contact).where(Contact.id == v.c.contact_id).values(wa_id=v.c.wa_id)
@@ -112,7 +116,7 @@ def learn_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
     )
 
 
-def learn_user_ids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None:
+def record_bsuids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None:
     """Which phone has which user id (wa_id → BSUID), as statuses say: so that who hides the phone one
     day is known by the other. Of phones that are nobody's nothing is learnt."""
     keys = {match_key(wa_id): bsuid for wa_id, bsuid in bsuids.items()}
@@ -124,15 +128,15 @@ def learn_user_ids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None
         .join(v, ContactIdentity.value == v.c.phone)
         .where(
             ContactIdentity.kind == IdentityKind.PHONE,
-            ContactIdentity.given_up_at.is_(None),
+            ContactIdentity.released_at.is_(None),
             ~known,
         )
     ).all()
     if not owners:
         return
-    forget_with(connection, *(topic_of(contact_id) for contact_id, _ in owners))
+    invalidate_with(connection, *(contact_cache_tag(contact_id) for contact_id, _ in owners))
     _add_identities(connection, [(IdentityKind.BSUID, bsuid, i) for i, bsuid in owners])
-    suppress(connection, [contact_id for contact_id, _ in owners])
+    suppress_contacts(connection, [contact_id for contact_id, _ in owners])
     new = json_rows(
         connection, [tuple(row) for row in owners], contact_id=sa.BigInteger(), bsuid=sa.String(160)
     )

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from chatbot.contacts import queries, service
-from chatbot.contacts.editing import parse_evidence, update_contact
+from chatbot.contacts.details import parse_evidence, update_contact
 from chatbot.contacts.forms import ContactForm
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
         tag=tag,
         after=after,
         page=page,
-        tags=queries.tags_of([contact.id for contact in page.rows]),
+        tags=queries.list_tags_by_contact([contact.id for contact in page.rows]),
         all_tags=queries.list_tags(),
     )
 
@@ -36,16 +36,16 @@ def index() -> ResponseReturnValue:
 @bp.route("/<int:contact_id>/edit", methods=["GET", "POST"])
 def edit(contact_id: int) -> ResponseReturnValue:
     contact = queries.get_contact(contact_id)
-    form = ContactForm(data=_present(contact))
+    form = ContactForm(data=_get_form_data(contact))
     if not form.validate_on_submit() or not _save(contact, form):
         page = render_template("contacts/edit.html", form=form, contact=contact)
         return page, 422 if form.errors else 200
     flash(_("Saved."), "success")
-    return _back_to(contact)
+    return _redirect_to_profile(contact)
 
 
-def _present(contact: Contact) -> dict[str, str]:
-    tags = queries.tags_of([contact.id])[contact.id]
+def _get_form_data(contact: Contact) -> dict[str, str]:
+    tags = queries.list_tags_by_contact([contact.id])[contact.id]
     return {"name": contact.name, "email": contact.email or "", "tags": ", ".join(tags)}
 
 
@@ -68,7 +68,7 @@ def opt_out(contact_id: int) -> ResponseReturnValue:
     service.opt_out(contact, "agent", current_user.email)
     db.session.commit()
     flash(_("From now on no campaign goes to this contact."), "success")
-    return _back_to(contact)
+    return _redirect_to_profile(contact)
 
 
 @bp.post("/<int:contact_id>/opt-in")
@@ -78,12 +78,12 @@ def opt_in(contact_id: int) -> ResponseReturnValue:
         evidence = parse_evidence(request.form.get("evidence", ""))
     except InvalidInput as error:
         flash(_(error.message, **error.values), "error")
-        return _back_to(contact)
+        return _redirect_to_profile(contact)
     service.opt_in(contact, "agent", f"{evidence} ({current_user.email})")
     db.session.commit()
     flash(_("Recorded: campaigns may go to this contact."), "success")
-    return _back_to(contact)
+    return _redirect_to_profile(contact)
 
 
-def _back_to(contact: Contact) -> ResponseReturnValue:
+def _redirect_to_profile(contact: Contact) -> ResponseReturnValue:
     return redirect(url_for("profiles.show", contact_id=contact.id), 303)

@@ -6,32 +6,32 @@ import re
 
 import sqlalchemy as sa
 
+from chatbot.brazil.phone import InvalidPhone, parse_phone
 from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind
-from chatbot.core.phone import InvalidPhone, parse_phone
 from chatbot.core.text import fold
 
-MAX_TYPED = 100
+MAX_SEARCH_LENGTH = 100
 MIN_DIGITS = 4
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 _PHONE_LIKE = re.compile(r"[0-9\s()+.\-]+")
 
 
-def matches(typed: str) -> sa.ColumnElement[bool] | None:
+def search_condition(typed: str) -> sa.ColumnElement[bool] | None:
     """The condition on Contact, or None for nothing typed.
 
     Accents and capitals don't count; a phone is found in any spelling, with or without its ninth
     digit.
     """
-    typed = typed.strip()[:MAX_TYPED]
+    typed = typed.strip()[:MAX_SEARCH_LENGTH]
     if not typed:
         return None
     digits = _NOT_A_DIGIT.sub("", typed)
     if _PHONE_LIKE.fullmatch(typed) and len(digits) >= MIN_DIGITS:
-        return _phone_matches(typed, digits)
+        return _phone_condition(typed, digits)
     return Contact.search_name.contains(fold(typed), autoescape=True)
 
 
-def _phone_matches(typed: str, digits: str) -> sa.ColumnElement[bool]:
+def _phone_condition(typed: str, digits: str) -> sa.ColumnElement[bool]:
     found = sa.or_(Contact.phone.contains(digits), Contact.wa_id.contains(digits))
     try:
         key = parse_phone(typed).match_key

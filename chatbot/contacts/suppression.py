@@ -15,54 +15,60 @@ from flask import current_app
 
 from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind, Suppression
 from chatbot.core.db import upsert
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 
 # What names one person for good; a username may be somebody else's tomorrow.
-LASTING = (IdentityKind.PHONE, IdentityKind.BSUID, IdentityKind.PARENT_BSUID)
+PERMANENT_KINDS = (IdentityKind.PHONE, IdentityKind.BSUID, IdentityKind.PARENT_BSUID)
 
-Name = tuple[str, str]  # kind and value, as in contact_identities
+IdentityKey = tuple[str, str]  # kind and value, as in contact_identities
 
 
-def digest_of(kind: str, value: str) -> str:
+def compute_digest(kind: str, value: str) -> str:
     """What a name is called in `suppressions`: 64 hexadecimal digits."""
-    key = settings_of(current_app).suppression_key.encode()
+    key = get_settings(current_app).suppression_key.encode()
     return hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex()
 
 
-def suppress(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
+def suppress_contacts(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
     """Remember all names of those of them who are opted out. Harmless when that was done before."""
     rows = connection.execute(
         sa.select(ContactIdentity.kind, ContactIdentity.value, Contact.opted_out_at)
         .join(Contact, Contact.id == ContactIdentity.contact_id)
-        .where(_are_of(contact_ids), Contact.opted_out_at.is_not(None))
+        .where(_belong_to(contact_ids), Contact.opted_out_at.is_not(None))
     )
-    told = [{"digest": digest_of(kind, value), "since": since} for kind, value, since in rows]
-    if told:
-        connection.execute(upsert(connection, Suppression).values(told).on_conflict_do_nothing())
+    suppressions = [
+        {"digest": compute_digest(kind, value), "since": since} for kind, value, since in rows
+    ]
+    if suppressions:
+        connection.execute(
+            upsert(connection, Suppression).values(suppressions).on_conflict_do_nothing()
+        )
 
 
-def lift(connection: sa.Connection, contact_id: int) -> None:
+def unsuppress_contact(connection: sa.Connection, contact_id: int) -> None:
     """They agreed again: nothing of theirs is suppressed any more."""
-    query = sa.select(ContactIdentity.kind, ContactIdentity.value).where(_are_of([contact_id]))
-    lift_names(connection, [(kind, value) for kind, value in connection.execute(query)])
+    query = sa.select(ContactIdentity.kind, ContactIdentity.value).where(_belong_to([contact_id]))
+    unsuppress_identities(connection, [(kind, value) for kind, value in connection.execute(query)])
 
 
-def lift_names(connection: sa.Connection, names: Sequence[Name]) -> None:
-    digests = [digest_of(kind, value) for kind, value in names]
+def unsuppress_identities(connection: sa.Connection, identities: Sequence[IdentityKey]) -> None:
+    digests = [compute_digest(kind, value) for kind, value in identities]
     connection.execute(sa.delete(Suppression).where(Suppression.digest.in_(digests)))
 
 
-def suppressed_since(connection: sa.Connection, names: Sequence[Name]) -> datetime | None:
+def find_suppressed_since(
+    connection: sa.Connection, identities: Sequence[IdentityKey]
+) -> datetime | None:
     """When whoever has one of these names said no for the last time; None if nobody did."""
-    digests = [digest_of(kind, value) for kind, value in names if kind in LASTING]
+    digests = [compute_digest(kind, value) for kind, value in identities if kind in PERMANENT_KINDS]
     query = sa.select(sa.func.max(Suppression.since)).where(Suppression.digest.in_(digests))
     since: datetime | None = connection.scalar(query) if digests else None
     return since
 
 
-def _are_of(contact_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+def _belong_to(contact_ids: Sequence[int]) -> sa.ColumnElement[bool]:
     return sa.and_(
         ContactIdentity.contact_id.in_(contact_ids),
-        ContactIdentity.kind.in_(LASTING),
-        ContactIdentity.given_up_at.is_(None),
+        ContactIdentity.kind.in_(PERMANENT_KINDS),
+        ContactIdentity.released_at.is_(None),
     )

@@ -15,15 +15,15 @@ from redis.client import Pipeline
 
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import redis as prosa_redis
+from chatbot.core.after_commit import run_redis_after_commit
 from chatbot.core.db import db
-from chatbot.core.events import redis_after_commit
 from chatbot.core.redis import RedisError, key, ttl
 
-RECENT = 10
-MAX_TEXT = 500
+MAX_CONTEXT_MESSAGES = 10
+MAX_CONTEXT_TEXT = 500
 
 
-class Line(msgspec.Struct, frozen=True):
+class ContextMessage(msgspec.Struct, frozen=True):
     """One thing that was said."""
 
     author: str
@@ -36,10 +36,12 @@ class Context(msgspec.Struct):
     version: int
     last_intent: str | None = None
     slots: dict[str, Any] = {}
-    messages: list[Line] = []
+    messages: list[ContextMessage] = []
 
     def add(self, author: str, text: str) -> None:
-        self.messages = [*self.messages, Line(author, text[:MAX_TEXT])][-RECENT:]
+        self.messages = [*self.messages, ContextMessage(author, text[:MAX_CONTEXT_TEXT])][
+            -MAX_CONTEXT_MESSAGES:
+        ]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,7 +49,7 @@ _decode = msgspec.msgpack.Decoder(Context).decode
 
 # KEYS: the context. ARGV: its version, the context, its life. The version stands before the context,
 # ended by a space; what does not begin so, or has another type, was not written by us.
-_STORE = """
+_STORE_SCRIPT = """
 local present = redis.call('MGET', KEYS[1])[1] or ''
 local version = tonumber(string.match(present, '^(%d+) '))
 if version and version > tonumber(ARGV[1]) then return 0 end
@@ -74,13 +76,15 @@ def rebuild_context(conversation: Conversation) -> Context:
         sa.select(Message.author, Message.text)
         .where(Message.conversation_id == conversation.id, ~Message.needs_turn)
         .order_by(Message.occurred_at.desc(), Message.id.desc())
-        .limit(RECENT)
+        .limit(MAX_CONTEXT_MESSAGES)
     ).all()
     return Context(
         version=conversation.version,
         last_intent=conversation.last_intent,
         slots=dict(conversation.slots),
-        messages=[Line(author, text[:MAX_TEXT]) for author, text in reversed(rows)],
+        messages=[
+            ContextMessage(author, text[:MAX_CONTEXT_TEXT]) for author, text in reversed(rows)
+        ],
     )
 
 
@@ -90,6 +94,6 @@ def store_context(conversation_id: int, context: Context) -> None:
     name = key("conversation", conversation_id)
 
     def commands(pipe: Pipeline) -> None:
-        pipe.eval(_STORE, 1, name, context.version, _encode(context), ttl("conversation"))
+        pipe.eval(_STORE_SCRIPT, 1, name, context.version, _encode(context), ttl("conversation"))
 
-    redis_after_commit(commands, key=name)
+    run_redis_after_commit(commands, key=name)

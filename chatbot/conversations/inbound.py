@@ -9,32 +9,32 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.channels.media.files import want_inbound
+from chatbot.channels.media.files import queue_download
 from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
-from chatbot.contacts.service import Sender, resolve_contact
-from chatbot.conversations.joining import get_conversation
+from chatbot.contacts.service import SenderIdentity, resolve_contact
+from chatbot.conversations.merging import get_or_create_conversation
 from chatbot.conversations.models import (
     Author,
     Conversation,
     ConversationState,
     Direction,
     Message,
-    thread_topic,
+    thread_cache_tag,
 )
 from chatbot.core import clock
-from chatbot.core.cache import forget
+from chatbot.core.cache import invalidate
 from chatbot.core.db import db, upsert
-from chatbot.core.hints import Kind, publish
-from chatbot.core.queue import ring
+from chatbot.core.live_events import LiveEventKind, publish
+from chatbot.core.tasks import enqueue
 
 # The bot waits a moment after a message, since people write in bursts; but not for ever.
 BURST_PAUSE_S = 1.0
-BURST_MOST_S = 5.0
-PREVIEW = 200
+MAX_BURST_S = 5.0
+MAX_PREVIEW = 200
 
 # More has arrived already and is being recorded: the answer waits for the last of it, at most so long.
-FOLLOWED_PAUSE_S = 120.0
+MORE_QUEUED_PAUSE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,15 @@ class InboundMessage:
 
 
 def record_inbound(
-    channel: Channel, sender: Sender, message: InboundMessage, *, is_followed: bool = False
+    channel: Channel,
+    sender: SenderIdentity,
+    message: InboundMessage,
+    *,
+    has_more_queued: bool = False,
 ) -> Message | None:
     """Record a message once, in its place; None when it was recorded before.
 
-    `is_followed`: more of this contact has arrived, so that the answer is to wait for it.
+    `has_more_queued`: more of this contact has arrived, so that the answer is to wait for it.
 
     Raises:
         ValueError: the sender has no identity.
@@ -67,14 +71,14 @@ def record_inbound(
     if known is not None:
         return None
     contact = resolve_contact(sender, message.occurred_at)
-    return record_from(channel, contact, message, is_followed=is_followed)
+    return record_inbound_from_contact(channel, contact, message, has_more_queued=has_more_queued)
 
 
-def record_from(
-    channel: Channel, contact: Contact, message: InboundMessage, *, is_followed: bool = False
+def record_inbound_from_contact(
+    channel: Channel, contact: Contact, message: InboundMessage, *, has_more_queued: bool = False
 ) -> Message | None:
     """The same for a contact who is known already."""
-    conversation = get_conversation(channel, contact, lock=True)
+    conversation = get_or_create_conversation(channel, contact, lock=True)
     # A message older than one already answered is part of the story, but no question any more.
     is_answered = (
         conversation.answered_until is not None
@@ -83,9 +87,9 @@ def record_from(
     needs_turn = message.expects_answer and not is_answered
     row = _insert_once(conversation, message, needs_turn)
     if row is not None:
-        file = want_inbound(channel.id, message.kind, message.payload)
+        file = queue_download(channel.id, message.kind, message.payload)
         row.media_file_id = file.id if file else None
-        _note_inbound(conversation, message, needs_turn, is_followed)
+        _update_conversation(conversation, message, needs_turn, has_more_queued)
     return row
 
 
@@ -115,12 +119,12 @@ def _insert_once(
         .on_conflict_do_nothing()
         .returning(Message.id)
     )
-    forget(thread_topic(conversation.id))
+    invalidate(thread_cache_tag(conversation.id))
     return None if row_id is None else session.get_one(Message, row_id)
 
 
-def _note_inbound(
-    conversation: Conversation, message: InboundMessage, needs_turn: bool, is_followed: bool
+def _update_conversation(
+    conversation: Conversation, message: InboundMessage, needs_turn: bool, has_more_queued: bool
 ) -> None:
     at = message.occurred_at
     if message.opens_window:
@@ -129,28 +133,30 @@ def _note_inbound(
             conversation.last_inbound_at = at
     if at >= conversation.last_message_at or not conversation.last_message_text:
         conversation.last_message_at = at
-        conversation.last_message_text = (message.text or f"[{message.kind}]")[:PREVIEW]
-    publish(Kind.CONVERSATION, conversation.id)
+        conversation.last_message_text = (message.text or f"[{message.kind}]")[:MAX_PREVIEW]
+    publish(LiveEventKind.CONVERSATION, conversation.id)
     if not needs_turn:
         return
     if conversation.state == ConversationState.CLOSED:
         conversation.state = ConversationState.BOT
         conversation.assigned_user_id = None
-    conversation.turn_due_at = turn_due(conversation, message.is_urgent, is_followed)
-    ring("bot.turns")
+    conversation.turn_due_at = compute_turn_due_at(conversation, message.is_urgent, has_more_queued)
+    enqueue("bot.take_turns")
 
 
-def turn_due(conversation: Conversation, is_urgent: bool, is_followed: bool = False) -> datetime:
+def compute_turn_due_at(
+    conversation: Conversation, is_urgent: bool, has_more_queued: bool = False
+) -> datetime:
     """When the bot may answer: after a pause in the burst, at most BURST_MOST_S after its begin."""
     now = clock.now()
     if is_urgent:
         return now
-    if is_followed:
-        return now + timedelta(seconds=FOLLOWED_PAUSE_S)
+    if has_more_queued:
+        return now + timedelta(seconds=MORE_QUEUED_PAUSE_S)
     begun = db.session.scalar(
         sa.select(sa.func.min(Message.recorded_at)).where(
             Message.conversation_id == conversation.id, Message.needs_turn
         )
     )
-    latest = (begun or now) + timedelta(seconds=BURST_MOST_S)
+    latest = (begun or now) + timedelta(seconds=MAX_BURST_S)
     return min(now + timedelta(seconds=BURST_PAUSE_S), max(latest, now))

@@ -10,32 +10,32 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.contacts.models import topic_of
-from chatbot.conversations.news import move_of
+from chatbot.contacts.models import contact_cache_tag
+from chatbot.conversations.inbox_deltas import encode_delta
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, Json, UtcDateTime, Word
-from chatbot.core.staleness import News, has_changed, values_of
-from chatbot.delivery.models import LedgerMixin
-from chatbot.delivery.states import State
+from chatbot.core.cache.invalidation import CacheDelta, has_changed, old_and_new_values
+from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
+from chatbot.delivery.models import SendTableMixin
+from chatbot.delivery.states import MessageState
 
-EVERY_INBOX = "inbox:all"  # the cache's topic of what shows all conversations
-WAITING_COUNT = "inbox:count:waiting"  # the cache's topic of how many wait
+INBOX_CACHE_TAG = "inbox:all"  # the cache's topic of what shows all conversations
+WAITING_COUNT_CACHE_TAG = "inbox:count:waiting"  # the cache's topic of how many wait
 
 
-def inbox_of_state(state: str) -> str:
+def state_inbox_cache_tag(state: str) -> str:
     return f"inbox:{state}"
 
 
-def inbox_of_user(user_id: int) -> str:
+def user_inbox_cache_tag(user_id: int) -> str:
     return f"inbox:user:{user_id}"
 
 
-def count_of_user(user_id: int) -> str:
+def user_count_cache_tag(user_id: int) -> str:
     """What counts this user's conversations: unlike his list, no message moves it."""
     return f"inbox:count:user:{user_id}"
 
 
-def thread_topic(conversation_id: int) -> str:
+def thread_cache_tag(conversation_id: int) -> str:
     """What is cached of one conversation's head and messages."""
     return f"thread:{conversation_id}"
 
@@ -59,7 +59,7 @@ class Author(StrEnum):
     BOT = "bot"
     AGENT = "agent"
     CAMPAIGN = "campaign"
-    TRIAL = "trial"  # of a campaign, by a person of the company to themselves
+    PREVIEW = "preview"  # of a campaign, by a person of the company to themselves
 
 
 class Conversation(Base):
@@ -68,7 +68,9 @@ class Conversation(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
     contact_id: Mapped[int] = mapped_column(sa.ForeignKey("contacts.id"), index=True)
-    state: Mapped[str] = mapped_column(Word(10), default=ConversationState.BOT, active_history=True)
+    state: Mapped[str] = mapped_column(
+        EnumString(10), default=ConversationState.BOT, active_history=True
+    )
     assigned_user_id: Mapped[int | None] = mapped_column(
         sa.ForeignKey("users.id"), active_history=True
     )
@@ -113,42 +115,52 @@ class Conversation(Base):
         ),
     )
 
-    def makes_stale(self) -> Iterable[str | News]:
+    def cache_tags(self) -> Iterable[str | CacheDelta]:
         """The lists in which it stands or stood, the counts that it enters or leaves, and its contact's
         profile; a worker's lease shows nowhere."""
-        if has_changed(self, *SHOWN_IN_THREAD):
-            yield thread_topic(self.id)
-        if not has_changed(self, *SHOWN):
+        if has_changed(self, *THREAD_COLUMNS):
+            yield thread_cache_tag(self.id)
+        if not has_changed(self, *INBOX_COLUMNS):
             return
-        move = move_of(self)
-        yield EVERY_INBOX if move is None else News(EVERY_INBOX, self.id, move)
-        yield from map(inbox_of_state, values_of(self, "state") - {None})
-        yield from map(inbox_of_user, values_of(self, "assigned_user_id") - {None})
-        if has_changed(self, "state") and ConversationState.WAITING in values_of(self, "state"):
-            yield WAITING_COUNT
+        delta = encode_delta(self)
+        yield INBOX_CACHE_TAG if delta is None else CacheDelta(INBOX_CACHE_TAG, self.id, delta)
+        yield from map(state_inbox_cache_tag, old_and_new_values(self, "state") - {None})
+        yield from map(user_inbox_cache_tag, old_and_new_values(self, "assigned_user_id") - {None})
+        if has_changed(self, "state") and ConversationState.WAITING in old_and_new_values(
+            self, "state"
+        ):
+            yield WAITING_COUNT_CACHE_TAG
         if has_changed(self, "assigned_user_id"):
-            yield from map(count_of_user, values_of(self, "assigned_user_id") - {None})
+            yield from map(
+                user_count_cache_tag, old_and_new_values(self, "assigned_user_id") - {None}
+            )
         if has_changed(self, "state", "last_message_at"):
-            yield topic_of(self.contact_id)
+            yield contact_cache_tag(self.contact_id)
 
 
-SHOWN = ("state", "assigned_user_id", "unread_count", "last_message_at", "last_message_text")
-SHOWN_IN_THREAD = ("state", "assigned_user_id", "unread_count", "handoff_reason", "last_inbound_at")
+INBOX_COLUMNS = (
+    "state",
+    "assigned_user_id",
+    "unread_count",
+    "last_message_at",
+    "last_message_text",
+)
+THREAD_COLUMNS = ("state", "assigned_user_id", "unread_count", "handoff_reason", "last_inbound_at")
 
 
-def _first_state(context: Any) -> State | None:
+def _initial_state(context: Any) -> MessageState | None:
     is_outbound = context.get_current_parameters().get("direction") == Direction.OUTBOUND
-    return State.QUEUED if is_outbound else None
+    return MessageState.QUEUED if is_outbound else None
 
 
-class Message(LedgerMixin, Base):
+class Message(SendTableMixin, Base):
     """One item of a thread. Inbound rows have no state; outbound rows are the ledger of replies."""
 
     __tablename__ = "messages"
 
     # SQLAlchemy puts a default even where None is given, so the ledger's own would have the
     # contact's words sent back to them.
-    state: Mapped[str | None] = mapped_column(Word(10), default=_first_state)
+    state: Mapped[str | None] = mapped_column(EnumString(10), default=_initial_state)
     conversation_id: Mapped[int] = mapped_column(sa.ForeignKey("conversations.id"))
     direction: Mapped[str] = mapped_column(sa.String(10))
     author: Mapped[str] = mapped_column(sa.String(10))
@@ -207,5 +219,5 @@ class Message(LedgerMixin, Base):
         ),
     )
 
-    def makes_stale(self) -> Iterable[str]:
-        return (thread_topic(self.conversation_id),)
+    def cache_tags(self) -> Iterable[str]:
+        return (thread_cache_tag(self.conversation_id),)

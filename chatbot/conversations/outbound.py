@@ -8,11 +8,11 @@ from typing import Any
 from chatbot.conversations.models import Author, Conversation, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.core.hints import Kind, publish
-from chatbot.core.queue import ring
-from chatbot.delivery.states import State
+from chatbot.core.live_events import LiveEventKind, publish
+from chatbot.core.tasks import enqueue
+from chatbot.delivery.states import MessageState
 
-PREVIEW = 200
+MAX_PREVIEW = 200
 
 
 def queue_message(
@@ -33,7 +33,7 @@ def queue_message(
     message = Message(
         conversation_id=conversation.id,
         direction=Direction.OUTBOUND,
-        state=State.QUEUED,
+        state=MessageState.QUEUED,
         author=author,
         user_id=user_id,
         client_token=client_token,
@@ -47,7 +47,7 @@ def queue_message(
     db.session.add(message)
     db.session.flush()  # ids in the order of writing are the order of sending
     conversation.last_message_at = now
-    conversation.last_message_text = (text or f"[{message.kind}]")[:PREVIEW]
-    publish(Kind.CONVERSATION, conversation.id)
-    ring("conversations.deliver")
+    conversation.last_message_text = (text or f"[{message.kind}]")[:MAX_PREVIEW]
+    publish(LiveEventKind.CONVERSATION, conversation.id)
+    enqueue("conversations.deliver")
     return message

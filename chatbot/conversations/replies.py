@@ -12,55 +12,55 @@ from sqlalchemy.orm import aliased
 from chatbot.channels.media.models import MediaFile
 from chatbot.channels.models import Channel
 from chatbot.channels.service import halt_channel
-from chatbot.channels.whatsapp.errors import Reaction
-from chatbot.channels.whatsapp.payloads import addressed, with_media_id
+from chatbot.channels.whatsapp.errors import ErrorPolicy
+from chatbot.channels.whatsapp.payloads import render_request, with_media_id
 from chatbot.contacts.models import Contact
-from chatbot.contacts.reachability import learn_wa_ids
-from chatbot.conversations.consequences import MessageConsequences, contact_of_message
+from chatbot.contacts.reachability import record_wa_ids
 from chatbot.conversations.models import (
     Author,
     Conversation,
     ConversationState,
     Message,
-    thread_topic,
+    thread_cache_tag,
 )
-from chatbot.conversations.service import has_open_window
-from chatbot.core.db import db_now, reading, serialize
-from chatbot.core.rows import these
+from chatbot.conversations.service import window_is_open_condition
+from chatbot.conversations.side_effects import MessageSideEffects, select_message_contacts
+from chatbot.core.db import advisory_lock, db_now, read_only
+from chatbot.core.db.bulk_sql import id_list
 from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.ledger import Ledger, claim, claim_statement
-from chatbot.delivery.source import Lane, Parcel
-from chatbot.delivery.states import State
+from chatbot.delivery.outbound import OutboundMessage, RecipientQueue
+from chatbot.delivery.send_table import SendTable, claim_rows, claim_statement
+from chatbot.delivery.states import MessageState
 
-LEDGER = Ledger(
+REPLY_SEND_TABLE = SendTable(
     "m",
     Message.__table__,  # type: ignore[arg-type]
     "conversation_id",
-    thread_topic,
-    consequences=MessageConsequences(),
+    thread_cache_tag,
+    side_effects=MessageSideEffects(),
 )
 
 
 class ReplySource:
-    """Queued replies of one channel. Implements `delivery.sender.Source`."""
+    """Queued replies of one channel. Implements `delivery.outbound.SendSource`."""
 
-    ledger = LEDGER
+    send_table = REPLY_SEND_TABLE
     is_reply = True
 
     def __init__(self, engine: sa.Engine, channel_id: int) -> None:
         self._engine = engine
         self._channel_id = channel_id
-        due = _due(channel_id).limit(sa.bindparam("most", type_=sa.Integer))
-        self._claim = claim_statement(engine, LEDGER, due, _fence())
-        self.touched: set[int] = set()  # conversations whose replies were taken
+        due = _select_due(channel_id).limit(sa.bindparam("most", type_=sa.Integer))
+        self._claim = claim_statement(engine, REPLY_SEND_TABLE, due, _fence())
+        self.claimed_conversation_ids: set[int] = set()  # conversations whose replies were taken
 
     def claim(self, token: str, limit: int, lease_s: float) -> int:
         with self._engine.begin() as connection:
             # Two claims at once could each take one message of a thread, and lose their order.
-            serialize(connection, f"replies.claim:{self._channel_id}")
-            return claim(connection, LEDGER, self._claim, token, lease_s, most=limit)
+            advisory_lock(connection, f"replies.claim:{self._channel_id}")
+            return claim_rows(connection, REPLY_SEND_TABLE, self._claim, token, lease_s, most=limit)
 
-    def load(self, token: str) -> list[Lane]:
+    def load(self, token: str) -> list[RecipientQueue]:
         query = (
             sa.select(
                 Message.id,
@@ -74,45 +74,50 @@ class ReplySource:
             .join(Conversation, Conversation.id == Message.conversation_id)
             .join(Contact, Contact.id == Conversation.contact_id)
             .join(MediaFile, MediaFile.id == Message.media_file_id, isouter=True)
-            .where(Message.claim_token == token, Message.state == State.SENDING)
+            .where(Message.claim_token == token, Message.state == MessageState.SENDING)
             .order_by(Message.conversation_id, Message.id)
         )
-        with reading(), self._engine.connect() as connection:
+        with read_only(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        self.touched |= {row.conversation_id for row in rows}
+        self.claimed_conversation_ids |= {row.conversation_id for row in rows}
         return [
-            [_parcel(row) for row in lane]
-            for _, lane in groupby(rows, key=lambda row: row.conversation_id)
+            [_build_outbound_message(row) for row in queue]
+            for _, queue in groupby(rows, key=lambda row: row.conversation_id)
         ]
 
-    def learn(self, connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
-        query = contact_of_message().where(Message.id.in_(list(wa_ids)))
-        learn_wa_ids(connection, {i: wa_ids[row_id] for row_id, i in connection.execute(query)})
+    def save_wa_ids(self, connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
+        query = select_message_contacts().where(Message.id.in_(list(wa_ids)))
+        record_wa_ids(connection, {i: wa_ids[row_id] for row_id, i in connection.execute(query)})
 
-    def halt(self, reaction: Reaction, code: int, detail: str, row_id: int) -> None:
+    def halt(self, policy: ErrorPolicy, code: int, detail: str, row_id: int) -> None:
         with self._engine.begin() as connection:
-            if reaction is Reaction.TOKEN:
+            if policy is ErrorPolicy.TOKEN:
                 halt_channel(connection, self._channel_id, f"({code}) {detail}")
             else:  # a reply has no campaign to pause: this one message is given up
-                give_up(connection, row_id, code, detail)
+                mark_failed(connection, row_id, code, detail)
 
 
-def conversations_of(connection: sa.Connection, row_ids: Iterable[int]) -> set[int]:
+def find_conversation_ids(connection: sa.Connection, row_ids: Iterable[int]) -> set[int]:
     """The conversations in which these messages stand."""
-    query = sa.select(Message.conversation_id).where(Message.id.in_(these(connection, row_ids)))
+    query = sa.select(Message.conversation_id).where(Message.id.in_(id_list(connection, row_ids)))
     return set(connection.scalars(query))
 
 
-def give_up(connection: sa.Connection, row_id: int, code: int, detail: str) -> None:
-    LEDGER.update(
+def mark_failed(connection: sa.Connection, row_id: int, code: int, detail: str) -> None:
+    REPLY_SEND_TABLE.update(
         connection,
         sa.update(Message)
-        .where(Message.id == row_id, Message.state == State.SENDING)
-        .values(state=State.FAILED, error_code=code, error_detail=detail[:500], failed_at=db_now()),
+        .where(Message.id == row_id, Message.state == MessageState.SENDING)
+        .values(
+            state=MessageState.FAILED,
+            error_code=code,
+            error_detail=detail[:500],
+            failed_at=db_now(),
+        ),
     )
 
 
-def _due(channel_id: int) -> sa.Select[Any]:
+def _select_due(channel_id: int) -> sa.Select[Any]:
     """Due replies whose file Meta has; passing over a thread in which an earlier one is on the wire,
     put off, or waits for its file."""
     earlier = aliased(Message)
@@ -120,10 +125,10 @@ def _due(channel_id: int) -> sa.Select[Any]:
         earlier.conversation_id == Message.conversation_id,
         earlier.id < Message.id,
         sa.or_(
-            earlier.state == State.SENDING,
+            earlier.state == MessageState.SENDING,
             sa.and_(
-                earlier.state == State.QUEUED,
-                sa.or_(earlier.due_at > db_now(), ~_has_its_file(earlier)),
+                earlier.state == MessageState.QUEUED,
+                sa.or_(earlier.due_at > db_now(), ~_has_uploaded_file(earlier)),
             ),
         ),
     )
@@ -134,21 +139,21 @@ def _due(channel_id: int) -> sa.Select[Any]:
         .where(
             Conversation.channel_id == channel_id,
             Channel.halted_reason.is_(None),
-            Message.state == State.QUEUED,
+            Message.state == MessageState.QUEUED,
             Message.due_at <= db_now(),
-            _has_its_file(Message),
+            _has_uploaded_file(Message),
             ~blocked,
         )
         .order_by(Message.id)
     )
 
 
-def _has_its_file(message: Any) -> sa.ColumnElement[bool]:
+def _has_uploaded_file(message: Any) -> sa.ColumnElement[bool]:
     uploaded = MediaFile.media_id.is_not(None)
-    return sa.or_(message.media_file_id.is_(None), _file_of(message, uploaded))
+    return sa.or_(message.media_file_id.is_(None), _has_file_where(message, uploaded))
 
 
-def _file_of(message: Any, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+def _has_file_where(message: Any, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """That a message's file fulfils a condition; however deep it stands, it is about that message."""
     return sa.exists().where(MediaFile.id == message.media_file_id, condition).correlate(message)
 
@@ -158,14 +163,14 @@ def _fence() -> sa.ColumnElement[bool]:
     taken over."""
     return sa.exists().where(
         Conversation.id == Message.conversation_id,
-        sa.or_(has_open_window(), Message.kind == "template"),
+        sa.or_(window_is_open_condition(), Message.kind == "template"),
         sa.or_(Message.author != Author.BOT, Conversation.state != ConversationState.ASSIGNED),
     )
 
 
 def count_due(connection: sa.Connection, channel_id: int, most: int) -> int:
     """How many replies are due, counted up to `most`."""
-    due = _due(channel_id).limit(most).subquery()
+    due = _select_due(channel_id).limit(most).subquery()
     return connection.scalar(sa.select(sa.func.count()).select_from(due)) or 0
 
 
@@ -173,8 +178,8 @@ def skip_unsendable(connection: sa.Connection) -> int:
     """What the fence keeps back for good is said to be skipped, and why."""
     skipped = 0
     reasons = {
-        "window_closed": sa.and_(Message.kind != "template", ~has_open_window()),
-        "media_refused": _file_of(Message, MediaFile.problem.is_not(None)),
+        "window_closed": sa.and_(Message.kind != "template", ~window_is_open_condition()),
+        "media_refused": _has_file_where(Message, MediaFile.problem.is_not(None)),
         "agent_took_over": sa.and_(
             Message.author == Author.BOT, Conversation.state == ConversationState.ASSIGNED
         ),
@@ -183,18 +188,20 @@ def skip_unsendable(connection: sa.Connection) -> int:
         holds = sa.exists().where(Conversation.id == Message.conversation_id, condition)
         no_more = (
             sa.update(Message)
-            .where(Message.state == State.QUEUED, holds)
-            .values(state=State.SKIPPED, skip_reason=reason)
+            .where(Message.state == MessageState.QUEUED, holds)
+            .values(state=MessageState.SKIPPED, skip_reason=reason)
         )
-        skipped += len(LEDGER.update(connection, no_more))
+        skipped += len(REPLY_SEND_TABLE.update(connection, no_more))
     return skipped
 
 
-def _parcel(row: Any) -> Parcel:
+def _build_outbound_message(row: Any) -> OutboundMessage:
     if not row.to:
-        return Parcel(
+        return OutboundMessage(
             row.id, row.attempt, row.claim_token, "", None, "The contact has no WhatsApp address."
         )
-    callback = str(CallbackId(LEDGER.prefix, row.id, row.attempt))
+    callback = str(CallbackId(REPLY_SEND_TABLE.prefix, row.id, row.attempt))
     body = with_media_id(row.payload, row.media_id) if row.media_id else row.payload
-    return Parcel(row.id, row.attempt, row.claim_token, row.to, addressed(body, row.to, callback))
+    return OutboundMessage(
+        row.id, row.attempt, row.claim_token, row.to, render_request(body, row.to, callback)
+    )

@@ -12,14 +12,14 @@ from chatbot.conversations.models import Conversation, ConversationState, Messag
 from chatbot.core import clock
 from chatbot.core.db import db, db_now
 from chatbot.core.errors import Conflict, NotFound
-from chatbot.core.hints import Kind, publish
+from chatbot.core.live_events import LiveEventKind, publish
 
 # Meta's service window is 24 h from the contact's last message, by her clock; the margin is for
 # clocks and queues (whatsapp_cloud_api.md section 7.1).
 SERVICE_WINDOW = timedelta(hours=23, minutes=55)
 
 
-class Seen(Protocol):
+class ConversationLike(Protocol):
     """A conversation, or the copy of it that a page shows."""
 
     @property
@@ -32,7 +32,7 @@ class Seen(Protocol):
     def window_refused_at(self) -> datetime | None: ...
 
 
-def window_closes_at(conversation: Seen | Conversation) -> datetime | None:
+def get_window_end(conversation: ConversationLike | Conversation) -> datetime | None:
     """By our count, unless Meta has refused a message since the contact's last one: hers counts."""
     last, refused = conversation.last_inbound_at, conversation.window_refused_at
     if last is None:
@@ -40,12 +40,12 @@ def window_closes_at(conversation: Seen | Conversation) -> datetime | None:
     return refused if refused is not None and refused >= last else last + SERVICE_WINDOW
 
 
-def is_window_open(conversation: Seen | Conversation) -> bool:
-    closes_at = window_closes_at(conversation)
+def is_window_open(conversation: ConversationLike | Conversation) -> bool:
+    closes_at = get_window_end(conversation)
     return closes_at is not None and clock.now() < closes_at
 
 
-def has_open_window() -> sa.ColumnElement[bool]:
+def window_is_open_condition() -> sa.ColumnElement[bool]:
     """The same of a conversation in SQL, by the database's clock; never NULL."""
     since = db_now(-SERVICE_WINDOW.total_seconds())
     is_refused = Conversation.window_refused_at >= Conversation.last_inbound_at
@@ -55,7 +55,7 @@ def has_open_window() -> sa.ColumnElement[bool]:
     )
 
 
-def get_for_change(conversation_id: int) -> Conversation:
+def get_for_update(conversation_id: int) -> Conversation:
     """Raises NotFound."""
     query = (
         sa.select(Conversation)
@@ -69,24 +69,24 @@ def get_for_change(conversation_id: int) -> Conversation:
     return found
 
 
-def situation(conversation: Seen | Conversation) -> str:
+def get_state_token(conversation: ConversationLike | Conversation) -> str:
     """Who must move next, as a page shows it and its forms send it back."""
     return f"{conversation.state}:{conversation.assigned_user_id or ''}"
 
 
-def check_situation(conversation: Conversation, seen: str) -> None:
+def check_state_token(conversation: Conversation, seen: str) -> None:
     """Raises Conflict when the page that a person decided by shows another situation."""
-    if seen != situation(conversation):
+    if seen != get_state_token(conversation):
         raise Conflict(
             "The conversation has changed while you were looking at it: "
             "see how it stands now, then decide again."
         )
 
 
-def _note_move(conversation: Conversation) -> None:
+def _record_state_change(conversation: Conversation) -> None:
     """Copies of the bot's memory are stale from now on, and so is what pages show."""
     conversation.version += 1
-    publish(Kind.CONVERSATION, conversation.id)
+    publish(LiveEventKind.CONVERSATION, conversation.id)
 
 
 def hand_off(conversation: Conversation, reason: str) -> None:
@@ -94,7 +94,7 @@ def hand_off(conversation: Conversation, reason: str) -> None:
     conversation.state = ConversationState.WAITING
     conversation.assigned_user_id = None
     conversation.handoff_reason = reason[:200]
-    _note_move(conversation)
+    _record_state_change(conversation)
 
 
 def assign(conversation: Conversation, user_id: int) -> None:
@@ -107,7 +107,7 @@ def assign(conversation: Conversation, user_id: int) -> None:
     conversation.state = ConversationState.ASSIGNED
     conversation.assigned_user_id = user_id
     conversation.unread_count = 0
-    _note_move(conversation)
+    _record_state_change(conversation)
 
 
 def hand_back(conversation: Conversation) -> None:
@@ -116,7 +116,7 @@ def hand_back(conversation: Conversation) -> None:
     conversation.assigned_user_id = None
     conversation.handoff_reason = None
     conversation.turn_due_at = None
-    _note_move(conversation)
+    _record_state_change(conversation)
 
 
 def close(conversation: Conversation) -> None:
@@ -124,10 +124,10 @@ def close(conversation: Conversation) -> None:
     conversation.assigned_user_id = None
     conversation.turn_due_at = None
     conversation.unread_count = 0
-    _note_move(conversation)
+    _record_state_change(conversation)
 
 
-def find_reply(conversation: Conversation, client_token: str | None) -> Message | None:
+def find_by_client_token(conversation: Conversation, client_token: str | None) -> Message | None:
     """The message that this very form was already; a form sent twice is one message."""
     if client_token is None:
         return None
@@ -144,5 +144,5 @@ def mark_read(conversation: Conversation, user_id: int) -> bool:
         return False
     if conversation.unread_count:
         conversation.unread_count = 0
-        publish(Kind.CONVERSATION, conversation.id)
+        publish(LiveEventKind.CONVERSATION, conversation.id)
     return True

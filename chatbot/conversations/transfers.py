@@ -10,44 +10,44 @@ from typing import BinaryIO
 import sqlalchemy as sa
 from flask import current_app
 
+from chatbot.channels.media.file_types import resolve_inbound_type
 from chatbot.channels.media.files import (
-    claim_due,
-    note_failure,
-    note_uploaded,
+    claim_transfers,
+    mark_uploaded,
     read_chunks,
-    store_inbound,
+    record_transfer_failure,
+    store_download,
 )
-from chatbot.channels.media.kinds import judge_inbound
-from chatbot.channels.media.models import MediaFile, MediaTask
+from chatbot.channels.media.models import MediaFile, MediaTransfer
 from chatbot.channels.models import Channel
 from chatbot.channels.service import make_media_client
 from chatbot.channels.whatsapp.media import MediaClient, MediaError
-from chatbot.conversations.models import Message, thread_topic
-from chatbot.core.cache import forget
-from chatbot.core.db import db, reading
-from chatbot.core.hints import Kind, publish
-from chatbot.core.queue import ring
-from chatbot.extensions import settings_of
+from chatbot.conversations.models import Message, thread_cache_tag
+from chatbot.core.cache import invalidate
+from chatbot.core.db import db, read_only
+from chatbot.core.live_events import LiveEventKind, publish
+from chatbot.core.tasks import enqueue
+from chatbot.extensions import get_settings
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 4
+MAX_CONCURRENT_TRANSFERS = 4
 MB = 1024 * 1024
 
 
-def transfer() -> float | None:
-    """Move what is due; see `core.queue.Bell` for the return value."""
-    claimed = claim_due(AT_ONCE)
+def transfer_media() -> float | None:
+    """Move what is due; see `core.tasks.Task` for the return value."""
+    claimed = claim_transfers(MAX_CONCURRENT_TRANSFERS)
     if not claimed:
         return None
-    channels = _channels(claimed)
+    channels = _load_channels(claimed)
     asyncio.run(_transfer_all(claimed, channels))
     return 0.0
 
 
-def _channels(files: list[MediaFile]) -> dict[int, Channel]:
+def _load_channels(files: list[MediaFile]) -> dict[int, Channel]:
     wanted = sa.select(Channel).where(Channel.id.in_({file.channel_id for file in files}))
-    with reading(), db.sessionmaker() as session:
+    with read_only(), db.sessionmaker() as session:
         found = {channel.id: channel for channel in session.scalars(wanted)}
         session.expunge_all()
     return found
@@ -58,44 +58,44 @@ async def _transfer_all(files: list[MediaFile], channels: dict[int, Channel]) ->
 
 
 async def _transfer_one(file: MediaFile, channel: Channel) -> None:
-    act = _upload if file.task == MediaTask.UPLOAD else _download
+    act = _upload if file.transfer == MediaTransfer.UPLOAD else _download
     try:
         with tempfile.TemporaryFile() as content:
             async with make_media_client(channel) as client:
                 await act(client, file, content)
     except MediaError as error:
         log.warning("media file %d (attempt %d): %s", file.id, file.attempts, error)
-        note_failure(file, error.problem)
-        _commit_and_tell(file)
+        record_transfer_failure(file, error.problem)
+        _commit_and_publish(file)
 
 
 async def _download(client: MediaClient, file: MediaFile, content: BinaryIO) -> None:
-    most = settings_of(current_app).media_max_mb * MB
+    most = get_settings(current_app).media_max_mb * MB
     await client.download(file.media_id or "", content, most)
-    mime_type = judge_inbound(content, file.kind, file.mime_type)
+    mime_type = resolve_inbound_type(content, file.kind, file.mime_type)
     if mime_type is None:
         raise MediaError(f"{file.mime_type} by name only", "not_what_it_says")
-    store_inbound(file, content, mime_type)
-    _commit_and_tell(file)
+    store_download(file, content, mime_type)
+    _commit_and_publish(file)
 
 
 async def _upload(client: MediaClient, file: MediaFile, content: BinaryIO) -> None:
-    with reading():
+    with read_only():
         for data in read_chunks(file.id):
             content.write(data)
         db.session.rollback()
     content.seek(0)
     media_id = await client.upload(content, file.mime_type, file.file_name or "file")
-    note_uploaded(file, media_id)
-    _commit_and_tell(file)
+    mark_uploaded(file, media_id)
+    _commit_and_publish(file)
 
 
-def _commit_and_tell(file: MediaFile) -> None:
+def _commit_and_publish(file: MediaFile) -> None:
     """Threads that show the file look again; a message that waited for it may go out."""
-    shows_it = sa.select(Message.conversation_id).where(Message.media_file_id == file.id)
-    for conversation_id in db.session.scalars(shows_it.distinct()):
-        forget(thread_topic(conversation_id))
-        publish(Kind.CONVERSATION, conversation_id)
-    if file.task == MediaTask.UPLOAD:
-        ring("conversations.deliver")
+    conversation_ids = sa.select(Message.conversation_id).where(Message.media_file_id == file.id)
+    for conversation_id in db.session.scalars(conversation_ids.distinct()):
+        invalidate(thread_cache_tag(conversation_id))
+        publish(LiveEventKind.CONVERSATION, conversation_id)
+    if file.transfer == MediaTransfer.UPLOAD:
+        enqueue("conversations.deliver")
     db.session.commit()

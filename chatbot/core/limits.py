@@ -17,11 +17,11 @@ from flask import g
 from limits.storage import MemoryStorage, RedisStorage
 from redis.exceptions import RedisError
 
-IPV6_SITE = 64  # bits; whoever has one address has all of its /64
+IPV6_PREFIX_BITS = 64  # bits; whoever has one address has all of its /64
 
 # KEYS: the counter. ARGV: the window in seconds, the amount. Answers the count and the window's rest
 # in milliseconds. What stands there with another type or without an end is begun anew.
-_COUNT = """
+_COUNT_LUA = """
 local count = redis.pcall('INCRBY', KEYS[1], ARGV[2])
 local rest = redis.call('PTTL', KEYS[1])
 if type(count) == 'table' or rest < 0 then
@@ -33,11 +33,11 @@ return {count, rest}
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RateWindow:
     """How often something was done in the present window, and the seconds until the next."""
 
     count: int
-    rest_s: int
+    resets_in_s: int
 
 
 class ResilientRedisStorage(RedisStorage):
@@ -49,38 +49,38 @@ class ResilientRedisStorage(RedisStorage):
         super().__init__("redis://", **options)
         self._memory = MemoryStorage()
         self._processes = processes
-        self._count: Any = self.get_connection().register_script(_COUNT.encode())
+        self._count: Any = self.get_connection().register_script(_COUNT_LUA.encode())
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         window = self._hit(key, expiry, amount)
         g.rate_window = window
         return window.count
 
-    def _hit(self, key: str, expiry: int, amount: int) -> Window:
+    def _hit(self, key: str, expiry: int, amount: int) -> RateWindow:
         try:
             count, rest_ms = self._count([self.prefixed_key(key)], [expiry, amount])
-            return Window(int(count), math.ceil(int(rest_ms) / 1000))
+            return RateWindow(int(count), math.ceil(int(rest_ms) / 1000))
         except RedisError:
             count = self._memory.incr(key, expiry, amount * self._processes)
-            return Window(count, math.ceil(self._memory.get_expiry(key) - time.time()))
+            return RateWindow(count, math.ceil(self._memory.get_expiry(key) - time.time()))
 
     def check(self) -> bool:
         """Always fit for use: the limiter must not switch to a fallback of its own."""
         return True
 
 
-def present_window() -> Window | None:
+def get_rate_window() -> RateWindow | None:
     """What the check of this request found; None where nothing was counted."""
-    found: Window | None = g.get("rate_window")
+    found: RateWindow | None = g.get("rate_window")
     return found
 
 
-def site_of(address: str | None) -> str:
+def address_key(address: str | None) -> str:
     """Whom an address stands for: itself, or in IPv6 its site, whose addresses are without number."""
     try:
         found = ip_address(address or "")
     except ValueError:
         return "unknown"
     if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(ip_network((found, IPV6_SITE), strict=False))
+        return str(ip_network((found, IPV6_PREFIX_BITS), strict=False))
     return str(getattr(found, "ipv4_mapped", None) or found)

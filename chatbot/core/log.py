@@ -13,7 +13,7 @@ _LONG_NUMBER = re.compile(r"\b(\d{2})\d{6,}(\d{2})\b")
 _SECRET = re.compile(r"(?i)(bearer |token=|secret=|password=)[^\s&\"']+")
 
 
-class Redacting(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
@@ -23,9 +23,9 @@ def redact(text: str) -> str:
     return _SECRET.sub(r"\1***", _LONG_NUMBER.sub(r"\1***\2", text))
 
 
-def configure(settings: Settings) -> None:
+def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)

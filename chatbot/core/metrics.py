@@ -22,13 +22,13 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, Json, UtcDateTime, reading, upsert
+from chatbot.core.db import Base, Json, UtcDateTime, read_only, upsert
 
 log = logging.getLogger(__name__)
 
 FLUSH_EVERY_S = 10.0
 ALIVE_S = 35.0  # three reports missed, and a process is taken for dead
-FORGET = timedelta(hours=1)
+REPORT_RETENTION = timedelta(hours=1)
 
 Sample = tuple[str, str]  # name, and labels as `_encode` writes them
 
@@ -76,7 +76,7 @@ class Metrics:
         self._flusher: threading.Thread | None = None
         self._stopped = threading.Event()
         self.role = "web"
-        _all.add(self)
+        _instances.add(self)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         with self._lock:
@@ -86,7 +86,7 @@ class Metrics:
     def ensure_reporting(self) -> None:
         if self._flusher is None:
             self._flusher = threading.Thread(
-                target=_flush_for_ever,
+                target=_flush_forever,
                 args=(weakref.ref(self), self._stopped),
                 name="metrics",
                 daemon=True,
@@ -98,33 +98,33 @@ class Metrics:
 
         The last time the report is taken back: who ends in order is not missed.
         """
-        taken = self._take()
+        drained = self._drain_sums()
         try:
             with self._engine.begin() as connection:
-                _add(connection, taken)
+                _add_to_sums(connection, drained)
                 if is_last:
-                    _take_back(connection)
+                    _delete_report(connection)
                 else:
-                    _report(connection, self.role, self._gauges())
+                    _save_report(connection, self.role, self._gauges())
         except sa.exc.SQLAlchemyError as error:
             log.debug("counts not written yet: %s", error)
             with self._lock:
-                for sample, amount in taken.items():
+                for sample, amount in drained.items():
                     self._sums[sample] += amount
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def _take(self) -> dict[Sample, float]:
+    def _drain_sums(self) -> dict[Sample, float]:
         with self._lock:
             for name, total in (totals := self._totals()).items():
                 self._sums[name, "{}"] += total - self._known_totals.get(name, 0)
             self._known_totals = totals
-            taken = {sample: amount for sample, amount in self._sums.items() if amount}
+            drained = {sample: amount for sample, amount in self._sums.items() if amount}
             self._sums.clear()
-        return taken
+        return drained
 
-    def forget_parent(self) -> None:
+    def reset_after_fork(self) -> None:
         """After a fork: what the parent counted it reports itself, and no thread came along."""
         self._lock = threading.Lock()
         self._sums.clear()
@@ -133,15 +133,15 @@ class Metrics:
         self._stopped = threading.Event()
 
 
-_all: weakref.WeakSet[Metrics] = weakref.WeakSet()
+_instances: weakref.WeakSet[Metrics] = weakref.WeakSet()
 
 
-def _forget_parents() -> None:
-    for metrics in _all:
-        metrics.forget_parent()
+def _reset_after_fork() -> None:
+    for metrics in _instances:
+        metrics.reset_after_fork()
 
 
-os.register_at_fork(after_in_child=_forget_parents)
+os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def init_metrics(app: Flask, metrics: Metrics) -> None:
@@ -151,18 +151,18 @@ def init_metrics(app: Flask, metrics: Metrics) -> None:
 def count(name: str, amount: float = 1, **labels: str) -> None:
     """Count for the present application; outside of one nobody is told."""
     if current_app:
-        _metrics().count(name, amount, **labels)
+        _get_metrics().count(name, amount, **labels)
 
 
 def flush() -> None:
     """Write now what this process has counted."""
-    _metrics().flush()
+    _get_metrics().flush()
 
 
 @contextmanager
 def reporting_as(role: str) -> Iterator[None]:
     """This process reports, from now to the end of the block, as one of `role`: a worker's queue."""
-    metrics = _metrics()
+    metrics = _get_metrics()
     metrics.role = role
     metrics.flush()
     metrics.ensure_reporting()
@@ -172,12 +172,12 @@ def reporting_as(role: str) -> Iterator[None]:
         metrics.flush(is_last=True)
 
 
-def _metrics() -> Metrics:
+def _get_metrics() -> Metrics:
     found: Metrics = current_app.extensions["prosa_metrics"]
     return found
 
 
-def _flush_for_ever(owner: weakref.ref[Metrics], stopped: threading.Event) -> None:
+def _flush_forever(owner: weakref.ref[Metrics], stopped: threading.Event) -> None:
     """Ends with its application: in tests there are many."""
     while not stopped.wait(FLUSH_EVERY_S):
         found = owner()
@@ -192,9 +192,9 @@ def _encode(labels: Mapping[str, str]) -> str:
     return msgspec.json.encode({name: str(labels[name]) for name in sorted(labels)}).decode()
 
 
-def _add(connection: sa.Connection, taken: Mapping[Sample, float]) -> None:
+def _add_to_sums(connection: sa.Connection, drained: Mapping[Sample, float]) -> None:
     """Rows in one order, so that two processes never wait for each other crosswise."""
-    if not taken:
+    if not drained:
         return
     insert = upsert(connection, MetricSum)
     connection.execute(
@@ -204,12 +204,12 @@ def _add(connection: sa.Connection, taken: Mapping[Sample, float]) -> None:
         ),
         [
             {"name": name, "labels": labels, "value": amount}
-            for (name, labels), amount in sorted(taken.items())
+            for (name, labels), amount in sorted(drained.items())
         ],
     )
 
 
-def _report(connection: sa.Connection, role: str, gauges: dict[str, float]) -> None:
+def _save_report(connection: sa.Connection, role: str, gauges: dict[str, float]) -> None:
     values = {"role": role, "gauges": gauges, "seen_at": clock.now()}
     connection.execute(
         upsert(connection, ProcessReport)
@@ -218,7 +218,7 @@ def _report(connection: sa.Connection, role: str, gauges: dict[str, float]) -> N
     )
 
 
-def _take_back(connection: sa.Connection) -> None:
+def _delete_report(connection: sa.Connection) -> None:
     connection.execute(sa.delete(ProcessReport).where(ProcessReport.process == _process_name()))
 
 
@@ -238,7 +238,7 @@ def read_sums(connection: sa.Connection) -> dict[str, list[tuple[dict[str, str],
     return found
 
 
-def living_processes(connection: sa.Connection) -> list[tuple[str, dict[str, float]]]:
+def list_live_processes(connection: sa.Connection) -> list[tuple[str, dict[str, float]]]:
     """(role, gauges) of each process that has reported lately, on all hosts."""
     alive = ProcessReport.seen_at > clock.now() - timedelta(seconds=ALIVE_S)
     rows = connection.execute(
@@ -247,11 +247,13 @@ def living_processes(connection: sa.Connection) -> list[tuple[str, dict[str, flo
     return [(role, gauges) for role, gauges in rows]
 
 
-def forget_dead(connection: sa.Connection) -> None:
-    connection.execute(sa.delete(ProcessReport).where(ProcessReport.seen_at < clock.now() - FORGET))
+def delete_dead_reports(connection: sa.Connection) -> None:
+    connection.execute(
+        sa.delete(ProcessReport).where(ProcessReport.seen_at < clock.now() - REPORT_RETENTION)
+    )
 
 
-def count_living(engine: sa.Engine) -> Counter[str]:
+def count_live_processes(engine: sa.Engine) -> Counter[str]:
     """How many processes of each role live."""
-    with reading(), engine.connect() as connection:
-        return Counter(role for role, _gauges in living_processes(connection))
+    with read_only(), engine.connect() as connection:
+        return Counter(role for role, _gauges in list_live_processes(connection))

@@ -23,13 +23,13 @@ class Page(Generic[T]):
     after: str | None = None
 
 
-def cut(rows: Sequence[T], size: int, key: Callable[[T], tuple[Any, ...]]) -> Page[T]:
+def build_page(rows: Sequence[T], size: int, key: Callable[[T], tuple[Any, ...]]) -> Page[T]:
     """A page from `size` + 1 rows: the one too many says that there is more."""
     shown = list(rows[:size])
-    return Page(shown, write_cursor(*key(shown[-1])) if len(rows) > size else None)
+    return Page(shown, encode_cursor(*key(shown[-1])) if len(rows) > size else None)
 
 
-def beyond(
+def rows_after(
     columns: Sequence[Any], values: Sequence[Any], *, descending: bool = False
 ) -> sa.ColumnElement[bool]:
     """The rows after `values` in the order of `columns`, which an index on them serves."""
@@ -38,14 +38,14 @@ def beyond(
     return left < right if descending else left > right
 
 
-def write_cursor(*parts: Any) -> str:
+def encode_cursor(*parts: Any) -> str:
     return SEPARATOR.join(
         part.astimezone(UTC).isoformat() if isinstance(part, datetime) else str(part)
         for part in parts
     )
 
 
-def read_cursor(text: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, ...] | None:
+def decode_cursor(text: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, ...] | None:
     """The values of a cursor, the number last. Raises InvalidInput for one that we did not write."""
     if not text:
         return None
@@ -56,14 +56,14 @@ def read_cursor(text: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, ..
         raise InvalidInput("This page does not exist any more: begin at the first one.") from None
 
 
-def moment(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("a moment without a time zone")
     return found
 
 
-def row_id(text: str) -> int:
+def parse_row_id(text: str) -> int:
     found = int(text)
     if not 0 <= found < 2**63:
         raise ValueError("no id")

@@ -19,6 +19,6 @@ _ANSWERS = {
 }
 
 
-def parse_yes(text: str) -> bool | None:
+def parse_yes_no(text: str) -> bool | None:
     """Whether somebody wrote yes, in Portuguese or English; nothing is no, and None is neither."""
     return _ANSWERS.get(fold(text))

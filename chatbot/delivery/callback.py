@@ -13,12 +13,12 @@ _PATTERN = re.compile(r"([mr]):([0-9]{1,18}):([0-9]{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class CallbackId:
-    ledger: str
+    send_table: str
     row_id: int
     attempt: int
 
     def __str__(self) -> str:
-        return f"{self.ledger}:{self.row_id}:{self.attempt}"
+        return f"{self.send_table}:{self.row_id}:{self.attempt}"
 
 
 def parse_callback_id(text: object) -> CallbackId | None:

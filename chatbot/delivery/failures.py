@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class DeliveryFailure:
     """The provider's word that a row's message was not delivered, by an answer or by a status."""
 
     row_id: int
@@ -20,9 +20,9 @@ class Failure:
     happened_at: datetime
 
 
-class Consequences(Protocol):
+class SideEffects(Protocol):
     """What follows for the ledger's people, campaigns and channel: two hooks, for many rows at once."""
 
-    def failed(self, connection: sa.Connection, failures: Sequence[Failure]) -> None: ...
+    def on_failed(self, connection: sa.Connection, failures: Sequence[DeliveryFailure]) -> None: ...
 
-    def reached(self, connection: sa.Connection, row_ids: Sequence[int]) -> None: ...
+    def on_reached(self, connection: sa.Connection, row_ids: Sequence[int]) -> None: ...

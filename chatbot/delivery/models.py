@@ -7,16 +7,16 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, BigId, UtcDateTime, Word, db_now
-from chatbot.delivery.states import State
+from chatbot.core.db import Base, BigId, EnumString, UtcDateTime, db_now
+from chatbot.delivery.states import MessageState
 
 
-class LedgerMixin:
+class SendTableMixin:
     """One row is one message to one person. `attempt` is the fence: each claim raises it, and a
     result or a status counts only for the attempt it names."""
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    state: Mapped[str | None] = mapped_column(Word(10), default=State.QUEUED)
+    state: Mapped[str | None] = mapped_column(EnumString(10), default=MessageState.QUEUED)
     attempt: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
     claim_token: Mapped[str | None] = mapped_column(sa.String(32), index=True)
@@ -42,13 +42,13 @@ class DoubleAcceptance(Base):
     __tablename__ = "double_acceptances"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    ledger: Mapped[str] = mapped_column(sa.String(1))
+    send_table: Mapped[str] = mapped_column(sa.String(1))
     row_id: Mapped[int] = mapped_column(BigId)
     attempt: Mapped[int]
     wamid: Mapped[str] = mapped_column(sa.String(255))
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
 
-    __table_args__ = (sa.UniqueConstraint("ledger", "row_id", "wamid"),)
+    __table_args__ = (sa.UniqueConstraint("send_table", "row_id", "wamid"),)
 
 
 class ReceiptWatermark(Base):

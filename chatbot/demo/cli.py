@@ -17,6 +17,6 @@ def load() -> None:
     if data.is_loaded():
         click.echo("There are contacts already; nothing was added.")
         return
-    count = data.load()
+    count = data.load_demo_data()
     db.session.commit()
     click.echo(f"{count} demo customers added.")

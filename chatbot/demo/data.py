@@ -8,19 +8,19 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from chatbot.billing.boleto import make_line
 from chatbot.billing.models import Invoice
-from chatbot.billing.pix import make_pix
+from chatbot.brazil.boleto import make_line
+from chatbot.brazil.phone import parse_phone
+from chatbot.brazil.pix import make_pix
 from chatbot.channels.models import Channel
 from chatbot.channels.service import get_default_channel
 from chatbot.contacts.models import Contact, ContactIdentity, ContactTag, IdentityKind
-from chatbot.conversations.inbound import get_conversation
+from chatbot.conversations.inbound import get_or_create_conversation
 from chatbot.conversations.models import Author, ConversationState, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.core.phone import parse_phone
-from chatbot.delivery.states import State
-from chatbot.demo.people import CITIES, FIRST, LAST, PLANS, STORIES
+from chatbot.delivery.states import MessageState
+from chatbot.demo.samples import CITIES, CONVERSATIONS, FIRST_NAMES, LAST_NAMES, PLANS
 
 CUSTOMERS = 40
 BANK = "756"
@@ -34,7 +34,7 @@ def is_loaded() -> bool:
     return bool(db.session.scalar(sa.select(sa.exists().where(Contact.id > 0))))
 
 
-def load(count: int = CUSTOMERS, seed: int = 7) -> int:
+def load_demo_data(count: int = CUSTOMERS, seed: int = 7) -> int:
     """Add the customers to an empty database; returns how many. Same seed, same people."""
     rng = random.Random(seed)
     channel = get_default_channel()
@@ -43,7 +43,7 @@ def load(count: int = CUSTOMERS, seed: int = 7) -> int:
         contact, plan, cents = _add_customer(number, rng)
         _add_invoices(contact, plan, cents, today, number)
         if number % 3 == 0:
-            _add_story(channel, contact, number, rng)
+            _add_conversation(channel, contact, number, rng)
     db.session.flush()
     return count
 
@@ -58,7 +58,7 @@ def _add_customer(number: int, rng: random.Random) -> tuple[Contact, str, int]:
     city, _ = CITIES[number % len(CITIES)]
     plan, cents = PLANS[number % len(PLANS)]
     phone = parse_phone(customer_phone(number))
-    name = "Maria Souza" if number == 0 else f"{rng.choice(FIRST)} {rng.choice(LAST)}"
+    name = "Maria Souza" if number == 0 else f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
     contact = Contact(
         name=name, phone=phone.e164, attributes={"cidade": city, "plano": plan, "vencimento": "10"}
     )
@@ -95,32 +95,32 @@ def _add_invoices(contact: Contact, plan: str, cents: int, today: date, number: 
         )
 
 
-def _add_story(channel: Channel, contact: Contact, number: int, rng: random.Random) -> None:
-    story = STORIES[(number // 3) % len(STORIES)]
-    conversation = get_conversation(channel, contact)
-    begun = clock.now() - timedelta(hours=rng.randint(1, 96), minutes=rng.randint(0, 59))
-    for who, text, minutes in story:
-        _add_line(conversation.id, who, text, begun + timedelta(minutes=minutes))
-    last_who, last_text, last_minutes = story[-1]
-    conversation.last_message_at = begun + timedelta(minutes=last_minutes)
+def _add_conversation(channel: Channel, contact: Contact, number: int, rng: random.Random) -> None:
+    messages = CONVERSATIONS[(number // 3) % len(CONVERSATIONS)]
+    conversation = get_or_create_conversation(channel, contact)
+    started_at = clock.now() - timedelta(hours=rng.randint(1, 96), minutes=rng.randint(0, 59))
+    for author, text, minutes in messages:
+        _add_message(conversation.id, author, text, started_at + timedelta(minutes=minutes))
+    last_author, last_text, last_minutes = messages[-1]
+    conversation.last_message_at = started_at + timedelta(minutes=last_minutes)
     conversation.last_message_text = last_text
-    conversation.last_inbound_at = begun + timedelta(
-        minutes=max(minutes for who, _, minutes in story if who == "contact")
+    conversation.last_inbound_at = started_at + timedelta(
+        minutes=max(minutes for author, _, minutes in messages if author == "contact")
     )
-    if "atendente" in last_text and last_who == "bot":
+    if "atendente" in last_text and last_author == "bot":
         conversation.state = ConversationState.WAITING
         conversation.handoff_reason = "requested"
         conversation.unread_count = 1
 
 
-def _add_line(conversation_id: int, who: str, text: str, at: datetime) -> None:
-    inbound = who == "contact"
+def _add_message(conversation_id: int, author: str, text: str, at: datetime) -> None:
+    inbound = author == "contact"
     db.session.add(
         Message(
             conversation_id=conversation_id,
             direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
-            author=Author(who),
-            state=None if inbound else State.READ,
+            author=Author(author),
+            state=None if inbound else MessageState.READ,
             kind="text",
             text=text,
             payload={},

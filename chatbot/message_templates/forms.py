@@ -10,8 +10,8 @@ from wtforms import DateField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from chatbot.message_templates.labels import CATEGORIES
 from chatbot.message_templates.prices import CURRENCIES
-from chatbot.message_templates.wording import CATEGORIES
 
 MAX_DIGITS = 12
 
@@ -40,7 +40,7 @@ class PriceForm(FlaskForm):
 
     def validate_amount(self, field: StringField) -> None:
         try:
-            Decimal(_plain(field.data))
+            Decimal(_normalize_decimal(field.data))
         except InvalidOperation:
             raise ValidationError(_("Write a price, such as 0.0625.")) from None
 
@@ -48,10 +48,10 @@ class PriceForm(FlaskForm):
     def given(self) -> dict[str, Any]:
         names = ("category", "country", "valid_from", "currency")
         return {name: self[name].data for name in names} | {
-            "amount": Decimal(_plain(self.amount.data))
+            "amount": Decimal(_normalize_decimal(self.amount.data))
         }
 
 
-def _plain(text: str | None) -> str:
+def _normalize_decimal(text: str | None) -> str:
     """In Brazil the comma is the point."""
     return (text or "").strip().replace(",", ".")

@@ -61,7 +61,7 @@ class Price:
 
 _SINCE = date(2025, 7, 1)  # per-message pricing began
 _SERVICE_SINCE = date(2026, 10, 1)  # until then non-template messages were free
-BUILT_IN = (
+BUILT_IN_PRICES = (
     Price(PriceCategory.MARKETING, "BR", _SINCE, Decimal("0.0625"), "USD"),
     Price(PriceCategory.UTILITY, "BR", _SINCE, Decimal("0.0068"), "USD"),
     Price(PriceCategory.AUTHENTICATION, "BR", _SINCE, Decimal("0.0068"), "USD"),
@@ -70,7 +70,7 @@ BUILT_IN = (
 )
 
 
-def cost_of(category: str, country: str, on_date: date) -> Price | None:
+def find_price(category: str, country: str, on_date: date) -> Price | None:
     """What one message costs on that day; None when nobody has said.
 
     `category` as Meta writes it, in any case; `country` in two letters.
@@ -91,7 +91,7 @@ def list_prices() -> list[Price]:
         Price(row.category, row.country, row.valid_from, row.amount, row.currency, row.id)
         for row in db.session.scalars(sa.select(MessagePrice))
     ]
-    prices = {(p.country, p.category, p.valid_from): p for p in (*BUILT_IN, *entered)}
+    prices = {(p.country, p.category, p.valid_from): p for p in (*BUILT_IN_PRICES, *entered)}
     newest_first = sorted(prices.values(), key=lambda price: price.valid_from, reverse=True)
     return sorted(newest_first, key=lambda price: (price.country, price.category))
 

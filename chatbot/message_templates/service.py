@@ -6,17 +6,17 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.channels.models import Channel
-from chatbot.channels.whatsapp.client import call
+from chatbot.channels.whatsapp.client import call_graph
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput, NotFound
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.message_templates.payloads import TemplatePayload, parse_page
 
 # Without these Graph leaves out what is not asked for (section 9).
 FIELDS = "name,language,status,category,parameter_format,components,quality_score,rejected_reason"
-PAGE = 100
+PAGE_SIZE = 100
 MAX_PAGES = 100
 
 
@@ -26,14 +26,14 @@ def fetch_templates(channel: Channel) -> list[TemplatePayload]:
     Raises:
         GraphError: Meta could not be asked.
     """
-    settings = settings_of(current_app)
+    settings = get_settings(current_app)
     path = f"{channel.business_account_id}/message_templates"
     found: list[TemplatePayload] = []
     after = None
     for _ in range(MAX_PAGES):
-        params = {"fields": FIELDS, "limit": str(PAGE), **({"after": after} if after else {})}
+        params = {"fields": FIELDS, "limit": str(PAGE_SIZE), **({"after": after} if after else {})}
         page, after = parse_page(
-            call(settings.whatsapp_api_url, settings.whatsapp_token, path, params=params)
+            call_graph(settings.whatsapp_api_url, settings.whatsapp_token, path, params=params)
         )
         found += page
         if after is None:
@@ -61,7 +61,7 @@ def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
         row.parameter_format = payload.parameter_format
         row.components = payload.components
         row.quality = payload.quality_score.score[:10] if payload.quality_score else "UNKNOWN"
-        row.rejected_reason = _reason(payload)
+        row.rejected_reason = _rejection_reason(payload)
         row.synced_at = clock.now()
     for row in present.values():
         row.status = TemplateStatus.DELETED
@@ -74,7 +74,7 @@ def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
     return len(payloads)
 
 
-def _reason(payload: TemplatePayload) -> str | None:
+def _rejection_reason(payload: TemplatePayload) -> str | None:
     """Meta says NONE where there is nothing to say."""
     reason = payload.rejected_reason
     return reason[:60] if reason and reason.upper() != "NONE" else None
@@ -89,7 +89,7 @@ def list_templates(channel: Channel) -> list[MessageTemplate]:
     )
 
 
-def list_usable(channel_id: int) -> list[MessageTemplate]:
+def list_usable_templates(channel_id: int) -> list[MessageTemplate]:
     """Those that Meta would send now."""
     query = sa.select(MessageTemplate).where(
         MessageTemplate.channel_id == channel_id,
@@ -98,7 +98,7 @@ def list_usable(channel_id: int) -> list[MessageTemplate]:
     return list(db.session.scalars(query.order_by(MessageTemplate.name, MessageTemplate.language)))
 
 
-def get_by_id(template_id: int) -> MessageTemplate:
+def get_template_by_id(template_id: int) -> MessageTemplate:
     """Raises NotFound."""
     found = db.session.get(MessageTemplate, template_id)
     if found is None:

@@ -14,11 +14,11 @@ from chatbot.channels.whatsapp.payloads.template import (
     HEADER,
     HEADER_MEDIA,
     LOCATION,
-    check_place,
+    check_location,
 )
 from chatbot.core.errors import InvalidInput
 
-HEADERS: dict[str, LazyString] = {
+HEADER_LABELS: dict[str, LazyString] = {
     "header:image": _l("Picture of the header (https:// link or the id of an upload)"),
     "header:video": _l("Video of the header (https:// link or the id of an upload)"),
     "header:document": _l("Document of the header (https:// link or the id of an upload)"),
@@ -26,10 +26,10 @@ HEADERS: dict[str, LazyString] = {
 }
 
 
-def label_of(key: str) -> str:
+def get_parameter_label(key: str) -> str:
     """What a person calls the blank of this key."""
-    if key in HEADERS:
-        return str(HEADERS[key])
+    if key in HEADER_LABELS:
+        return str(HEADER_LABELS[key])
     if key.startswith(HEADER):
         return _("Blank %(name)s of the header", name=key.removeprefix(HEADER))
     if key.startswith(BUTTON):
@@ -58,7 +58,7 @@ def check_value(key: str, value: str) -> None:
     if kind in HEADER_MEDIA:
         _check_file(value)
     elif kind == LOCATION:
-        check_place(value)
+        check_location(value)
 
 
 def _check_file(value: str) -> None:

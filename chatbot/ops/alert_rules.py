@@ -6,33 +6,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatbot.core.messages import N_
-from chatbot.core.queue import QUEUES
-from chatbot.ops.redis_facts import RedisFacts
-from chatbot.ops.work import Backlog
+from chatbot.core.i18n import N_
+from chatbot.core.tasks import QUEUES
+from chatbot.ops.backlog import Backlog
+from chatbot.ops.redis_status import RedisStatus
 from config import Settings
 
 Values = Mapping[str, Any]
 
-EVICTIONS_OVER_S = 600  # so long without one, and they are over
-LOOK_UPS = 500  # a hit rate of fewer is chance
+EVICTIONS_QUIET_S = 600  # so long without one, and they are over
+MIN_LOOKUPS = 500  # a hit rate of fewer is chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class SystemFacts:
     """`at` is a Unix time; `workers` counts living processes by role."""
 
     at: float
-    redis: RedisFacts
+    redis: RedisStatus
     cache_hits: int = 0
     cache_misses: int = 0
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
-    doubles: int = 0
+    double_acceptances: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleResult:
     """`holds` is None where it can't be told. `values` fill the sentence, and are what the rule is
     given at its next look."""
 
@@ -40,64 +40,64 @@ class Verdict:
     values: Values
 
 
-Judge = Callable[[Facts, Settings, Values], Verdict]
+RuleFunction = Callable[[SystemFacts, Settings, Values], RuleResult]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AlertRule:
     """`waits`: only what lasts is told, and that it is over only when that lasts."""
 
     name: str
     is_severe: bool
     title: str
     sentence: str
-    judge: Judge
-    waits: bool = True
+    evaluate: RuleFunction
+    is_debounced: bool = True
 
 
-def _redis_down(facts: Facts, _settings: Settings, _last: Values) -> Verdict:
+def _redis_down(facts: SystemFacts, _settings: Settings, _last: Values) -> RuleResult:
     redis = facts.redis
-    return Verdict(redis.is_configured and not redis.is_used, {"reason": redis.reason})
+    return RuleResult(redis.is_configured and not redis.is_used, {"reason": redis.reason})
 
 
-def _memory(facts: Facts, settings: Settings, _last: Values) -> Verdict:
+def _memory(facts: SystemFacts, settings: Settings, _last: Values) -> RuleResult:
     redis = facts.redis
     if not redis.is_used:
-        return Verdict(None, {})
+        return RuleResult(None, {})
     percent = 100 * redis.used_memory / redis.max_memory if redis.max_memory else 0
-    return Verdict(percent > settings.alert_memory_percent, {"percent": round(percent)})
+    return RuleResult(percent > settings.alert_memory_percent, {"percent": round(percent)})
 
 
-def _hit_rate(facts: Facts, settings: Settings, last: Values) -> Verdict:
+def _hit_rate(facts: SystemFacts, settings: Settings, last: Values) -> RuleResult:
     """Of the look-ups since the last verdict, once they are enough."""
     hits = facts.cache_hits - int(last.get("hits", 0))
     misses = facts.cache_misses - int(last.get("misses", 0))
     seen: dict[str, Any] = {"hits": facts.cache_hits, "misses": facts.cache_misses}
     wanted = round(settings.alert_hit_rate_percent)
     if hits < 0 or misses < 0 or not last:  # counted anew, or for the first time
-        return Verdict(None, seen)
-    if not facts.redis.is_used or hits + misses < LOOK_UPS:
-        return Verdict(_is_low(last, settings), last)
+        return RuleResult(None, seen)
+    if not facts.redis.is_used or hits + misses < MIN_LOOKUPS:
+        return RuleResult(_is_hit_rate_low(last, settings), last)
     rate = round(100 * hits / (hits + misses), 1)
     verdict = seen | {"rate": rate, "wanted": wanted}
-    return Verdict(_is_low(verdict, settings), verdict)
+    return RuleResult(_is_hit_rate_low(verdict, settings), verdict)
 
 
-def _is_low(values: Values, settings: Settings) -> bool | None:
+def _is_hit_rate_low(values: Values, settings: Settings) -> bool | None:
     return float(values["rate"]) < settings.alert_hit_rate_percent if "rate" in values else None
 
 
-def _connections(facts: Facts, settings: Settings, _last: Values) -> Verdict:
+def _connections(facts: SystemFacts, settings: Settings, _last: Values) -> RuleResult:
     if not facts.redis.is_used:
-        return Verdict(None, {})
+        return RuleResult(None, {})
     number = facts.redis.clients
-    return Verdict(number > settings.alert_connections, {"number": number})
+    return RuleResult(number > settings.alert_connections, {"number": number})
 
 
-def _evictions(facts: Facts, _settings: Settings, last: Values) -> Verdict:
+def _evictions(facts: SystemFacts, _settings: Settings, last: Values) -> RuleResult:
     """The queue's keys are always on this Redis: there is but one."""
     if not facts.redis.is_used:
-        return Verdict(None, {})
+        return RuleResult(None, {})
     now = facts.redis.evicted_keys
     number = max(0, now - int(last.get("evicted", now)))
     latest = facts.at if number else float(last.get("latest", 0))
@@ -107,36 +107,36 @@ def _evictions(facts: Facts, _settings: Settings, last: Values) -> Verdict:
         "number": number or last.get("number", 0),
         "policy": facts.redis.eviction_policy,
     }
-    return Verdict(facts.at - latest < EVICTIONS_OVER_S, values)
+    return RuleResult(facts.at - latest < EVICTIONS_QUIET_S, values)
 
 
-def _stuck(facts: Facts, settings: Settings, _last: Values) -> Verdict:
+def _stuck_queues(facts: SystemFacts, settings: Settings, _last: Values) -> RuleResult:
     late = {
         name: backlog.age_s
         for name, backlog in facts.backlogs.items()
         if backlog.age_s > settings.alert_queue_age_s or not backlog.is_moving
     }
     minutes = round(max(late.values(), default=0) / 60)
-    return Verdict(bool(late), {"queues": ", ".join(late), "minutes": minutes})
+    return RuleResult(bool(late), {"queues": ", ".join(late), "minutes": minutes})
 
 
-def _no_worker(facts: Facts, _settings: Settings, _last: Values) -> Verdict:
+def _missing_workers(facts: SystemFacts, _settings: Settings, _last: Values) -> RuleResult:
     missing = [name for name in (*QUEUES, "scheduler") if not facts.workers.get(name)]
-    return Verdict(bool(missing), {"queues": ", ".join(missing)})
+    return RuleResult(bool(missing), {"queues": ", ".join(missing)})
 
 
-def _webhooks(facts: Facts, settings: Settings, _last: Values) -> Verdict:
-    lanes = (facts.backlogs.get(name) for name in ("inbound", "statuses"))
-    number = sum(lane.count for lane in lanes if lane)
-    return Verdict(number > settings.alert_webhook_backlog, {"number": number})
+def _webhook_backlog(facts: SystemFacts, settings: Settings, _last: Values) -> RuleResult:
+    queues = (facts.backlogs.get(name) for name in ("inbound", "statuses"))
+    number = sum(queue.count for queue in queues if queue)
+    return RuleResult(number > settings.alert_webhook_backlog, {"number": number})
 
 
-def _doubles(facts: Facts, _settings: Settings, _last: Values) -> Verdict:
-    return Verdict(facts.doubles > 0, {"number": facts.doubles})
+def _double_acceptances(facts: SystemFacts, _settings: Settings, _last: Values) -> RuleResult:
+    return RuleResult(facts.double_acceptances > 0, {"number": facts.double_acceptances})
 
 
 RULES = (
-    Rule(
+    AlertRule(
         "redis_down",
         True,
         N_("Redis is away"),
@@ -146,7 +146,7 @@ RULES = (
         ),
         _redis_down,
     ),
-    Rule(
+    AlertRule(
         "redis_memory",
         True,
         N_("Redis's memory is nearly full"),
@@ -156,7 +156,7 @@ RULES = (
         ),
         _memory,
     ),
-    Rule(
+    AlertRule(
         "redis_hit_rate",
         False,
         N_("The cache answers too seldom"),
@@ -166,7 +166,7 @@ RULES = (
         ),
         _hit_rate,
     ),
-    Rule(
+    AlertRule(
         "redis_connections",
         False,
         N_("Redis has very many connections"),
@@ -176,7 +176,7 @@ RULES = (
         ),
         _connections,
     ),
-    Rule(
+    AlertRule(
         "redis_evictions",
         True,
         N_("Redis throws keys out while the queue is on it"),
@@ -186,9 +186,9 @@ RULES = (
             "queue."
         ),
         _evictions,
-        waits=False,
+        is_debounced=False,
     ),
-    Rule(
+    AlertRule(
         "queue_stuck",
         True,
         N_("Work waits and does not move"),
@@ -196,9 +196,9 @@ RULES = (
             "Queues: %(queues)s; the oldest has waited %(minutes)s minutes. See that their "
             "workers run, and what they log."
         ),
-        _stuck,
+        _stuck_queues,
     ),
-    Rule(
+    AlertRule(
         "no_worker",
         True,
         N_("Workers are missing"),
@@ -206,16 +206,16 @@ RULES = (
             "Nobody works on: %(queues)s. Start `python -m workers.run QUEUE` for each, or "
             "`python -m workers.scheduler`."
         ),
-        _no_worker,
+        _missing_workers,
     ),
-    Rule(
+    AlertRule(
         "webhook_backlog",
         False,
         N_("Webhooks pile up"),
         N_("%(number)s wait to be applied. Start more workers of the queues inbound and statuses."),
-        _webhooks,
+        _webhook_backlog,
     ),
-    Rule(
+    AlertRule(
         "double_acceptance",
         True,
         N_("A message was accepted twice"),
@@ -224,8 +224,8 @@ RULES = (
             "their recipients got them twice. See double_acceptances in the database, and "
             "the workers' log of that time."
         ),
-        _doubles,
-        waits=False,
+        _double_acceptances,
+        is_debounced=False,
     ),
 )
-RULE = {rule.name: rule for rule in RULES}
+RULES_BY_NAME = {rule.name: rule for rule in RULES}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from chatbot.core import redis as prosa_redis
-from chatbot.core.cache_counts import Counts, flush_counts, read_counts
+from chatbot.core.cache.stats import LookupCounts, flush_counts, read_counts
 
 OUTCOMES = ("hits", "misses", "errors", "bytes")
 
 
-def cache_stats() -> dict[str, Any]:
+def get_cache_stats() -> dict[str, Any]:
     """`hit_rate` is percent of look-ups, `bytes` what was read and stored; the same per namespace, and
     per hour (a moment, its begin) in `history`, the present hour last. Without Redis all is zero."""
     client = prosa_redis.client()
@@ -20,15 +20,15 @@ def cache_stats() -> dict[str, Any]:
     except prosa_redis.RedisError:
         total, history = {}, []
     return {
-        **_figures(total),
+        **_summarize(total),
         "namespaces": {
-            namespace: _figures(total, namespace) for namespace in sorted({n for n, _ in total})
+            namespace: _summarize(total, namespace) for namespace in sorted({n for n, _ in total})
         },
-        "history": [{"hour": hour, **_figures(of)} for hour, of in history],
+        "history": [{"hour": hour, **_summarize(of)} for hour, of in history],
     }
 
 
-def _figures(counts: Counts, namespace: str | None = None) -> dict[str, Any]:
+def _summarize(counts: LookupCounts, namespace: str | None = None) -> dict[str, Any]:
     """Of one namespace, or of all."""
     hits, misses, errors, size = (
         sum(

@@ -15,21 +15,21 @@ from flask_babel import gettext as _
 
 from chatbot.core import redis as prosa_redis
 from chatbot.core.redis.keys import TTL_S
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 from chatbot.ops import rebuild as rebuilding
-from chatbot.ops.cache_stats import cache_stats
-from chatbot.ops.doctor.checks import Severity
-from chatbot.ops.doctor.diagnosis import Finding, Outcome, diagnose, worst
-from chatbot.ops.doctor.facts import gather
+from chatbot.ops.cache_stats import get_cache_stats
+from chatbot.ops.doctor.catalog import Severity
+from chatbot.ops.doctor.diagnosis import CheckOutcome, CheckResult, diagnose, get_worst_severity
+from chatbot.ops.doctor.facts import collect_server_facts
 from chatbot.ops.key_survey import delete_namespace, survey_keys
-from chatbot.ops.redis_facts import redis_facts
+from chatbot.ops.redis_status import get_redis_status
 
 cli = AppGroup("redis", help="The Redis that makes Prosa fast.")
 
-LABELS = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN", Severity.NOTE: "NOTE"}
+SEVERITY_LABELS = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN", Severity.NOTE: "NOTE"}
 
 
-def _away(error: Exception) -> click.ClickException:
+def _redis_unavailable(error: Exception) -> click.ClickException:
     return click.ClickException(
         _("Redis does not answer: %(error)s. `flask redis doctor` says why.", error=error)
     )
@@ -42,7 +42,7 @@ def ping() -> None:
     try:
         prosa_redis.client().ping()
     except prosa_redis.RedisError as error:
-        raise _away(error) from error
+        raise _redis_unavailable(error) from error
     click.echo(f"PONG {1000 * (time.perf_counter() - began):.2f} ms")
 
 
@@ -50,9 +50,9 @@ def ping() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def stats(as_json: bool) -> None:
     """Memory, connections, hit rates."""
-    facts, cached = redis_facts(), cache_stats()
+    facts, cached = get_redis_status(), get_cache_stats()
     if not facts.is_used:
-        raise _away(RuntimeError(facts.reason))
+        raise _redis_unavailable(RuntimeError(facts.reason))
     found = {
         "version": facts.version,
         "used_memory": facts.used_memory,
@@ -79,7 +79,7 @@ def keys(limit: int | None, as_json: bool) -> None:
     try:
         survey = survey_keys(prosa_redis.client(), limit)
     except prosa_redis.RedisError as error:
-        raise _away(error) from error
+        raise _redis_unavailable(error) from error
     if as_json:
         _print_json(dataclasses.asdict(survey))
         return
@@ -104,28 +104,30 @@ def keys(limit: int | None, as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Find what is wrong and say the mend. Exit code: 2 critical, 1 warning, 0 else."""
     state = prosa_redis.state()
-    findings = diagnose(gather(state.url, settings_of(current_app)))
+    findings = diagnose(collect_server_facts(state.url, get_settings(current_app)))
     if as_json:
-        _print_json([_as_plain(finding) for finding in findings])
+        _print_json([_to_dict(finding) for finding in findings])
     else:
         _print_findings(findings)
-    sys.exit(worst(findings))
+    sys.exit(get_worst_severity(findings))
 
 
-def _as_plain(finding: Finding) -> dict[str, Any]:
+def _to_dict(finding: CheckResult) -> dict[str, Any]:
     return dataclasses.asdict(finding) | {"severity": finding.severity.name.lower()}
 
 
-def _print_findings(findings: list[Finding]) -> None:
+def _print_findings(findings: list[CheckResult]) -> None:
     for finding in findings:
-        if finding.outcome is Outcome.TROUBLE:
-            click.echo(f"{LABELS[finding.severity]}  {finding.question} {finding.sentence}")
-            click.echo(f"      → {finding.mend}")
-        elif finding.outcome is Outcome.FINE:
+        if finding.outcome is CheckOutcome.TROUBLE:
+            click.echo(
+                f"{SEVERITY_LABELS[finding.severity]}  {finding.question} {finding.sentence}"
+            )
+            click.echo(f"      → {finding.fix}")
+        elif finding.outcome is CheckOutcome.FINE:
             click.echo(f"ok    {finding.question}")
         else:
             click.echo(f"?     {finding.question}")
-    if any(finding.outcome is Outcome.UNKNOWN for finding in findings):
+    if any(finding.outcome is CheckOutcome.UNKNOWN for finding in findings):
         click.echo(_("?: could not be asked, or the server does not tell."))
 
 
@@ -141,7 +143,7 @@ def flush(namespace: str) -> None:
     try:
         number = delete_namespace(prosa_redis.client(), namespace)
     except prosa_redis.RedisError as error:
-        raise _away(error) from error
+        raise _redis_unavailable(error) from error
     click.echo(_("%(number)s keys deleted.", number=number))
 
 
@@ -152,7 +154,7 @@ def rebuild() -> None:
         prosa_redis.client().ping()
         contexts, sessions = rebuilding.rebuild_contexts(), rebuilding.rebuild_sessions()
     except prosa_redis.RedisError as error:
-        raise _away(error) from error
+        raise _redis_unavailable(error) from error
     click.echo(_("%(number)s conversation contexts rebuilt.", number=contexts))
     click.echo(_("%(number)s sessions rebuilt.", number=sessions))
 

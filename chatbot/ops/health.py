@@ -9,15 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.core import redis as prosa_redis
-from chatbot.core.beats import ask_workers, count_workers
-from chatbot.core.db import db, reading
+from chatbot.core.db import db, read_only
+from chatbot.core.heartbeats import count_workers_by_queue, query_heartbeats
 
 log = logging.getLogger(__name__)
 
 
 def check_health() -> dict[str, Any]:
     """`status` is healthy, degraded (no Redis) or unhealthy (no database)."""
-    database, workers = _database_answers(), find_workers()
+    database, workers = _is_database_up(), find_workers()
     redis = workers is not None
     status = "healthy" if redis else "degraded"
     return {
@@ -27,13 +27,13 @@ def check_health() -> dict[str, Any]:
             "redis": redis,
             "timestamp": int(time.time()),
             "workers": workers or {},
-            "modes": modes(redis),
+            "modes": get_feature_modes(redis),
         },
     }
 
 
-def check_ready() -> dict[str, Any]:
-    database = _database_answers()
+def check_readiness() -> dict[str, Any]:
+    database = _is_database_up()
     return {
         "status": "healthy" if database else "unhealthy",
         "checks": {"database": database, "timestamp": int(time.time())},
@@ -41,7 +41,7 @@ def check_ready() -> dict[str, Any]:
 
 
 # feature → what carries it with Redis, and without
-MODES = {
+FEATURE_MODES = {
     "cache": ("redis", "database"),
     "rate_limits": ("redis", "memory"),
     "sessions": ("redis", "database"),
@@ -52,14 +52,17 @@ MODES = {
 }
 
 
-def modes(redis: bool) -> dict[str, str]:
+def get_feature_modes(redis: bool) -> dict[str, str]:
     """By what each feature works now. Nothing that was promised is missing in any of them."""
-    return {feature: with_it if redis else without for feature, (with_it, without) in MODES.items()}
+    return {
+        feature: with_it if redis else without
+        for feature, (with_it, without) in FEATURE_MODES.items()
+    }
 
 
-def _database_answers() -> bool:
+def _is_database_up() -> bool:
     try:
-        with reading(), db.engine.connect() as connection:
+        with read_only(), db.engine.connect() as connection:
             connection.execute(sa.text("SELECT 1"))
     except sa.exc.SQLAlchemyError:
         log.exception("the database does not answer")
@@ -72,11 +75,11 @@ def find_workers() -> dict[str, int] | None:
     try:
         with prosa_redis.client().pipeline(transaction=False) as pipe:
             pipe.ping()
-            ask_workers(pipe)
+            query_heartbeats(pipe)
             _, members = pipe.execute()
     except prosa_redis.RedisError:
         return None
-    return count_workers(members)
+    return count_workers_by_queue(members)
 
 
 def redis_answers() -> bool:

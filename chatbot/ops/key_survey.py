@@ -13,15 +13,15 @@ from chatbot.core.redis.keys import PREFIX
 
 BATCH = 1000
 LARGE_BYTES = 1024 * 1024
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 # The keys of other programs on the same Redis.
-OTHERS = "(others)"
+FOREIGN_KEYS = "(others)"
 # RQ's lists and sets live as long as their queues do (core.redis.keys says so).
-LASTING = "rq"
+NAMESPACE_WITHOUT_TTL = "rq"
 
 
 @dataclass(slots=True)
-class Namespace:
+class NamespaceStats:
     """`bytes` is None where the server does not tell. TTLs are seconds."""
 
     keys: int = 0
@@ -41,10 +41,10 @@ class Namespace:
 
 
 @dataclass(slots=True)
-class Survey:
+class KeySurvey:
     """`large` and `without_ttl` give a few examples by name; the latter of keys that should have one."""
 
-    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    namespaces: dict[str, NamespaceStats] = field(default_factory=dict)
     is_whole: bool = True
     large: list[tuple[str, int]] = field(default_factory=list)
     without_ttl: list[str] = field(default_factory=list)
@@ -55,34 +55,34 @@ class Survey:
         return sum(
             found.without_ttl
             for name, found in self.namespaces.items()
-            if name not in (OTHERS, LASTING)
+            if name not in (FOREIGN_KEYS, NAMESPACE_WITHOUT_TTL)
         )
 
 
-def survey_keys(client: redis.Redis, most: int | None = None) -> Survey:
+def survey_keys(client: redis.Redis, limit: int | None = None) -> KeySurvey:
     """Of all keys, or of the first `most` that SCAN comes upon.
 
     Raises:
         RedisError: Redis is away.
     """
-    survey, seen = Survey(), 0
-    for names in _batches(client):
-        for name, ttl, size in _measure(client, names):
-            _add(survey, name, ttl, size)
+    survey, seen = KeySurvey(), 0
+    for names in _scan_batches(client):
+        for name, ttl, size in _read_ttls_and_sizes(client, names):
+            _count_key(survey, name, ttl, size)
         seen += len(names)
-        if most is not None and seen >= most:
+        if limit is not None and seen >= limit:
             survey.is_whole = False
             break
-    survey.large = sorted(survey.large, key=lambda found: -found[1])[:EXAMPLES]
+    survey.large = sorted(survey.large, key=lambda found: -found[1])[:MAX_EXAMPLES]
     survey.namespaces = dict(sorted(survey.namespaces.items()))
     return survey
 
 
 def namespace_of(name: str) -> str:
-    return name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else OTHERS
+    return name.removeprefix(PREFIX).partition(":")[0] if name.startswith(PREFIX) else FOREIGN_KEYS
 
 
-def _batches(client: redis.Redis, match: str | None = None) -> Iterator[list[bytes]]:
+def _scan_batches(client: redis.Redis, match: str | None = None) -> Iterator[list[bytes]]:
     cursor: int = 0
     while True:
         found: Any = client.scan(cursor, match=match, count=BATCH)
@@ -93,7 +93,9 @@ def _batches(client: redis.Redis, match: str | None = None) -> Iterator[list[byt
             return
 
 
-def _measure(client: redis.Redis, names: list[bytes]) -> Iterator[tuple[str, int, int | None]]:
+def _read_ttls_and_sizes(
+    client: redis.Redis, names: list[bytes]
+) -> Iterator[tuple[str, int, int | None]]:
     """(name, TTL, bytes) of those that are still there."""
     with client.pipeline(transaction=False) as pipe:
         for name in names:
@@ -106,12 +108,16 @@ def _measure(client: redis.Redis, names: list[bytes]) -> Iterator[tuple[str, int
             yield name.decode("utf-8", "replace"), ttl, size if isinstance(size, int) else None
 
 
-def _add(survey: Survey, name: str, ttl: int, size: int | None) -> None:
+def _count_key(survey: KeySurvey, name: str, ttl: int, size: int | None) -> None:
     namespace = namespace_of(name)
-    survey.namespaces.setdefault(namespace, Namespace()).add(size, ttl)
+    survey.namespaces.setdefault(namespace, NamespaceStats()).add(size, ttl)
     if size is not None and size > LARGE_BYTES:
         survey.large.append((name, size))
-    if ttl == -1 and namespace not in (OTHERS, LASTING) and len(survey.without_ttl) < EXAMPLES:
+    if (
+        ttl == -1
+        and namespace not in (FOREIGN_KEYS, NAMESPACE_WITHOUT_TTL)
+        and len(survey.without_ttl) < MAX_EXAMPLES
+    ):
         survey.without_ttl.append(name)
 
 
@@ -122,7 +128,7 @@ def delete_namespace(client: redis.Redis, namespace: str) -> int:
         RedisError: Redis is away.
     """
     deleted = 0
-    for names in _batches(client, match=f"{PREFIX}{namespace}:*"):
+    for names in _scan_batches(client, match=f"{PREFIX}{namespace}:*"):
         deleted += _unlink(client, names)
     return deleted + _unlink(client, [f"{PREFIX}{namespace}".encode()])
 

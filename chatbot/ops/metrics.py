@@ -20,13 +20,13 @@ from prometheus_client.core import (
 
 from chatbot.core import clock, metrics
 from chatbot.core import redis as prosa_redis
-from chatbot.core.db import db, reading, writable_request
-from chatbot.core.metrics import living_processes, read_sums
-from chatbot.core.queue import BELLS, QUEUES, BellJob, rq_queue
-from chatbot.ops.cache_stats import cache_stats
-from chatbot.ops.redis_facts import redis_facts
-from chatbot.ops.requests import LABELS
-from chatbot.ops.work import count_doubles, count_messages, measure_backlogs
+from chatbot.core.db import db, mark_request_writable, read_only
+from chatbot.core.metrics import list_live_processes, read_sums
+from chatbot.core.tasks import QUEUES, TASKS, TaskJob, get_rq_queue
+from chatbot.ops.backlog import count_double_acceptances, count_messages_by_state, measure_backlogs
+from chatbot.ops.cache_stats import get_cache_stats
+from chatbot.ops.redis_status import get_redis_status
+from chatbot.ops.request_metrics import BUCKET_LABELS
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,16 @@ COUNTERS = {
         ("event",),
     ),
 }
-JOB_QUEUES = tuple(q for q in QUEUES if any(b.queue == q and not b.is_loop for b in BELLS.values()))
+RQ_QUEUES = tuple(q for q in QUEUES if any(b.queue == q and not b.is_loop for b in TASKS.values()))
 
 
-class _Now:
+class _Collector:
     """What is true at the moment of the question, asked for by `generate_latest`."""
 
     def collect(self) -> Iterator[Metric]:
-        yield from _redis_figures()
+        yield from _redis_metrics()
         database_up = True
-        for part in (_sums, _processes, _work):
+        for part in (_counter_metrics, _process_metrics, _backlog_metrics):
             try:
                 found = list(part())
             except sa.exc.SQLAlchemyError:
@@ -78,13 +78,13 @@ def render_metrics() -> bytes:
     # Outside of the request's context, which is one for reading.
     copy_context().run(_flush)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now())
+    registry.register(_Collector())
     return generate_latest(registry)
 
 
 def _flush() -> None:
     """What this process has counted in the last seconds."""
-    writable_request()
+    mark_request_writable()
     metrics.flush()
 
 
@@ -103,10 +103,10 @@ def _gauge(
     return family
 
 
-def _redis_figures() -> Iterator[Metric]:
-    facts = redis_facts()
+def _redis_metrics() -> Iterator[Metric]:
+    facts = get_redis_status()
     yield _gauge("redis_up", "Whether this process uses Redis.", int(facts.is_used))
-    rates = [(("prosa",), cache_stats()["hit_rate"])]
+    rates = [(("prosa",), get_cache_stats()["hit_rate"])]
     if facts.server_hit_rate is not None:
         rates.append((("server",), facts.server_hit_rate))
     yield _gauge("redis_hit_rate", "Percent of look-ups.", labels=["source"], rows=rates)
@@ -121,13 +121,13 @@ def _redis_figures() -> Iterator[Metric]:
     )
     by_name = [((name,), float(number)) for name, number in facts.clients_by_name.items()]
     yield _gauge("prosa_redis_connections", "Ours, by use.", labels=["client"], rows=by_name)
-    yield from _rq_figures()
+    yield from _rq_metrics()
 
 
-def _rq_figures() -> Iterator[Metric]:
+def _rq_metrics() -> Iterator[Metric]:
     """Jobs in RQ's own lists: bells rather than work, which `prosa_queue_length` counts."""
     client = prosa_redis.client()
-    queues = [rq_queue(client, name) for name in JOB_QUEUES]
+    queues = [get_rq_queue(client, name) for name in RQ_QUEUES]
     try:
         with client.pipeline(transaction=False) as pipe:
             for queue in queues:
@@ -135,7 +135,7 @@ def _rq_figures() -> Iterator[Metric]:
                 pipe.lindex(queue.key, 0)
             answers = pipe.execute()
             for first in answers[1::2]:
-                pipe.hget(BellJob.key_for(_text(first)), "enqueued_at")
+                pipe.hget(TaskJob.key_for(_text(first)), "enqueued_at")
             moments = pipe.execute()
     except prosa_redis.RedisError:
         return
@@ -158,18 +158,20 @@ def _age_of(enqueued_at: Any) -> float:
     return max(0.0, (clock.now() - moment).total_seconds())
 
 
-def _sums() -> Iterator[Metric]:
-    with reading(), db.engine.connect() as connection:
+def _counter_metrics() -> Iterator[Metric]:
+    with read_only(), db.engine.connect() as connection:
         sums = read_sums(connection)
     for name, (shown, text, labels) in COUNTERS.items():
         family = CounterMetricFamily(shown, text, labels=labels)
         for found, value in sums.get(name, ()):
             family.add_metric([found.get(label, "") for label in labels], value)
         yield family
-    yield _latencies(sums)
+    yield _latency_histogram(sums)
 
 
-def _latencies(sums: dict[str, list[tuple[dict[str, str], float]]]) -> HistogramMetricFamily:
+def _latency_histogram(
+    sums: dict[str, list[tuple[dict[str, str], float]]],
+) -> HistogramMetricFamily:
     """Prometheus counts in a bucket all that is faster, too; we count each answer once."""
     family = HistogramMetricFamily(
         "prosa_http_request_seconds", "Time to the answer.", labels=["route"]
@@ -180,16 +182,16 @@ def _latencies(sums: dict[str, list[tuple[dict[str, str], float]]]) -> Histogram
         counts.setdefault(found["route"], Counter())[found["le"]] = int(value)
     for route, by_label in counts.items():
         so_far, buckets = 0.0, []
-        for label in LABELS:
+        for label in BUCKET_LABELS:
             so_far += by_label[label]
             buckets.append((label, so_far))
         family.add_metric([route], buckets, sum_value=seconds.get(route, 0.0))
     return family
 
 
-def _processes() -> Iterator[Metric]:
-    with reading(), db.engine.connect() as connection:
-        processes = living_processes(connection)
+def _process_metrics() -> Iterator[Metric]:
+    with read_only(), db.engine.connect() as connection:
+        processes = list_live_processes(connection)
     alive = Counter(dict.fromkeys((*QUEUES, "scheduler"), 0))
     alive.update(role for role, _gauges in processes)
     rows = [((role,), float(number)) for role, number in alive.items()]
@@ -198,19 +200,19 @@ def _processes() -> Iterator[Metric]:
     for role, gauges in processes:
         for name, value in gauges.items():
             sums.setdefault(name, Counter())[role] += int(value)
-    for name, text in GAUGES.items():
+    for name, text in REDIS_GAUGES.items():
         rows = [((role,), float(value)) for role, value in sums.get(name, {}).items()]
         yield _gauge(f"prosa_redis_{name}", text, labels=["role"], rows=rows)
 
 
-GAUGES = {
+REDIS_GAUGES = {
     "breaker_open": "Processes that do without Redis.",
     "pool_in_use": "Connections in use at this moment.",
     "pool_size": "Connections that the pools may open.",
 }
 
 
-def _work() -> Iterator[Metric]:
+def _backlog_metrics() -> Iterator[Metric]:
     backlogs = measure_backlogs()
     yield _gauge(
         "prosa_queue_length",
@@ -227,11 +229,11 @@ def _work() -> Iterator[Metric]:
     yield _gauge(
         "prosa_double_acceptances",
         "Messages of the last 24 hours that WhatsApp accepted twice.",
-        count_doubles(),
+        count_double_acceptances(),
     )
     yield _gauge(
         "prosa_messages",
         "Messages of the last 24 hours.",
         labels=["ledger", "state"],
-        rows=[(key, float(number)) for key, number in count_messages().items()],
+        rows=[(key, float(number)) for key, number in count_messages_by_state().items()],
     )

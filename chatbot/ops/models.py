@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chatbot.core.cache.invalidation import has_changed
 from chatbot.core.db import Base, Json, UtcDateTime
-from chatbot.core.staleness import has_changed
 
-ALERTS = "alerts"  # the cache's topic of what fires
+ALERTS_TAG = "alerts"  # the cache's topic of what fires
 
 
 class AlertState(StrEnum):
@@ -31,13 +31,13 @@ class Alert(Base):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(sa.String(10), default=AlertState.QUIET)
     # The state of which people were told last.
-    told: Mapped[str] = mapped_column(sa.String(10), default=AlertState.QUIET)
+    notified_state: Mapped[str] = mapped_column(sa.String(10), default=AlertState.QUIET)
     # Since when the facts have spoken against the state.
-    turning_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    pending_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What the sentence is filled with, and what the rule wants to know at its next look.
     values: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
 
-    def makes_stale(self) -> Iterable[str]:
+    def cache_tags(self) -> Iterable[str]:
         """A look that changes nothing but the figures ends nothing."""
-        return (ALERTS,) if has_changed(self, "state") else ()
+        return (ALERTS_TAG,) if has_changed(self, "state") else ()

@@ -17,7 +17,7 @@ from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.redis import key, ttl
-from chatbot.core.session import StoredSession
+from chatbot.core.sessions import StoredSession
 
 BATCH = 200
 

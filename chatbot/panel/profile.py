@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.billing.service import OpenInvoice, list_open_invoices
+from chatbot.brazil.documents import mask_document
 from chatbot.contacts import queries
-from chatbot.contacts.models import Contact, topic_of
+from chatbot.contacts.models import Contact, contact_cache_tag
 from chatbot.conversations.models import Conversation
-from chatbot.core.cache import Entry, Kind, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
 from chatbot.core.db import db
-from chatbot.core.documents import mask_document
 from chatbot.core.errors import NotFound
 
 
@@ -34,14 +34,14 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class ConversationSummary:
     id: int
     state: str
     last_message_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class ContactProfile:
     """`document` is masked: the whole one stands in no cache. `is_composed`: of several contacts that
     proved to be one person."""
 
@@ -56,29 +56,31 @@ class Profile:
     opted_out_at: datetime | None
     username: str | None
     unreachable_at: datetime | None
-    cooling_until: datetime | None
+    marketing_paused_until: datetime | None
     created_at: datetime
     tags: list[str]
     identities: list[Identity]
     consent: list[Consent]
     invoices: list[OpenInvoice]
-    conversations: list[Thread]
-    is_composed: bool
+    conversations: list[ConversationSummary]
+    is_merged: bool
 
 
-PROFILE: Kind[Profile | None] = Kind("contact", Profile | None, fresh_s=300, stale_s=60)
+PROFILE_CACHE: CacheSpec[ContactProfile | None] = CacheSpec(
+    "contact", ContactProfile | None, fresh_s=300, stale_s=60
+)
 
 
-def get_profile(contact_id: int) -> Profile:
+def get_profile(contact_id: int) -> ContactProfile:
     """The person, also by the id of a contact that was merged into them. Raises NotFound."""
     found = get_or_compute(
-        Entry(
-            PROFILE,
+        CacheEntry(
+            PROFILE_CACHE,
             contact_id,
             partial(find_profile, contact_id),
-            (topic_of(contact_id),),
+            (contact_cache_tag(contact_id),),
             # What changes about the parts of a person names their own ids, not his.
-            keep=lambda profile: profile is not None and not profile.is_composed,
+            should_store=lambda profile: profile is not None and not profile.is_merged,
         )
     )
     if found is None:
@@ -86,7 +88,7 @@ def get_profile(contact_id: int) -> Profile:
     return found
 
 
-def find_profile(contact_id: int) -> Profile | None:
+def find_profile(contact_id: int) -> ContactProfile | None:
     try:
         contact = queries.get_contact(contact_id)
     except NotFound:
@@ -94,7 +96,7 @@ def find_profile(contact_id: int) -> Profile | None:
     merged = list(
         db.session.scalars(sa.select(Contact.id).where(Contact.merged_into_id == contact.id))
     )
-    return Profile(
+    return ContactProfile(
         id=contact.id,
         name=contact.name,
         phone=contact.phone,
@@ -106,24 +108,24 @@ def find_profile(contact_id: int) -> Profile | None:
         opted_out_at=contact.opted_out_at,
         username=contact.username,
         unreachable_at=contact.unreachable_at,
-        cooling_until=contact.cooling_until,
+        marketing_paused_until=contact.marketing_paused_until,
         created_at=contact.created_at,
-        tags=queries.tags_of([contact.id])[contact.id],
+        tags=queries.list_tags_by_contact([contact.id])[contact.id],
         identities=[Identity(i.kind, i.value) for i in queries.list_identities(contact.id)],
         consent=[
             Consent(event.kind, event.source, event.evidence, event.happened_at)
-            for event in queries.list_consent(contact.id)
+            for event in queries.list_consent_events(contact.id)
         ],
         invoices=list_open_invoices(contact.id),
-        conversations=_conversations([contact.id, *merged]),
-        is_composed=bool(merged) or contact.id != contact_id,
+        conversations=_list_conversations([contact.id, *merged]),
+        is_merged=bool(merged) or contact.id != contact_id,
     )
 
 
-def _conversations(contact_ids: list[int]) -> list[Thread]:
+def _list_conversations(contact_ids: list[int]) -> list[ConversationSummary]:
     rows = db.session.execute(
         sa.select(Conversation.id, Conversation.state, Conversation.last_message_at)
         .where(Conversation.contact_id.in_(contact_ids))
         .order_by(Conversation.last_message_at.desc())
     )
-    return [Thread(*row) for row in rows]
+    return [ConversationSummary(*row) for row in rows]

@@ -11,31 +11,31 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from flask import current_app
 
-from chatbot.campaigns.models import CAMPAIGNS, Campaign, CampaignState
-from chatbot.campaigns.queries import figures
+from chatbot.campaigns.models import CAMPAIGNS_CACHE_TAG, Campaign, CampaignState
+from chatbot.campaigns.queries import count_by_state
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import (
-    WAITING_COUNT,
+    WAITING_COUNT_CACHE_TAG,
     Conversation,
     ConversationState,
     Direction,
     Message,
 )
 from chatbot.core import clock
-from chatbot.core.cache import Entry, Kind, get_all
+from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute_all
 from chatbot.core.db import db
-from chatbot.delivery.states import State
-from chatbot.extensions import settings_of
-from chatbot.ops.alerts import FIRING, notices_of
-from chatbot.ops.cache_stats import cache_stats
+from chatbot.delivery.states import MessageState
+from chatbot.extensions import get_settings
+from chatbot.ops.alerts import FIRING_ALERTS, render_notices
+from chatbot.ops.cache_stats import get_cache_stats
 from chatbot.ops.health import check_health
 from chatbot.webhooks.models import WebhookBody, WebhookUpdate, WorkState
 
-MOST_CAMPAIGNS = 5
+MAX_CAMPAIGNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Today:
+class TodayFigures:
     """Since midnight, company time: conversations and messages; and what waits or is queued now."""
 
     conversations: int
@@ -51,7 +51,7 @@ class Today:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignLine:
+class CampaignOverview:
     id: int
     name: str
     state: str
@@ -61,45 +61,52 @@ class CampaignLine:
 
 # Every message moves these numbers, so they may be some seconds old; what a person does (taking a
 # conversation, pausing a campaign) shows at once.
-TODAY: Kind[Today] = Kind("dashboard", Today, fresh_s=5, stale_s=5)
-CAMPAIGNS_NOW: Kind[list[CampaignLine]] = Kind(
-    "dashboard", list[CampaignLine], fresh_s=5, stale_s=5
+TODAY_CACHE: CacheSpec[TodayFigures] = CacheSpec("dashboard", TodayFigures, fresh_s=5, stale_s=5)
+CAMPAIGNS_CACHE: CacheSpec[list[CampaignOverview]] = CacheSpec(
+    "dashboard", list[CampaignOverview], fresh_s=5, stale_s=5
 )
-MACHINES: Kind[dict[str, Any]] = Kind("dashboard", dict[str, Any], fresh_s=5, stale_s=5)
+HEALTH_CACHE: CacheSpec[dict[str, Any]] = CacheSpec(
+    "dashboard", dict[str, Any], fresh_s=5, stale_s=5
+)
 
 
-def read_home() -> dict[str, object]:
+def get_dashboard() -> dict[str, object]:
     """What the home page shows, in one round trip while it is cached."""
-    zone = ZoneInfo(settings_of(current_app).timezone)
+    zone = ZoneInfo(get_settings(current_app).timezone)
     midnight = datetime.combine(datetime.now(zone).date(), time(), zone).astimezone(UTC)
-    health, stats, today, campaigns, alerts = get_all(
-        Entry(MACHINES, "health", check_health),
-        Entry(MACHINES, "stats", lambda: {"hit_rate": cache_stats()["hit_rate"]}),
-        Entry(TODAY, f"{midnight:%Y%m%d%H%M}", partial(count_today, midnight), (WAITING_COUNT,)),
-        Entry(CAMPAIGNS_NOW, "campaigns", running_campaigns, (CAMPAIGNS,)),
-        FIRING,
+    health, stats, today, campaigns, alerts = get_or_compute_all(
+        CacheEntry(HEALTH_CACHE, "health", check_health),
+        CacheEntry(HEALTH_CACHE, "stats", lambda: {"hit_rate": get_cache_stats()["hit_rate"]}),
+        CacheEntry(
+            TODAY_CACHE,
+            f"{midnight:%Y%m%d%H%M}",
+            partial(count_today, midnight),
+            (WAITING_COUNT_CACHE_TAG,),
+        ),
+        CacheEntry(CAMPAIGNS_CACHE, "campaigns", list_dashboard_campaigns, (CAMPAIGNS_CACHE_TAG,)),
+        FIRING_ALERTS,
     )
     return {
         "health": health,
         "stats": stats,
         "today": today,
         "campaigns": campaigns,
-        "alerts": notices_of(alerts),
+        "alerts": render_notices(alerts),
     }
 
 
-def count_today(midnight: datetime) -> Today:
+def count_today(midnight: datetime) -> TodayFigures:
     today = Message.recorded_at >= midnight
     row = db.session.execute(
         sa.select(
-            _number(Conversation, Conversation.last_message_at >= midnight).label("conversations"),
-            _number(Conversation, Conversation.state == ConversationState.WAITING).label("waiting"),
-            _number(Message, today, Message.direction == Direction.INBOUND).label("inbound"),
-            _number(Contact).label("contacts"),
-            _number(WebhookBody, WebhookBody.state == WorkState.NEW).label("bodies"),
-            _number(WebhookUpdate, WebhookUpdate.state == WorkState.NEW).label("updates"),
-            _number(Conversation, Conversation.turn_due_at <= clock.now()).label("turns"),
-            _number(Message, Message.state == State.QUEUED).label("queued"),
+            _count(Conversation, Conversation.last_message_at >= midnight).label("conversations"),
+            _count(Conversation, Conversation.state == ConversationState.WAITING).label("waiting"),
+            _count(Message, today, Message.direction == Direction.INBOUND).label("inbound"),
+            _count(Contact).label("contacts"),
+            _count(WebhookBody, WebhookBody.state == WorkState.NEW).label("bodies"),
+            _count(WebhookUpdate, WebhookUpdate.state == WorkState.NEW).label("updates"),
+            _count(Conversation, Conversation.turn_due_at <= clock.now()).label("turns"),
+            _count(Message, Message.state == MessageState.QUEUED).label("queued"),
         )
     ).one()
     counted = db.session.execute(
@@ -108,25 +115,25 @@ def count_today(midnight: datetime) -> Today:
         .group_by(Message.state)
     )
     states = {str(state): int(number) for state, number in counted if state}
-    return Today(**row._mapping, states=states, outbound=sum(states.values()))
+    return TodayFigures(**row._mapping, states=states, outbound=sum(states.values()))
 
 
-def _number(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+def _count(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.count()).select_from(model).where(*conditions).scalar_subquery()
 
 
-def running_campaigns() -> list[CampaignLine]:
+def list_dashboard_campaigns() -> list[CampaignOverview]:
     """What runs or is paused, else the one that ended last; each with its figures."""
     moving = Campaign.state.in_([CampaignState.RUNNING, CampaignState.PAUSED])
     query = sa.select(Campaign).order_by(Campaign.id.desc())
-    campaigns = db.session.scalars(query.where(moving).limit(MOST_CAMPAIGNS)).all()
+    campaigns = db.session.scalars(query.where(moving).limit(MAX_CAMPAIGNS)).all()
     ended = Campaign.state.in_([CampaignState.FINISHED, CampaignState.CANCELLED])
     campaigns = campaigns or db.session.scalars(query.where(ended).limit(1)).all()
-    return [_describe(campaign) for campaign in campaigns]
+    return [_make_overview(campaign) for campaign in campaigns]
 
 
-def _describe(campaign: Campaign) -> CampaignLine:
-    counts = figures(campaign.id)
+def _make_overview(campaign: Campaign) -> CampaignOverview:
+    counts = count_by_state(campaign.id)
     open_rows = counts["pending"] + counts["sending"]
     done = counts["planned"] - open_rows
-    return CampaignLine(campaign.id, campaign.name, campaign.state, counts, done)
+    return CampaignOverview(campaign.id, campaign.name, campaign.state, counts, done)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from chatbot.ops.alerts import firing
-from chatbot.ops.cache_stats import cache_stats
-from chatbot.ops.redis_facts import redis_facts
-from chatbot.panel.queries import read_home
+from chatbot.ops.alerts import list_firing_alerts
+from chatbot.ops.cache_stats import get_cache_stats
+from chatbot.ops.redis_status import get_redis_status
+from chatbot.panel.queries import get_dashboard
 
 bp = Blueprint("panel", __name__)
 redis = Blueprint("redis", __name__, url_prefix="/redis")
@@ -16,25 +16,25 @@ redis = Blueprint("redis", __name__, url_prefix="/redis")
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
-    return render_template("panel/home.html", **read_home())
+    return render_template("panel/home.html", **get_dashboard())
 
 
 @bp.get("/now")
 def now() -> ResponseReturnValue:
     """The home page's moving part."""
-    return render_template("panel/_now.html", **read_home())
+    return render_template("panel/_dashboard.html", **get_dashboard())
 
 
 @redis.get("/")
 def show() -> ResponseReturnValue:
-    return render_template("panel/redis.html", **_redis())
+    return render_template("panel/redis.html", **_get_redis_page())
 
 
 @redis.get("/now")
 def figures() -> ResponseReturnValue:
     """The Redis page's moving part."""
-    return render_template("panel/_redis.html", **_redis())
+    return render_template("panel/_redis.html", **_get_redis_page())
 
 
-def _redis() -> dict[str, object]:
-    return {"stats": cache_stats(), "facts": redis_facts(), "alerts": firing()}
+def _get_redis_page() -> dict[str, object]:
+    return {"stats": get_cache_stats(), "facts": get_redis_status(), "alerts": list_firing_alerts()}

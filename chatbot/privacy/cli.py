@@ -6,13 +6,13 @@ import click
 
 from chatbot.contacts.lookup import get_by_id_or_phone
 from chatbot.core.db import db
-from chatbot.privacy.erasure import forget_contact
+from chatbot.privacy.erasure import erase_contact
 
 
 @click.command("forget")
 @click.argument("contact")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def forget(contact: str, yes: bool) -> None:
+def forget_command(contact: str, yes: bool) -> None:
     """Erase the personal data of the CONTACT (id, or phone with its area code) for good.
 
     Who opted out stays opted out: that is remembered under a keyed hash.
@@ -20,6 +20,6 @@ def forget(contact: str, yes: bool) -> None:
     found = get_by_id_or_phone(contact)
     if not yes:
         click.confirm(f"Erase contact {found.id} ({found.name or 'no name'}) for good?", abort=True)
-    forget_contact(found)
+    erase_contact(found)
     db.session.commit()
     click.echo(f"Contact {found.id} is erased.")

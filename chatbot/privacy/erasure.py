@@ -7,33 +7,33 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from chatbot.channels.media.models import MediaChunk, MediaFile
-from chatbot.contacts.erasing import erase
+from chatbot.contacts.erasure import anonymize_contact
 from chatbot.contacts.models import Contact
-from chatbot.conversations.models import EVERY_INBOX, Conversation, Message, thread_topic
-from chatbot.core.cache import forget
+from chatbot.conversations.models import INBOX_CACHE_TAG, Conversation, Message, thread_cache_tag
+from chatbot.core.cache import invalidate
 from chatbot.core.db import db
-from chatbot.delivery.states import State
+from chatbot.delivery.states import MessageState
 
-ERASED = "erased"  # why what was still to be sent is skipped
+ERASED_SKIP_REASON = "erased"  # why what was still to be sent is skipped
 
 
-def forget_contact(contact: Contact) -> None:
+def erase_contact(contact: Contact) -> None:
     """Their names, numbers, tags, and the words and files of their conversations.
 
     Kept are the figures of campaigns, the invoices, which the law wants kept, and that they opted out;
     bodies of webhooks go by themselves after WEBHOOK_KEEP_DAYS.
     """
-    _empty_conversations(erase(contact))
+    _erase_conversations(anonymize_contact(contact))
 
 
-def _empty_conversations(contact_ids: Sequence[int]) -> None:
+def _erase_conversations(contact_ids: Sequence[int]) -> None:
     session = db.session
     theirs = sa.select(Conversation.id).where(Conversation.contact_id.in_(contact_ids))
     ids = session.scalars(theirs).all()
     session.execute(
         sa.update(Message)
-        .where(Message.conversation_id.in_(ids), Message.state == State.QUEUED)
-        .values(state=State.SKIPPED, skip_reason=ERASED)
+        .where(Message.conversation_id.in_(ids), Message.state == MessageState.QUEUED)
+        .values(state=MessageState.SKIPPED, skip_reason=ERASED_SKIP_REASON)
     )
     files = session.scalars(
         sa.select(Message.media_file_id).where(
@@ -45,7 +45,7 @@ def _empty_conversations(contact_ids: Sequence[int]) -> None:
         .where(Message.conversation_id.in_(ids))
         .values(text="", payload={}, media_file_id=None, needs_turn=False)
     )
-    _delete_files(files)
+    _delete_unshared_files(files)
     session.execute(
         sa.update(Conversation)
         .where(Conversation.id.in_(ids))
@@ -58,10 +58,10 @@ def _empty_conversations(contact_ids: Sequence[int]) -> None:
         )
     )
     session.expire_all()
-    forget(EVERY_INBOX, *map(thread_topic, ids))
+    invalidate(INBOX_CACHE_TAG, *map(thread_cache_tag, ids))
 
 
-def _delete_files(file_ids: Sequence[int | None]) -> None:
+def _delete_unshared_files(file_ids: Sequence[int | None]) -> None:
     """But for those that others were sent too. Copies on a host's disk go as that cache is renewed."""
     others = sa.exists().where(Message.media_file_id == MediaFile.id)
     alone = db.session.scalars(

@@ -12,17 +12,17 @@ from typing import Any
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
-from chatbot.core.hints import CHANNEL, read_hint, read_position
-from chatbot.core.redis import RedisState, blocking_client
+from chatbot.core.live_events import PUBSUB_CHANNEL, parse_live_event, read_live_position
+from chatbot.core.redis import RedisState, create_blocking_client
 from chatbot.realtime.hub import Hub
 
 log = logging.getLogger(__name__)
 
 PING_S = 10.0
-SILENCE_S = 2 * PING_S
-WAIT_S = 0.5
-RETRY_S = 0.25
-CONNECT_S = 5.0
+SILENCE_TIMEOUT_S = 2 * PING_S
+READ_TIMEOUT_S = 0.5
+RETRY_PAUSE_S = 0.25
+CONNECT_TIMEOUT_S = 5.0
 
 
 class Listener(threading.Thread):
@@ -45,8 +45,8 @@ class Listener(threading.Thread):
     def run(self) -> None:
         if self._redis.url is None:
             return
-        client = blocking_client(self._redis.url, "live", timeout_s=CONNECT_S)
-        while not self._stopped.wait(RETRY_S):
+        client = create_blocking_client(self._redis.url, "live", timeout_s=CONNECT_TIMEOUT_S)
+        while not self._stopped.wait(RETRY_PAUSE_S):
             if self._redis.pool.breaker.is_open:
                 continue
             try:
@@ -54,38 +54,38 @@ class Listener(threading.Thread):
                     self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.info("no hints for now: %s", error)
-            self._tell(self._hub.lost)
+            self._call_in_loop(self._hub.on_disconnected)
         client.close()
 
     def _listen(self, subscription: PubSub) -> None:
         """Returns when told to stop or Redis is known to be away; raises when it goes away."""
-        subscription.subscribe(CHANNEL)
+        subscription.subscribe(PUBSUB_CHANNEL)
         heard_at = pinged_at = time.monotonic()
         while not self._stopped.is_set() and not self._redis.pool.breaker.is_open:
-            message: Any = subscription.get_message(timeout=WAIT_S)
+            message: Any = subscription.get_message(timeout=READ_TIMEOUT_S)
             now = time.monotonic()
             if message is not None:
                 heard_at = now
-                self._take(message)
-            elif now - heard_at > SILENCE_S:
+                self._handle_message(message)
+            elif now - heard_at > SILENCE_TIMEOUT_S:
                 raise TimeoutError("nothing from Redis for two pings")
             if now - pinged_at >= PING_S:
                 subscription.ping()
                 pinged_at = now
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _handle_message(self, message: dict[str, Any]) -> None:
         # redis-py reconnects and subscribes again by itself: then, too, something may be missed.
         if message["type"] == "subscribe":
-            self._tell(self._hub.found, *read_position(self._redis.client))
+            self._call_in_loop(self._hub.on_subscribed, *read_live_position(self._redis.client))
         elif message["type"] == "message":
-            hint = read_hint(message["data"])
+            hint = parse_live_event(message["data"])
             if hint is None:
-                self._tell(self._hub.hear_garbage)
+                self._call_in_loop(self._hub.on_invalid_message)
             else:
-                self._tell(self._hub.hear, hint)
+                self._call_in_loop(self._hub.on_event, hint)
 
-    def _tell(self, tell: Callable[..., None], *arguments: Any) -> None:
+    def _call_in_loop(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(tell, *arguments)
+            self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:  # the loop has ended: so does the process
             self._stopped.set()

@@ -13,7 +13,7 @@ from chatbot.segments.rules import parse_rule
 
 cli = AppGroup("segments", help="Saved filters over contacts.")
 
-BY = "CLI"
+ACTOR = "CLI"
 
 
 @cli.command("create")
@@ -32,7 +32,7 @@ def create(name: str, rule: str) -> None:
         raise InvalidInput(
             "The rule is no JSON: %(fault)s", field="rule", fault=str(error)
         ) from None
-    segment = service.save_segment(None, name, parse_rule(typed), BY)
+    segment = service.save_segment(None, name, parse_rule(typed), ACTOR)
     db.session.commit()
     click.echo(segment.id)
 
@@ -50,13 +50,18 @@ def list_all() -> None:
 def show(segment_id: int, as_json: bool) -> None:
     """Print a segment's rule, how many contacts are in it, and the first few."""
     segment = service.get_segment(segment_id)
-    look = service.preview_rule(parse_rule(segment.rule))
+    preview = service.preview_rule(parse_rule(segment.rule))
     if as_json:
-        found = {"id": segment.id, "name": segment.name, "rule": segment.rule, "count": look.count}
-        click.echo(msgspec.json.encode(found).decode())
+        described = {
+            "id": segment.id,
+            "name": segment.name,
+            "rule": segment.rule,
+            "count": preview.count,
+        }
+        click.echo(msgspec.json.encode(described).decode())
         return
-    click.echo(f"{segment.name}: {look.count}")
+    click.echo(f"{segment.name}: {preview.count}")
     for group in service.describe_rule(segment.rule):
         click.echo("  - " + " / ".join(group))
-    for contact in look.sample:
+    for contact in preview.sample:
         click.echo(f"  {contact.id}\t{contact.name}")

@@ -11,8 +11,8 @@ from flask_login import current_user
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
 from chatbot.segments import service
-from chatbot.segments.forms import Line, lines_of, read_lines, rule_of, with_blanks
-from chatbot.segments.kinds import KINDS
+from chatbot.segments.condition_kinds import CONDITION_KINDS
+from chatbot.segments.forms import RuleLine, add_blank_lines, build_lines, build_rule, parse_lines
 from chatbot.segments.models import Segment
 from chatbot.segments.rules import parse_rule
 
@@ -28,13 +28,13 @@ def index() -> ResponseReturnValue:
 
 @bp.route("/new", methods=["GET", "POST"])
 def new() -> ResponseReturnValue:
-    return _edit_page(None) if request.method == "GET" else _write(None)
+    return _render_edit_page(None) if request.method == "GET" else _save_or_preview(None)
 
 
 @bp.route("/<int:segment_id>", methods=["GET", "POST"])
 def edit(segment_id: int) -> ResponseReturnValue:
     segment = service.get_segment(segment_id)
-    return _edit_page(segment) if request.method == "GET" else _write(segment)
+    return _render_edit_page(segment) if request.method == "GET" else _save_or_preview(segment)
 
 
 @bp.post("/<int:segment_id>/delete")
@@ -45,47 +45,47 @@ def delete(segment_id: int) -> ResponseReturnValue:
     return redirect(url_for("segments.index"), 303)
 
 
-def _edit_page(segment: Segment | None) -> ResponseReturnValue:
+def _render_edit_page(segment: Segment | None) -> ResponseReturnValue:
     """A rule that no longer parses is shown as far as it can be, with what is wrong with it."""
     if segment is None:
-        return _page(None, "", [])
+        return _render_page(None, "", [])
     try:
         rule = parse_rule(segment.rule)
     except InvalidInput as error:
-        return _page(segment, segment.name, [], error)
-    return _page(segment, segment.name, lines_of(rule))
+        return _render_page(segment, segment.name, [], error)
+    return _render_page(segment, segment.name, build_lines(rule))
 
 
-def _write(segment: Segment | None) -> ResponseReturnValue:
+def _save_or_preview(segment: Segment | None) -> ResponseReturnValue:
     """Save, or only look: both check what was typed, and both keep it."""
-    name, lines = request.form.get("name", ""), read_lines(request.form)
+    name, lines = request.form.get("name", ""), parse_lines(request.form)
     try:
-        rule = parse_rule(msgspec.to_builtins(rule_of(lines)))
+        rule = parse_rule(msgspec.to_builtins(build_rule(lines)))
         if request.form.get("action") != "save":
-            return _page(segment, name, lines, preview=service.preview_rule(rule))
+            return _render_page(segment, name, lines, preview=service.preview_rule(rule))
         service.save_segment(segment, name, rule, str(current_user.name))
         db.session.commit()
     except InvalidInput as error:
         db.session.rollback()
-        return _page(segment, name, lines, error)
+        return _render_page(segment, name, lines, error)
     flash(_("The segment has been saved."), "success")
     return redirect(url_for("segments.index"), 303)
 
 
-def _page(
+def _render_page(
     segment: Segment | None,
     name: str,
-    lines: list[Line],
+    lines: list[RuleLine],
     error: InvalidInput | None = None,
-    preview: service.Preview | None = None,
+    preview: service.RulePreview | None = None,
 ) -> ResponseReturnValue:
     problems = {error.field: _(error.message, **error.values)} if error else {}
     page = render_template(
         "segments/edit.html",
         segment=segment,
         name=name,
-        lines=with_blanks(lines),
-        kinds=KINDS,
+        lines=add_blank_lines(lines),
+        kinds=CONDITION_KINDS,
         problems=problems,
         preview=preview,
     )

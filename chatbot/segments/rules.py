@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from chatbot.contacts.models import Contact
 from chatbot.core.errors import InvalidInput
-from chatbot.segments.kinds import KINDS, Takes
+from chatbot.segments.condition_kinds import CONDITION_KINDS, ValueType
 
-MOST_CONDITIONS = 30
-MAX_TEXT = 200
+MAX_CONDITIONS = 30
+MAX_VALUE_LENGTH = 200
 MAX_DAYS = 3650
 
 
@@ -50,9 +50,9 @@ def parse_rule(stored: Any) -> list[list[Condition]]:
     conditions = [condition for group in rule for condition in group]
     if not conditions or not all(rule):
         raise InvalidInput("The segment needs at least one condition.", field="rule")
-    if len(conditions) > MOST_CONDITIONS:
+    if len(conditions) > MAX_CONDITIONS:
         raise InvalidInput(
-            "A segment has at most %(most)s conditions.", field="rule", most=MOST_CONDITIONS
+            "A segment has at most %(most)s conditions.", field="rule", most=MAX_CONDITIONS
         )
     for number, condition in enumerate(conditions, start=1):
         check_condition(condition, number)
@@ -61,45 +61,48 @@ def parse_rule(stored: Any) -> list[list[Condition]]:
 
 def check_condition(condition: Condition, number: int) -> None:
     """Raises InvalidInput, naming the line by its number."""
-    kind = KINDS.get(condition.kind)
+    kind = CONDITION_KINDS.get(condition.kind)
     if kind is None:
         raise InvalidInput("Line %(line)s: choose what is asked.", field="rule", line=number)
-    if kind.takes_name and (not condition.name.strip() or set(condition.name) & set('"\\')):
+    if kind.needs_name and (not condition.name.strip() or set(condition.name) & set('"\\')):
         raise InvalidInput(
             "Line %(line)s: name the attribute, without quotation marks.", field="rule", line=number
         )
-    if kind.takes is Takes.TEXT and not condition.value.strip():
+    if kind.value_type is ValueType.TEXT and not condition.value.strip():
         raise InvalidInput("Line %(line)s: write the value.", field="rule", line=number)
-    if kind.takes is Takes.DAYS and _days(condition) is None:
+    if kind.value_type is ValueType.DAYS and _parse_days(condition) is None:
         raise InvalidInput(
             "Line %(line)s: write a whole number of days, from 0 to %(most)s.",
             field="rule",
             line=number,
             most=MAX_DAYS,
         )
-    if max(len(condition.name), len(condition.value)) > MAX_TEXT:
+    if max(len(condition.name), len(condition.value)) > MAX_VALUE_LENGTH:
         raise InvalidInput(
-            "Line %(line)s: at most %(most)s characters.", field="rule", line=number, most=MAX_TEXT
+            "Line %(line)s: at most %(most)s characters.",
+            field="rule",
+            line=number,
+            most=MAX_VALUE_LENGTH,
         )
 
 
-def _days(condition: Condition) -> int | None:
+def _parse_days(condition: Condition) -> int | None:
     text = condition.value.strip()
     is_number = text.isascii() and text.isdigit() and len(text) < 6
     return int(text) if is_number and int(text) <= MAX_DAYS else None
 
 
-def holds_for(rule: Rule, today: date) -> sa.ColumnElement[bool]:
+def compile_rule(rule: Rule, today: date) -> sa.ColumnElement[bool]:
     """The condition, over Contact, that a contact is in the segment; `today` is the company's."""
-    return sa.and_(*(sa.or_(*(_holds(c, today) for c in group)) for group in rule))
+    return sa.and_(*(sa.or_(*(_compile_condition(c, today) for c in group)) for group in rule))
 
 
-def _holds(condition: Condition, today: date) -> sa.ColumnElement[bool]:
+def _compile_condition(condition: Condition, today: date) -> sa.ColumnElement[bool]:
     value = condition.value.strip()
-    holds = KINDS[condition.kind].holds(condition.name.strip(), value, today)
+    holds = CONDITION_KINDS[condition.kind].build(condition.name.strip(), value, today)
     return sa.not_(holds) if condition.negated else holds
 
 
 def select_contacts(rule: Rule, today: date) -> sa.Select[Any]:
     """The ids of the contacts of a segment; whoever proved to be another contact is not one."""
-    return sa.select(Contact.id).where(Contact.merged_into_id.is_(None), holds_for(rule, today))
+    return sa.select(Contact.id).where(Contact.merged_into_id.is_(None), compile_rule(rule, today))

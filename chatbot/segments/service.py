@@ -16,18 +16,18 @@ from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput, NotFound
-from chatbot.extensions import settings_of
-from chatbot.segments.kinds import in_words
+from chatbot.extensions import get_settings
+from chatbot.segments.condition_kinds import condition_label
 from chatbot.segments.models import Segment
 from chatbot.segments.rules import Rule, parse_rule, select_contacts
 
 MAX_NAME = 100
-SAMPLE = 5
+SAMPLE_SIZE = 5
 
 
-def company_today() -> date:
+def get_company_today() -> date:
     """Invoices are due by the company's calendar, not by the server's."""
-    return datetime.now(ZoneInfo(settings_of(current_app).timezone)).date()
+    return datetime.now(ZoneInfo(get_settings(current_app).timezone)).date()
 
 
 def list_segments() -> list[Segment]:
@@ -66,28 +66,28 @@ def delete_segment(segment_id: int) -> None:
     db.session.delete(get_segment(segment_id))
 
 
-def contacts_of(segment_id: int) -> sa.Select[Any]:
+def select_segment_contacts(segment_id: int) -> sa.Select[Any]:
     """The ids of the contacts in a segment, today.
 
     Raises:
         NotFound: it was deleted.
         InvalidInput: its rule no longer parses.
     """
-    return select_contacts(parse_rule(get_segment(segment_id).rule), company_today())
+    return select_contacts(parse_rule(get_segment(segment_id).rule), get_company_today())
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class RulePreview:
     count: int
     sample: Sequence[Contact]
 
 
-def preview_rule(rule: Rule) -> Preview:
+def preview_rule(rule: Rule) -> RulePreview:
     """How many a rule finds, and the first few of them."""
-    ids = select_contacts(rule, company_today())
+    ids = select_contacts(rule, get_company_today())
     count = db.session.scalar(sa.select(sa.func.count()).select_from(ids.subquery())) or 0
     people = sa.select(Contact).where(Contact.id.in_(ids)).order_by(Contact.search_name, Contact.id)
-    return Preview(count, db.session.scalars(people.limit(SAMPLE)).all())
+    return RulePreview(count, db.session.scalars(people.limit(SAMPLE_SIZE)).all())
 
 
 def describe_rule(stored: Any) -> list[list[str]]:
@@ -96,4 +96,7 @@ def describe_rule(stored: Any) -> list[list[str]]:
         rule = parse_rule(stored)
     except InvalidInput:
         return []
-    return [[in_words(c.kind, c.name, c.value, negated=c.negated) for c in group] for group in rule]
+    return [
+        [condition_label(c.kind, c.name, c.value, negated=c.negated) for c in group]
+        for group in rule
+    ]

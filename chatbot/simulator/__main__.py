@@ -13,12 +13,12 @@ from chatbot.simulator.config import Config, ConfigError, parse_config
 from chatbot.simulator.simulator import Simulator
 
 BACKLOG = 4096
-SHUTDOWN_S = 0.5  # hanging requests and long polls are cut off then
+SHUTDOWN_TIMEOUT_S = 0.5  # hanging requests and long polls are cut off then
 
 
 async def serve(config: Config) -> None:
     runner = web.AppRunner(
-        create_app(Simulator(config)), access_log=None, shutdown_timeout=SHUTDOWN_S
+        create_app(Simulator(config)), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S
     )
     await runner.setup()
     stop = asyncio.Event()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from chatbot.simulator.settings import Settings, SettingsError, changed
+from chatbot.simulator.settings import Settings, SettingsError, apply_changes
 
-REQUIRED = {
+REQUIRED_VARIABLES = {
     "token": "WHATSAPP_TOKEN",
     "phone_number_id": "WHATSAPP_PHONE_NUMBER_ID",
     "business_account_id": "WHATSAPP_BUSINESS_ACCOUNT_ID",
@@ -55,7 +55,9 @@ def parse_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config
     flags = _parser(environ).parse_args(arguments)
     if not flags.callback_url:
         raise ConfigError("SIMULATOR_CALLBACK_URL is not set: give it or pass --callback-url.")
-    secrets = {field: _required(environ, variable) for field, variable in REQUIRED.items()}
+    secrets = {
+        field: _required(environ, variable) for field, variable in REQUIRED_VARIABLES.items()
+    }
     seed = _integer("SIMULATOR_SEED (--seed)", flags.seed)
     return Config(
         host=flags.host,
@@ -71,7 +73,7 @@ def parse_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config
 def _settings(text: str, seed: int) -> Settings:
     """What the process begins with, and returns to at a reset: JSON, as for POST /_sim/settings."""
     try:
-        return changed(Settings(seed=seed), text.encode())
+        return apply_changes(Settings(seed=seed), text.encode())
     except SettingsError as error:
         raise ConfigError(f"SIMULATOR_SETTINGS: {error}") from error
 

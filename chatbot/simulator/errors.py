@@ -6,7 +6,7 @@ import string
 import msgspec
 
 # code -> (HTTP status, title); section 5.2, and the table of Meta that it cites.
-KNOWN = {
+ERROR_CODES = {
     0: (401, "AuthException"),
     1: (400, "API Unknown"),
     2: (503, "API Service"),
@@ -69,7 +69,7 @@ KNOWN = {
     133010: (400, "Phone number not registered"),
     135000: (400, "Generic user error"),
 }
-DETAILS_OF_FAILURE = {
+FAILURE_DETAILS = {
     131009: "The message reacted to is unknown, deleted or older than 30 days.",
     131026: "Message Undeliverable.",
     131047: "Message failed to send because more than 24 hours have passed since the customer "
@@ -80,8 +80,8 @@ DETAILS_OF_FAILURE = {
     131053: "The media of the message could not be fetched, or is not what it is said to be.",
     132015: "Template is paused because of low quality.",
 }
-HELP = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"
-TRANSIENT = frozenset({2, 131016, 133004})
+HELP_URL = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"
+TRANSIENT_CODES = frozenset({2, 131016, 133004})
 _TRACE_ALPHABET = string.ascii_letters + string.digits + "_-"
 
 
@@ -96,7 +96,7 @@ class GraphError(Exception):
         self.details = details
         self.kind = kind
         self.subcode = subcode
-        self.status, self.title = KNOWN[code]
+        self.status, self.title = ERROR_CODES[code]
 
     def body(self) -> bytes:
         error: dict[str, object] = {
@@ -105,7 +105,7 @@ class GraphError(Exception):
             "code": self.code,
             "fbtrace_id": make_trace_id(),
         }
-        if self.code in TRANSIENT:
+        if self.code in TRANSIENT_CODES:
             error["is_transient"] = True
         if self.subcode:
             error |= {"message": self.details, "error_subcode": self.subcode}
@@ -139,12 +139,12 @@ def make_trace_id() -> str:
     return "A" + "".join(secrets.choice(_TRACE_ALPHABET) for _ in range(22))
 
 
-def details_of(code: int) -> str:
-    return DETAILS_OF_FAILURE.get(code) or KNOWN[code][1]
+def get_error_details(code: int) -> str:
+    return FAILURE_DETAILS.get(code) or ERROR_CODES[code][1]
 
 
-def failure(code: int) -> dict[str, object]:
+def render_status_error(code: int) -> dict[str, object]:
     """The `errors[]` item of a `failed` status (section 3)."""
-    title = KNOWN[code][1]
+    title = ERROR_CODES[code][1]
     return {"code": code, "title": title, "message": title,
-            "error_data": {"details": details_of(code)}, "href": HELP}  # fmt: skip
+            "error_data": {"details": get_error_details(code)}, "href": HELP_URL}  # fmt: skip

@@ -7,7 +7,7 @@ from aiohttp import web
 STATIC = Path(__file__).parent / "static"
 PAGES = {"/": "phone.html", "/controle": "control.html"}
 # A fixed list: no path of a request ever reaches the file system.
-FILES = {
+STATIC_FILES = {
     "theme.css": "text/css",
     "phone.css": "text/css",
     "control.css": "text/css",
@@ -15,7 +15,7 @@ FILES = {
     "format.js": "text/javascript",
     "i18n.js": "text/javascript",
     "attach.js": "text/javascript",
-    "deeds.js": "text/javascript",
+    "actions.js": "text/javascript",
     "bubbles.js": "text/javascript",
     "phone.js": "text/javascript",
     "control.js": "text/javascript",
@@ -37,16 +37,16 @@ def page_routes() -> list[web.RouteDef]:
 
 
 async def page(request: web.Request) -> web.Response:
-    return _file(PAGES[request.path], "text/html")
+    return _file_response(PAGES[request.path], "text/html")
 
 
 async def static_file(request: web.Request) -> web.Response:
     name = request.match_info["name"]
-    if name not in FILES:
+    if name not in STATIC_FILES:
         raise web.HTTPNotFound
-    return _file(name, FILES[name])
+    return _file_response(name, STATIC_FILES[name])
 
 
-def _file(name: str, content_type: str) -> web.Response:
+def _file_response(name: str, content_type: str) -> web.Response:
     body = (STATIC / name).read_bytes()
     return web.Response(body=body, content_type=content_type, charset="utf-8", headers=HEADERS)

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from chatbot.simulator.errors import KNOWN
+from chatbot.simulator.errors import ERROR_CODES
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400 * 30)]
@@ -116,7 +116,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"`{low}` is above `{high}`")
         for name in ("refused_code", "failed_code"):
-            if getattr(self, name) not in KNOWN:
+            if getattr(self, name) not in ERROR_CODES:
                 raise ValueError(f"`{name}` is no error code that the simulator knows")
         total = sum(getattr(self, name) for name in EXCLUSIVE_FAULTS)
         if total > 1 + 1e-9:
@@ -124,7 +124,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"the shares of {names} add up to more than 1")
 
 
-def changed(current: Settings, body: bytes) -> Settings:
+def apply_changes(current: Settings, body: bytes) -> Settings:
     """The settings with the fields of a JSON object replaced; all of it is refused or none."""
     try:
         change = msgspec.json.decode(body, type=dict[str, object])

@@ -4,13 +4,13 @@
 (function () {
   const campaign = document.getElementById("campaign");
   const pace = document.getElementById("pace");
-  const seen = []; // [seconds, people done] of the last moments
+  const samples = []; // [seconds, people done] of the last moments
 
   function showPace(done, planned, isRunning) {
     const now = performance.now() / 1000;
-    seen.push([now, done]);
-    while (seen.length > 2 && now - seen[0][0] > 20) seen.shift();
-    const rate = (done - seen[0][1]) / Math.max(now - seen[0][0], 1);
+    samples.push([now, done]);
+    while (samples.length > 2 && now - samples[0][0] > 20) samples.shift();
+    const rate = (done - samples[0][1]) / Math.max(now - samples[0][0], 1);
     pace.textContent = "";
     if (!isRunning || rate <= 0 || done >= planned) return;
     const language = document.documentElement.lang || "pt-BR";
@@ -33,7 +33,7 @@
     for (const bar of campaign.querySelectorAll("progress")) bar.max = answer.planned || 1;
   });
 
-  for (const source of document.querySelectorAll("[data-blank-source]")) {
+  for (const source of document.querySelectorAll("[data-parameter-source]")) {
     const text = source.parentElement.querySelector("input");
     const show = () => { text.hidden = source.value !== "text"; };
     source.addEventListener("change", () => { show(); if (!text.hidden) text.focus(); });

@@ -19,11 +19,11 @@
     return template.content;
   };
   const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 80;
-  const toEnd = () => { box.scrollTop = box.scrollHeight; jump.hidden = true; };
+  const scrollToEnd = () => { box.scrollTop = box.scrollHeight; jump.hidden = true; };
 
   // --- days ---------------------------------------------------------------------------------------
 
-  function markDays() {
+  function insertDayMarks() {
     for (const mark of list.querySelectorAll(".day-mark")) mark.remove();
     let day = null;
     for (const bubble of [...list.children]) {
@@ -60,8 +60,8 @@
     const answer = event.detail;
     const wasAtEnd = isAtEnd();
     const added = merge(answer.messages);
-    if (added) markDays();
-    if (wasAtEnd) toEnd(); // also when a bubble has grown by the reason why it failed
+    if (added) insertDayMarks();
+    if (wasAtEnd) scrollToEnd(); // also when a bubble has grown by the reason why it failed
     else if (added) jump.hidden = false;
     showHead(answer.head, answer.head_version);
     showWindow(answer.is_open);
@@ -82,16 +82,16 @@
   }
 
   function markRead(unread) {
-    if (unread && !document.hidden) tellRead({});
+    if (unread && !document.hidden) postRead({});
   }
 
-  function tellRead(fields) {
+  function postRead(fields) {
     const token = form.querySelector("[name=csrf_token]").value;
     const body = new URLSearchParams(fields);
     fetch(chat.dataset.readUrl, { method: "POST", body, headers: { "X-CSRFToken": token } }).catch(() => {});
   }
 
-  jump.addEventListener("click", toEnd);
+  jump.addEventListener("click", scrollToEnd);
   box.addEventListener("scroll", () => { if (isAtEnd()) jump.hidden = true; });
 
   // --- older messages, put above without moving what is being read ---------------------------------
@@ -108,7 +108,7 @@
       const next = page.getElementById("older");
       if (next) older.href = next.href;
       else older.parentElement.remove();
-      markDays();
+      insertDayMarks();
       box.scrollTop += box.scrollHeight - height;
     } catch {
       location.href = older.href;
@@ -118,22 +118,22 @@
 
   // --- the reply ----------------------------------------------------------------------------------
 
-  const most = text.maxLength;
-  function grow() {
+  const maxLength = text.maxLength;
+  function resizeInput() {
     text.rows = Math.min(7, Math.max(1, text.value.split("\n").length));
-    const left = most - text.value.length;
+    const left = maxLength - text.value.length;
     count.hidden = left > 500;
-    count.textContent = `${text.value.length} / ${most}`;
+    count.textContent = `${text.value.length} / ${maxLength}`;
   }
-  text.addEventListener("input", grow);
+  text.addEventListener("input", resizeInput);
 
   // The contact sees "typing" for 25 seconds; the server asks whether the conversation is ours.
   const TYPING_MS = 20000;
-  let toldTyping = 0;
+  let typingSentAt = 0;
   text.addEventListener("input", () => {
-    if (send.disabled || !text.value || Date.now() - toldTyping < TYPING_MS) return;
-    toldTyping = Date.now();
-    tellRead({ typing: "1" });
+    if (send.disabled || !text.value || Date.now() - typingSentAt < TYPING_MS) return;
+    typingSentAt = Date.now();
+    postRead({ typing: "1" });
   });
 
   const file = document.getElementById("file");
@@ -152,9 +152,9 @@
     }
   });
 
-  grow();
-  markDays();
+  resizeInput();
+  insertDayMarks();
   markRead(Number(chat.dataset.unread));
-  if ("stickToEnd" in box.dataset) toEnd();
+  if ("stickToEnd" in box.dataset) scrollToEnd();
   if (text.classList.contains("is-invalid")) text.focus();
 })();

@@ -10,7 +10,7 @@
 
   const SILENCE_MS = 50000; // the server's heart beats every 20 s
   const RETRY_MS = [1000, 30000];
-  const STRANGER = 4401;
+  const CLOSE_UNAUTHENTICATED = 4401;
 
   const topicsOf = (part) => part.dataset.liveOn.split(" ");
   const watched = new URLSearchParams(parts.flatMap(topicsOf).map((topic) => ["watch", topic]));
@@ -34,16 +34,16 @@
   }
 
   // "epoch/number": of another epoch, or further on than we are, something was said without us.
-  function isMissed(now) {
+  function hasGap(now) {
     const [epoch, number] = at.split("/");
     const [nowEpoch, nowNumber] = now.split("/");
     return !epoch || epoch !== nowEpoch || Number(nowNumber) > Number(number);
   }
 
-  const takes = {
+  const handlers = {
     hello: (said) => {
       setLive(said.at !== "");
-      if (isMissed(said.at)) change(parts);
+      if (hasGap(said.at)) change(parts);
     },
     away: () => { setLive(false); change(parts); },
     all: () => { setLive(true); change(parts); },
@@ -51,7 +51,7 @@
   };
 
   function take(said, socket) {
-    if (said.kind in takes) takes[said.kind](said, socket);
+    if (said.kind in handlers) handlers[said.kind](said, socket);
     else {
       const of = [said.kind, `${said.kind}:${said.id}`];
       change(parts.filter((part) => topicsOf(part).some((topic) =>
@@ -72,7 +72,7 @@
       clearTimeout(silence);
       setLive(false);
       // The pages know the way to the sign-in.
-      if (event.code === STRANGER) return change(parts);
+      if (event.code === CLOSE_UNAUTHENTICATED) return change(parts);
       const [least, most] = RETRY_MS;
       const waitMs = Math.min(most, least * 2 ** failures);
       failures += 1;

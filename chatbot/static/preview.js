@@ -5,18 +5,18 @@
 (function () {
   const PAUSE_MS = 250;
   for (const form of document.querySelectorAll("form[data-preview-url]")) {
-    const place = document.querySelector(form.dataset.preview);
+    const target = document.querySelector(form.dataset.preview);
     let timer = 0;
-    let asked = 0;
+    let latestRequest = 0;
 
     async function show() {
       const values = new FormData(form);
       values.delete("csrf_token");
-      const mine = ++asked;
+      const requestNumber = ++latestRequest;
       try {
         const answer = await fetch(`${form.dataset.previewUrl}?${new URLSearchParams(values)}`, { redirect: "error" });
         const html = await answer.text();
-        if (answer.ok && mine === asked) place.innerHTML = html; // an older answer may come later
+        if (answer.ok && requestNumber === latestRequest) target.innerHTML = html; // an older answer may come later
       } catch { /* the next key asks again */ }
     }
 

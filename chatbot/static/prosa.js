@@ -40,7 +40,7 @@
     } else if (form.dataset.sending === "yes") {
       event.preventDefault();
     } else if (form.method === "post") {
-      holdBack(form);
+      preventResubmit(form);
     }
   });
 
@@ -63,7 +63,7 @@
     delete form.dataset.confirmed;
   });
 
-  function holdBack(form) {
+  function preventResubmit(form) {
     form.dataset.sending = "yes";
     // Later, so that the pressed button's own name and value are still sent.
     setTimeout(() => setBusy(form, true));
@@ -115,7 +115,7 @@
     return minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes} min`;
   }
 
-  function tellTimes() {
+  function updateTimes() {
     for (const element of document.querySelectorAll("time[data-ago], time[data-countdown]")) {
       const seconds = (new Date(element.dateTime) - Date.now()) / 1000;
       if ("ago" in element.dataset) element.textContent = since(seconds);
@@ -202,7 +202,7 @@
       if (typeof body === "string") this.show(body);
       else this.fill(body);
       this.element.dispatchEvent(new CustomEvent("refreshed", { detail: body, bubbles: true }));
-      tellTimes(); // also those that a listener has put in
+      updateTimes(); // also those that a listener has put in
       if (response.headers.get("X-Refresh") === "done") this.done = true;
     }
 
@@ -214,7 +214,7 @@
       this.shown = html;
       if (held) document.getElementById(held)?.focus({ preventScroll: true });
       if (atEnd) scrollToEnd(this.element);
-      tellTimes();
+      updateTimes();
     }
 
     fill(values) {
@@ -242,6 +242,6 @@
     if (!document.hidden) for (const refresher of refreshers) refresher.refresh();
   });
   document.querySelectorAll("[data-stick-to-end]").forEach(scrollToEnd);
-  tellTimes();
-  setInterval(() => document.hidden || tellTimes(), 15000);
+  updateTimes();
+  setInterval(() => document.hidden || updateTimes(), 15000);
 })();

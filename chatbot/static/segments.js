@@ -7,9 +7,9 @@ for (const line of document.querySelectorAll("[data-rule-line]")) {
   const value = line.querySelector("[data-rule-value]");
   const show = () => {
     const chosen = kind.selectedOptions[0];
-    name.hidden = !("takesName" in chosen.dataset);
-    value.hidden = chosen.dataset.takes === "nothing";
-    value.inputMode = chosen.dataset.takes === "days" ? "numeric" : "text";
+    name.hidden = !("needsName" in chosen.dataset);
+    value.hidden = chosen.dataset.valueType === "nothing";
+    value.inputMode = chosen.dataset.valueType === "days" ? "numeric" : "text";
   };
   kind.addEventListener("change", show);
   show();

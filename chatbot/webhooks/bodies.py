@@ -7,17 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.core.db import db, one_statement, reading, storable
+from chatbot.core.db import autocommit, db, read_only, sanitize_text
+from chatbot.core.db.bulk_sql import id_list
 from chatbot.core.metrics import count
-from chatbot.core.rows import these
-from chatbot.webhooks.models import Lane, WebhookBody, WorkState
+from chatbot.webhooks.models import WebhookBody, WebhookQueue, WorkState
 
-BATCH = 1000
-MOST_BYTES = 1_000_000  # of one batch, but for a single body, which may have 3 MB
+MAX_BATCH_BODIES = 1000
+MAX_BATCH_BYTES = 1_000_000  # of one batch, but for a single body, which may have 3 MB
 
 
-def take_bodies(lane: Lane) -> Sequence[Any]:
-    """The oldest new bodies of a lane, as many as fit into memory at once; one always does."""
+def list_new_bodies(queue: WebhookQueue) -> Sequence[Any]:
+    """The oldest new bodies of a queue, as many as fit into memory at once; one always does."""
     size = sa.func.length(WebhookBody.raw)
     oldest = (
         sa.select(
@@ -28,18 +28,18 @@ def take_bodies(lane: Lane) -> Sequence[Any]:
             (sa.func.sum(size).over(order_by=WebhookBody.id) - size).label("before"),
             size.label("size"),
         )
-        .where(WebhookBody.lane == lane, WebhookBody.state == WorkState.NEW)
+        .where(WebhookBody.queue == queue, WebhookBody.state == WorkState.NEW)
         .order_by(WebhookBody.id)
-        .limit(BATCH)
+        .limit(MAX_BATCH_BODIES)
         .subquery()
     )
-    fits = sa.or_(oldest.c.before + oldest.c.size <= MOST_BYTES, oldest.c.before == 0)
+    fits = sa.or_(oldest.c.before + oldest.c.size <= MAX_BATCH_BYTES, oldest.c.before == 0)
     columns = oldest.c.id, oldest.c.raw, oldest.c.received_at, oldest.c.replays
-    with reading(), db.engine.connect() as connection:
+    with read_only(), db.engine.connect() as connection:
         return connection.execute(sa.select(*columns).where(fits).order_by(oldest.c.id)).all()
 
 
-def note_attempt(body_id: int, number: int = 1) -> int:
+def record_attempt(body_id: int, number: int = 1) -> int:
     """Written before a batch is tried, to its first body; returns how often that has begun one by now.
     Whoever ends its worker leaves this trace, and no other."""
     statement = (
@@ -48,7 +48,7 @@ def note_attempt(body_id: int, number: int = 1) -> int:
         .values(attempts=WebhookBody.attempts + number)
         .returning(WebhookBody.attempts)
     )
-    with one_statement(db.engine) as connection:
+    with autocommit(db.engine) as connection:
         return connection.scalar(statement) or 1
 
 
@@ -56,18 +56,18 @@ def mark_split(connection: sa.Connection, ids: Sequence[int]) -> set[int]:
     """Those that nobody has split meanwhile."""
     taken = connection.scalars(
         sa.update(WebhookBody)
-        .where(WebhookBody.id.in_(these(connection, ids)), WebhookBody.state == WorkState.NEW)
+        .where(WebhookBody.id.in_(id_list(connection, ids)), WebhookBody.state == WorkState.NEW)
         .values(state=WorkState.DONE)
         .returning(WebhookBody.id)
     )
     return set(taken)
 
 
-def park_body(connection: sa.Connection, body_id: int, reason: str) -> None:
+def quarantine_body(connection: sa.Connection, body_id: int, reason: str) -> None:
     """Set aside, to be shown and replayed."""
     count("webhooks", outcome="parked")
     connection.execute(
         sa.update(WebhookBody)
         .where(WebhookBody.id == body_id)
-        .values(state=WorkState.PARKED, reason=storable(reason, 300))
+        .values(state=WorkState.QUARANTINED, reason=sanitize_text(reason, 300))
     )

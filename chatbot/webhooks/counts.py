@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from chatbot.core import clock
 from chatbot.core.db import upsert
-from chatbot.core.rows import json_rows
+from chatbot.core.db.bulk_sql import json_rows
 from chatbot.webhooks.models import WebhookCount
 
 log = logging.getLogger(__name__)
 
-REFUSED = "refused:"  # before what was wrong with a body that was not let in
+REFUSED_PREFIX = "refused:"  # before what was wrong with a body that was not let in
 
 
 def add_counts(connection: sa.Connection, counts: Mapping[str, int]) -> None:
@@ -56,7 +56,7 @@ class RefusalCounter:
     """Refusals of this process, written at most once a second: whoever floods the door with forged
     bodies must not make us write for each."""
 
-    EVERY_S = 1.0
+    FLUSH_INTERVAL_S = 1.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,22 +64,22 @@ class RefusalCounter:
         self._written_at = float("-inf")
         self._timer: threading.Timer | None = None
 
-    def note(self, engine: sa.Engine, why: str) -> None:
+    def record(self, engine: sa.Engine, reason: str) -> None:
         with self._lock:
-            self._waiting[REFUSED + why] += 1
-            wait_s = self._written_at + self.EVERY_S - time.monotonic()
+            self._waiting[REFUSED_PREFIX + reason] += 1
+            wait_s = self._written_at + self.FLUSH_INTERVAL_S - time.monotonic()
             if wait_s > 0:
                 self._start_timer(engine, wait_s)
                 return
-        self.write(engine)
+        self.flush(engine)
 
     def _start_timer(self, engine: sa.Engine, wait_s: float) -> None:
         if self._timer is None:
-            self._timer = threading.Timer(wait_s, self.write, [engine])
+            self._timer = threading.Timer(wait_s, self.flush, [engine])
             self._timer.daemon = True
             self._timer.start()
 
-    def write(self, engine: sa.Engine) -> None:
+    def flush(self, engine: sa.Engine) -> None:
         """Kept for the next time while the database is away."""
         with self._lock:
             counts, self._waiting = self._waiting, Counter()

@@ -13,16 +13,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.campaigns.models import Campaign
-from chatbot.campaigns.pausing import (
-    is_template,
+from chatbot.campaigns.sending.pausing import (
+    matches_template,
     pause_running,
     pause_unsendable,
-    resume_of_template,
+    resume_for_template,
 )
-from chatbot.channels.events import record_event
+from chatbot.channels.events import record_channel_event
 from chatbot.channels.models import AccountState, Channel
-from chatbot.channels.service import find_channels_of, halt_channel
-from chatbot.channels.whatsapp.errors import Reaction, reaction_to
+from chatbot.channels.service import find_channel_ids, halt_channel
+from chatbot.channels.whatsapp.errors import ErrorPolicy, get_error_policy
 from chatbot.contacts.service import (
     change_identity,
     has_decided_since,
@@ -30,28 +30,32 @@ from chatbot.contacts.service import (
     opt_out,
     resolve_contact,
 )
-from chatbot.conversations.inbound import record_from
+from chatbot.conversations.inbound import record_inbound_from_contact
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.webhooks import events as e
-from chatbot.webhooks.fields import parse_limit
-from chatbot.webhooks.notes import STATE_OF_BAN, STATE_OF_EVENT, note_of
-from chatbot.webhooks.values import UnreadableUpdate
+from chatbot.webhooks.account_events import (
+    ACCOUNT_STATE_BY_BAN,
+    ACCOUNT_STATE_BY_EVENT,
+    describe_account_event,
+)
+from chatbot.webhooks.parsing.account_fields import parse_daily_limit
+from chatbot.webhooks.parsing.values import UnreadableUpdate
 
 # Events that are not themselves a status of the template (section 7).
-STATUS_OF_EVENT = {
+TEMPLATE_STATUS_BY_EVENT = {
     "REINSTATED": TemplateStatus.APPROVED.value,
     "UNPAUSED": TemplateStatus.APPROVED.value,
     "FLAGGED": TemplateStatus.APPROVED.value,  # a warning: it can still be sent
 }
-QUALITY_OF_EVENT = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}
-NO_FIRST_MESSAGES = "RESTRICTED_BIZ_INITIATED_MESSAGING"
+QUALITY_BY_EVENT = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}
+BUSINESS_INITIATED_RESTRICTION = "RESTRICTED_BIZ_INITIATED_MESSAGING"
 
 
-def change_person(channel: Channel, event: e.IdentityChanged) -> None:
+def apply_identity_change(channel: Channel, event: e.IdentityChanged) -> None:
     """A contact has a new number or user id: the same person under both; the thread says so."""
     contact = change_identity(event.old, event.new, event.happened_at)
     if event.message is not None:
-        record_from(channel, contact, event.message)
+        record_inbound_from_contact(channel, contact, event.message)
 
 
 def apply_preference(event: e.PreferenceChanged) -> None:
@@ -65,125 +69,133 @@ def apply_preference(event: e.PreferenceChanged) -> None:
 def apply_account_event(connection: sa.Connection, event: e.AccountEvent) -> None:
     """Raises UnreadableUpdate: it is about an account that is not ours."""
     number = event.number if isinstance(event, e.ErrorReported) else ""
-    channel_ids = find_channels_of(connection, event.account, event.display_phone, number)
+    channel_ids = find_channel_ids(connection, event.account, event.display_phone, number)
     if not channel_ids:
         raise UnreadableUpdate(f"account {event.account or '(none)'} is not one of ours")
-    note = note_of(event)
-    fingerprint = hashlib.sha256(e.write_event(event).encode()).hexdigest()[:32]
+    note = describe_account_event(event)
+    fingerprint = hashlib.sha256(e.encode_event(event).encode()).hexdigest()[:32]
     for channel_id in channel_ids:
-        if record_event(connection, channel_id, note, event.happened_at, fingerprint):
-            EFFECTS.get(type(event), _none)(connection, channel_id, event)
+        if record_channel_event(connection, channel_id, note, event.happened_at, fingerprint):
+            EFFECT_HANDLERS.get(type(event), _no_effect)(connection, channel_id, event)
 
 
-def _none(connection: sa.Connection, channel_id: int, event: Any) -> None:
+def _no_effect(connection: sa.Connection, channel_id: int, event: Any) -> None:
     """Written down is all."""
 
 
-def _set_channel(connection: sa.Connection, channel_id: int, **values: Any) -> None:
+def _update_channel(connection: sa.Connection, channel_id: int, **values: Any) -> None:
     connection.execute(sa.update(Channel).where(Channel.id == channel_id).values(**values))
 
 
-def _pause_all(connection: sa.Connection, channel_id: int, reason: str) -> None:
+def _pause_campaigns(connection: sa.Connection, channel_id: int, reason: str) -> None:
     pause_running(connection, Campaign.channel_id == channel_id, reason)
 
 
-def _template_status(
+def _apply_template_status(
     connection: sa.Connection, channel_id: int, event: e.TemplateStatusChanged
 ) -> None:
-    status = STATUS_OF_EVENT.get(event.event, event.event[:30])
+    status = TEMPLATE_STATUS_BY_EVENT.get(event.event, event.event[:30])
     known = connection.execute(
         sa.update(MessageTemplate)
-        .where(is_template(channel_id, event.name, event.language))
+        .where(matches_template(channel_id, event.name, event.language))
         .values(status=status)
     ).rowcount
     if not known:
-        _resync(connection, channel_id, event)
+        _request_template_sync(connection, channel_id, event)
     pause_unsendable(connection)
     if status == TemplateStatus.APPROVED:
-        resume_of_template(connection, channel_id, event.name, event.language)
+        resume_for_template(connection, channel_id, event.name, event.language)
 
 
-def _template_quality(
+def _apply_template_quality(
     connection: sa.Connection, channel_id: int, event: e.TemplateQualityChanged
 ) -> None:
     connection.execute(
         sa.update(MessageTemplate)
-        .where(is_template(channel_id, event.name, event.language))
+        .where(matches_template(channel_id, event.name, event.language))
         .values(quality=event.quality[:10])
     )
     if event.quality == "RED":
         template = sa.exists().where(
             MessageTemplate.id == Campaign.template_id,
-            is_template(channel_id, event.name, event.language),
+            matches_template(channel_id, event.name, event.language),
         )
         reason = f"The quality of the template {event.name[:200]} is RED at Meta."
         pause_running(connection, template, reason)
 
 
-def _template_category(
+def _apply_template_category(
     connection: sa.Connection, channel_id: int, event: e.TemplateCategoryChanged
 ) -> None:
     """The business pays for the category at the time of use (section 7.2)."""
     if not event.is_notice:
         connection.execute(
             sa.update(MessageTemplate)
-            .where(is_template(channel_id, event.name, event.language))
+            .where(matches_template(channel_id, event.name, event.language))
             .values(category=event.category)
         )
 
 
-def _resync(connection: sa.Connection, channel_id: int, _event: Any) -> None:
-    _set_channel(connection, channel_id, templates_synced_at=None)
+def _request_template_sync(connection: sa.Connection, channel_id: int, _event: Any) -> None:
+    _update_channel(connection, channel_id, templates_synced_at=None)
 
 
-def _account(connection: sa.Connection, channel_id: int, event: e.AccountUpdated) -> None:
-    state = STATE_OF_BAN.get(event.ban_state) or STATE_OF_EVENT.get(event.event)
+def _apply_account_update(
+    connection: sa.Connection, channel_id: int, event: e.AccountUpdated
+) -> None:
+    state = ACCOUNT_STATE_BY_BAN.get(event.ban_state) or ACCOUNT_STATE_BY_EVENT.get(event.event)
     if state is not None:
-        _set_channel(connection, channel_id, account_state=state)
+        _update_channel(connection, channel_id, account_state=state)
     reason = f"Meta has restricted the account: {event.event} {event.detail}".strip()
     is_stopped = event.event == "DISABLED_UPDATE" and event.ban_state != "REINSTATE"
-    if is_stopped or event.event == "ACCOUNT_DELETED" or NO_FIRST_MESSAGES in event.restrictions:
-        _pause_all(connection, channel_id, reason)
+    if (
+        is_stopped
+        or event.event == "ACCOUNT_DELETED"
+        or BUSINESS_INITIATED_RESTRICTION in event.restrictions
+    ):
+        _pause_campaigns(connection, channel_id, reason)
     if state in (AccountState.DISABLED, AccountState.DELETED):
         halt_channel(connection, channel_id, reason)
 
 
-def _capability(connection: sa.Connection, channel_id: int, event: e.CapabilityChanged) -> None:
-    _set_channel(connection, channel_id, daily_limit=event.daily_limit)
+def _apply_capability(
+    connection: sa.Connection, channel_id: int, event: e.CapabilityChanged
+) -> None:
+    _update_channel(connection, channel_id, daily_limit=event.daily_limit)
 
 
-def _number_quality(
+def _apply_number_quality(
     connection: sa.Connection, channel_id: int, event: e.NumberQualityChanged
 ) -> None:
-    is_known, limit = parse_limit(event.limit)
+    is_known, limit = parse_daily_limit(event.limit)
     if is_known:
-        _set_channel(connection, channel_id, daily_limit=limit)
+        _update_channel(connection, channel_id, daily_limit=limit)
     if event.event == "THROUGHPUT_UPGRADE":
-        _set_channel(connection, channel_id, throughput="HIGH")
-    quality = QUALITY_OF_EVENT.get(event.event)
+        _update_channel(connection, channel_id, throughput="HIGH")
+    quality = QUALITY_BY_EVENT.get(event.event)
     if quality is not None:
-        _set_channel(connection, channel_id, quality=quality)
+        _update_channel(connection, channel_id, quality=quality)
     if quality == "RED":
-        _pause_all(connection, channel_id, "The quality of our number is RED at Meta.")
+        _pause_campaigns(connection, channel_id, "The quality of our number is RED at Meta.")
 
 
-def _error(connection: sa.Connection, channel_id: int, event: e.ErrorReported) -> None:
+def _apply_error(connection: sa.Connection, channel_id: int, event: e.ErrorReported) -> None:
     reason = f"({event.code}) {event.detail}"
-    reaction = reaction_to(event.code)
-    if reaction is Reaction.TOKEN:
+    policy = get_error_policy(event.code)
+    if policy is ErrorPolicy.TOKEN:
         halt_channel(connection, channel_id, reason)
-    if reaction in (Reaction.TOKEN, Reaction.STOP):
-        _pause_all(connection, channel_id, reason)
+    if policy in (ErrorPolicy.TOKEN, ErrorPolicy.STOP):
+        _pause_campaigns(connection, channel_id, reason)
 
 
 # What is not here is written down, and shown, and that is its effect.
-EFFECTS: dict[type, Callable[[sa.Connection, int, Any], None]] = {
-    e.TemplateStatusChanged: _template_status,
-    e.TemplateQualityChanged: _template_quality,
-    e.TemplateCategoryChanged: _template_category,
-    e.TemplateComponentsChanged: _resync,
-    e.AccountUpdated: _account,
-    e.CapabilityChanged: _capability,
-    e.NumberQualityChanged: _number_quality,
-    e.ErrorReported: _error,
+EFFECT_HANDLERS: dict[type, Callable[[sa.Connection, int, Any], None]] = {
+    e.TemplateStatusChanged: _apply_template_status,
+    e.TemplateQualityChanged: _apply_template_quality,
+    e.TemplateCategoryChanged: _apply_template_category,
+    e.TemplateComponentsChanged: _request_template_sync,
+    e.AccountUpdated: _apply_account_update,
+    e.CapabilityChanged: _apply_capability,
+    e.NumberQualityChanged: _apply_number_quality,
+    e.ErrorReported: _apply_error,
 }

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from chatbot.contacts.service import Sender
+from chatbot.contacts.service import SenderIdentity
 from chatbot.conversations.inbound import InboundMessage
 from chatbot.delivery.receipts import Receipt
 
@@ -19,7 +19,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_d
     pass
 
 
-class _PersonEvent(_Event, frozen=True, kw_only=True):
+class _ContactEvent(_Event, frozen=True, kw_only=True):
     """About one person and one of our numbers: `number` is Meta's phone_number_id, empty where a body
     names only the account (WABA)."""
 
@@ -27,27 +27,27 @@ class _PersonEvent(_Event, frozen=True, kw_only=True):
     account: str = ""
 
 
-class MessageReceived(_PersonEvent, frozen=True, kw_only=True, tag="message"):
+class MessageReceived(_ContactEvent, frozen=True, kw_only=True, tag="message"):
     """A person wrote to our number (section 2)."""
 
     display_phone: str = ""
-    sender: Sender
+    sender: SenderIdentity
     message: InboundMessage
 
 
-class IdentityChanged(_PersonEvent, frozen=True, kw_only=True, tag="identity"):
+class IdentityChanged(_ContactEvent, frozen=True, kw_only=True, tag="identity"):
     """The person known as `old` is `new` from now on (section 2.3); `message` says so in the thread."""
 
-    old: Sender
-    new: Sender
+    old: SenderIdentity
+    new: SenderIdentity
     happened_at: datetime
     message: InboundMessage | None = None
 
 
-class PreferenceChanged(_PersonEvent, frozen=True, kw_only=True, tag="preference"):
+class PreferenceChanged(_ContactEvent, frozen=True, kw_only=True, tag="preference"):
     """Somebody stopped or resumed marketing in WhatsApp itself (section 7.4)."""
 
-    sender: Sender
+    sender: SenderIdentity
     wants_marketing: bool
     detail: str = ""
     happened_at: datetime
@@ -134,7 +134,7 @@ class NumberNameChanged(_AccountEvent, frozen=True, kw_only=True, tag="number_na
     detail: str = ""
 
 
-class SecurityNoted(_AccountEvent, frozen=True, kw_only=True, tag="security"):
+class SecurityChanged(_AccountEvent, frozen=True, kw_only=True, tag="security"):
     event: str
     requester: str = ""
 
@@ -158,25 +158,25 @@ AccountEvent = (
     | CapabilityChanged
     | NumberQualityChanged
     | NumberNameChanged
-    | SecurityNoted
+    | SecurityChanged
     | ErrorReported
 )
-PersonEvent = MessageReceived | IdentityChanged | PreferenceChanged
-Event = PersonEvent | StatusReceived | AccountEvent
+ContactEvent = MessageReceived | IdentityChanged | PreferenceChanged
+Event = ContactEvent | StatusReceived | AccountEvent
 
 _decoder = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 
 
-def kind_of(event: Event) -> str:
+def get_event_kind(event: Event) -> str:
     return str(event.__struct_config__.tag)
 
 
-def write_event(event: Event) -> str:
+def encode_event(event: Event) -> str:
     """As JSON text, whose escapes keep what an SQL text can't hold."""
     return _encoder.encode(event).decode()
 
 
-def read_event(stored: str) -> Event:
+def decode_event(stored: str) -> Event:
     """Raises msgspec.MsgspecError for what an older version stored."""
     return _decoder.decode(stored)

@@ -13,26 +13,25 @@ from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 from chatbot.webhooks import queries
 from chatbot.webhooks.counts import list_counts
-from chatbot.webhooks.lanes import replay as replay_body
-from chatbot.webhooks.lanes import ring_lanes
-from chatbot.webhooks.queries import Filters
+from chatbot.webhooks.queries import BodyFilters
+from chatbot.webhooks.queues import enqueue_drains, replay_body
 
 bp = Blueprint("webhook_log", __name__, url_prefix="/channel/webhooks")
 
-DAYS = 7
-MOST_REPLAYED = 1000
+COUNTED_DAYS = 7
+MAX_REPLAYED = 1000
 
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
     is_all, after = request.args.get("show") == "all", request.args.get("after")
     typed = request.args.get("q", "").strip()[:100]
-    filters = Filters(parked=not is_all, text=typed or None)
+    filters = BodyFilters(quarantined=not is_all, text=typed or None)
     return render_template(
         "webhooks/index.html",
-        counts=list_counts(db.session.connection(), DAYS),
-        days=DAYS,
-        open=queries.count_open(),
+        counts=list_counts(db.session.connection(), COUNTED_DAYS),
+        days=COUNTED_DAYS,
+        open=queries.count_pending(),
         page=queries.list_bodies(filters, after),
         is_all=is_all,
         typed=typed,
@@ -47,12 +46,12 @@ def show(body_id: int) -> ResponseReturnValue:
         "webhooks/body.html",
         body=body,
         updates=queries.list_updates(body_id),
-        text=_readable(body.raw)[: queries.SHOWN],
-        is_cut=len(body.raw) > queries.SHOWN,
+        text=_format_body(body.raw)[: queries.MAX_SHOWN_CHARACTERS],
+        is_cut=len(body.raw) > queries.MAX_SHOWN_CHARACTERS,
     )
 
 
-def _readable(raw: bytes) -> str:
+def _format_body(raw: bytes) -> str:
     """Indented where it is JSON."""
     try:
         return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
@@ -64,18 +63,18 @@ def _readable(raw: bytes) -> str:
 def replay(body_id: int) -> ResponseReturnValue:
     if not replay_body(db.session.connection(), body_id):
         raise NotFound("There is no webhook body %(id)s.", id=body_id)
-    ring_lanes()
+    enqueue_drains()
     db.session.commit()
     flash(_("It is applied again; what it did already is not done twice."), "success")
     return redirect(url_for("webhook_log.show", body_id=body_id), 303)
 
 
 @bp.post("/replay-parked")
-def replay_parked() -> ResponseReturnValue:
-    page = queries.list_bodies(Filters(parked=True), limit=MOST_REPLAYED)
+def replay_quarantined() -> ResponseReturnValue:
+    page = queries.list_bodies(BodyFilters(quarantined=True), limit=MAX_REPLAYED)
     for line in page.rows:
         replay_body(db.session.connection(), line.id)
-    ring_lanes()
+    enqueue_drains()
     db.session.commit()
     count = len(page.rows)
     flash(ngettext("%(num)s is applied again.", "%(num)s are applied again.", count), "success")

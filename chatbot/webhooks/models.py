@@ -8,11 +8,11 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, BigId, UtcDateTime, Word
+from chatbot.core.db import Base, BigId, EnumString, UtcDateTime
 
 
-class Lane(StrEnum):
-    """Statuses have a lane of their own, so that no customer waits behind a campaign's."""
+class WebhookQueue(StrEnum):
+    """Statuses have a queue of their own, so that no customer waits behind a campaign's."""
 
     MESSAGES = "messages"
     STATUSES = "statuses"
@@ -21,20 +21,20 @@ class Lane(StrEnum):
 class WorkState(StrEnum):
     NEW = "new"
     DONE = "done"
-    PARKED = "parked"
+    QUARANTINED = "quarantined"
 
 
 class WebhookBody(Base):
-    """A body as it came. `lane` is the door's guess by a glance; the splitter decides. `attempts`: how
+    """A body as it came. `queue` is the door's guess by a glance; the splitter decides. `attempts`: how
     often a batch was begun that it is the first of."""
 
     __tablename__ = "webhook_bodies"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    lane: Mapped[str] = mapped_column(Word(10))
+    queue: Mapped[str] = mapped_column(EnumString(12))
     raw: Mapped[bytes]
-    state: Mapped[str] = mapped_column(Word(10), default=WorkState.NEW)
+    state: Mapped[str] = mapped_column(EnumString(12), default=WorkState.NEW)
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     replays: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -42,7 +42,7 @@ class WebhookBody(Base):
     __table_args__ = (
         sa.Index(
             "ix_webhook_bodies_new",
-            "lane",
+            "queue",
             "id",
             sqlite_where=sa.text("state = 'new'"),
             postgresql_where=sa.text("state = 'new'"),
@@ -51,7 +51,7 @@ class WebhookBody(Base):
 
 
 class WebhookUpdate(Base):
-    """One update of a body that waits for its turn, or was parked after failing too often.
+    """One update of a body that waits for its turn, or was quarantined after failing too often.
 
     Applied ones are deleted: the body keeps what they said.
     """
@@ -60,13 +60,13 @@ class WebhookUpdate(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     body_id: Mapped[int] = mapped_column(sa.ForeignKey("webhook_bodies.id"), index=True)
-    lane: Mapped[str] = mapped_column(Word(10))
+    queue: Mapped[str] = mapped_column(EnumString(12))
     kind: Mapped[str] = mapped_column(sa.String(40))
     # Updates of one contact are handled in order, by (Meta's timestamp, arrival).
     contact_key: Mapped[str] = mapped_column(sa.String(160), default="")
     happened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     payload: Mapped[str] = mapped_column(sa.Text)
-    state: Mapped[str] = mapped_column(Word(10), default=WorkState.NEW)
+    state: Mapped[str] = mapped_column(EnumString(12), default=WorkState.NEW)
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reason: Mapped[str | None] = mapped_column(sa.String(300))
@@ -74,7 +74,7 @@ class WebhookUpdate(Base):
     __table_args__ = (
         sa.Index(
             "ix_webhook_updates_new",
-            "lane",
+            "queue",
             "happened_at",
             "id",
             sqlite_where=sa.text("state = 'new'"),
@@ -89,10 +89,10 @@ class WebhookUpdate(Base):
             postgresql_where=sa.text("state = 'new'"),
         ),
         sa.Index(
-            "ix_webhook_updates_parked",
+            "ix_webhook_updates_quarantined",
             "id",
-            sqlite_where=sa.text("state = 'parked'"),
-            postgresql_where=sa.text("state = 'parked'"),
+            sqlite_where=sa.text("state = 'quarantined'"),
+            postgresql_where=sa.text("state = 'quarantined'"),
         ),
     )
 

@@ -10,20 +10,26 @@ import sqlalchemy as sa
 
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
-from chatbot.core.pagination import Page, cut, read_cursor, row_id
-from chatbot.webhooks.models import Lane, WaitingStatus, WebhookBody, WebhookUpdate, WorkState
+from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id
+from chatbot.webhooks.models import (
+    WaitingStatus,
+    WebhookBody,
+    WebhookQueue,
+    WebhookUpdate,
+    WorkState,
+)
 
-PAGE = 50
-SHOWN = 20_000  # characters of a body on a page
+PAGE_SIZE = 50
+MAX_SHOWN_CHARACTERS = 20_000  # characters of a body on a page
 
 
 @dataclass(frozen=True, slots=True)
-class BodyLine:
+class BodySummary:
     """One body in a list. `size` is bytes; `reason` says why it, or an update of it, is parked."""
 
     id: int
     received_at: datetime
-    lane: str
+    queue: str
     state: str
     size: int
     replays: int
@@ -31,66 +37,74 @@ class BodyLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
+class BodyFilters:
     """Which bodies; what is None does not matter. `text` is looked for in the body as it came."""
 
-    parked: bool = False
-    lane: str | None = None
+    quarantined: bool = False
+    queue: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
 
 
-def list_bodies(filters: Filters, after: str | None = None, limit: int = PAGE) -> Page[BodyLine]:
+def list_bodies(
+    filters: BodyFilters, after: str | None = None, limit: int = PAGE_SIZE
+) -> Page[BodySummary]:
     """The newest first. Raises InvalidInput for a broken cursor."""
-    reason = sa.func.coalesce(WebhookBody.reason, _parked_reason())
+    reason = sa.func.coalesce(WebhookBody.reason, _select_quarantine_reason())
     query = (
         sa.select(
             WebhookBody.id,
             WebhookBody.received_at,
-            WebhookBody.lane,
-            sa.case((reason.is_not(None), WorkState.PARKED.value), else_=WebhookBody.state),
+            WebhookBody.queue,
+            sa.case((reason.is_not(None), WorkState.QUARANTINED.value), else_=WebhookBody.state),
             sa.func.length(WebhookBody.raw),
             WebhookBody.replays,
             reason,
         )
-        .where(*_conditions(filters))
+        .where(*_build_conditions(filters))
         .order_by(WebhookBody.id.desc())
         .limit(limit + 1)
     )
-    last = read_cursor(after, row_id)
+    last = decode_cursor(after, parse_row_id)
     if last is not None:
         query = query.where(WebhookBody.id < last[0])
-    rows = [BodyLine(*row) for row in db.session.execute(query)]
-    return cut(rows, limit, lambda line: (line.id,))
+    rows = [BodySummary(*row) for row in db.session.execute(query)]
+    return build_page(rows, limit, lambda line: (line.id,))
 
 
-def _parked_reason() -> Any:
+def _select_quarantine_reason() -> Any:
     return (
         sa.select(sa.func.min(WebhookUpdate.reason))
-        .where(WebhookUpdate.body_id == WebhookBody.id, WebhookUpdate.state == WorkState.PARKED)
+        .where(
+            WebhookUpdate.body_id == WebhookBody.id, WebhookUpdate.state == WorkState.QUARANTINED
+        )
         .correlate(WebhookBody)
         .scalar_subquery()
     )
 
 
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _build_conditions(filters: BodyFilters) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
-    if filters.parked:
-        parked = sa.select(WebhookUpdate.body_id).where(WebhookUpdate.state == WorkState.PARKED)
-        found.append(sa.or_(WebhookBody.state == WorkState.PARKED, WebhookBody.id.in_(parked)))
-    if filters.lane:
-        found.append(WebhookBody.lane == Lane(filters.lane))
+    if filters.quarantined:
+        quarantined = sa.select(WebhookUpdate.body_id).where(
+            WebhookUpdate.state == WorkState.QUARANTINED
+        )
+        found.append(
+            sa.or_(WebhookBody.state == WorkState.QUARANTINED, WebhookBody.id.in_(quarantined))
+        )
+    if filters.queue:
+        found.append(WebhookBody.queue == WebhookQueue(filters.queue))
     if filters.since:
         found.append(WebhookBody.received_at >= filters.since)
     if filters.until:
         found.append(WebhookBody.received_at < filters.until)
     if filters.text:
-        found.append(_holds(filters.text.encode()))
+        found.append(_contains_bytes(filters.text.encode()))
     return found
 
 
-def _holds(piece: bytes) -> sa.ColumnElement[bool]:
+def _contains_bytes(piece: bytes) -> sa.ColumnElement[bool]:
     """Whether the raw bytes hold a piece."""
     is_postgresql = db.engine.dialect.name == "postgresql"
     raw, sought = WebhookBody.raw, sa.literal(piece, sa.LargeBinary)
@@ -99,21 +113,25 @@ def _holds(piece: bytes) -> sa.ColumnElement[bool]:
     return sa.func.instr(raw, sought) > 0
 
 
-def count_open() -> dict[str, int]:
+def count_pending() -> dict[str, int]:
     """What waits and what is set aside: bodies, updates, parked, statuses without a message."""
     row = db.session.execute(
         sa.select(
-            _number(WebhookBody, WebhookBody.state == WorkState.NEW).label("bodies"),
-            _number(WebhookUpdate, WebhookUpdate.state == WorkState.NEW).label("updates"),
-            _number(WebhookBody, WebhookBody.state == WorkState.PARKED).label("parked_bodies"),
-            _number(WebhookUpdate, WebhookUpdate.state == WorkState.PARKED).label("parked_updates"),
-            _number(WaitingStatus).label("waiting_statuses"),
+            _count_rows(WebhookBody, WebhookBody.state == WorkState.NEW).label("bodies"),
+            _count_rows(WebhookUpdate, WebhookUpdate.state == WorkState.NEW).label("updates"),
+            _count_rows(WebhookBody, WebhookBody.state == WorkState.QUARANTINED).label(
+                "quarantined_bodies"
+            ),
+            _count_rows(WebhookUpdate, WebhookUpdate.state == WorkState.QUARANTINED).label(
+                "quarantined_updates"
+            ),
+            _count_rows(WaitingStatus).label("waiting_statuses"),
         )
     ).one()
     return dict(row._mapping)
 
 
-def _number(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+def _count_rows(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.count()).select_from(model).where(*conditions).scalar_subquery()
 
 

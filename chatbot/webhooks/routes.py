@@ -12,28 +12,28 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from chatbot.channels.whatsapp.signature import is_signed
 from chatbot.core.db import db
 from chatbot.core.metrics import count
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 from chatbot.webhooks.counts import RefusalCounter
-from chatbot.webhooks.door import store_body
+from chatbot.webhooks.ingest import store_body
 
 log = logging.getLogger(__name__)
 
 bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
-_COUNTER = "prosa_webhook_refusals"
+_REFUSAL_COUNTER = "prosa_webhook_refusals"
 MAX_BODY = 3 * 1024 * 1024  # whatsapp_cloud_api.md section 1.3
 
 
 @bp.get("/whatsapp")
 def verify() -> Response:
     """Meta asks once whether this address is ours; the challenge goes back as it came."""
-    expected = settings_of(current_app).whatsapp_verify_token
+    expected = get_settings(current_app).whatsapp_verify_token
     token = request.args.get("hub.verify_token", "")
     if request.args.get("hub.mode") != "subscribe" or not hmac.compare_digest(
         token.encode(), expected.encode()
     ):
-        return _plain("wrong verify token", 403)
-    return _plain(request.args.get("hub.challenge", ""), 200)
+        return _plain_text("wrong verify token", 403)
+    return _plain_text(request.args.get("hub.challenge", ""), 200)
 
 
 @bp.post("/whatsapp")
@@ -44,7 +44,7 @@ def receive() -> Response:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
         return _refuse("size", "the body is larger than 3 MB", 413)
-    signature, settings = request.headers.get("X-Hub-Signature-256"), settings_of(current_app)
+    signature, settings = request.headers.get("X-Hub-Signature-256"), get_settings(current_app)
     secrets = (settings.whatsapp_app_secret, settings.whatsapp_app_secret_previous)
     if not is_signed(raw, signature, *secrets):
         log.warning("webhook refused: wrong or missing signature, %d bytes", len(raw))
@@ -54,17 +54,17 @@ def receive() -> Response:
     except sa.exc.SQLAlchemyError:  # also no connection to be had from the pool
         log.exception("webhook not stored; Meta will bring it again")
         count("webhooks", outcome="failed")
-        return _plain("try again", 503)
+        return _plain_text("try again", 503)
     count("webhooks", outcome="stored")
-    return _plain("", 200)
+    return _plain_text("", 200)
 
 
-def _refuse(why: str, words: str, status: int) -> Response:
-    counter: RefusalCounter = current_app.extensions.setdefault(_COUNTER, RefusalCounter())
-    counter.note(db.engine, why)
+def _refuse(reason: str, message: str, status: int) -> Response:
+    counter: RefusalCounter = current_app.extensions.setdefault(_REFUSAL_COUNTER, RefusalCounter())
+    counter.record(db.engine, reason)
     count("webhooks", outcome="refused")
-    return _plain(words, status)
+    return _plain_text(message, status)
 
 
-def _plain(text: str, status: int) -> Response:
+def _plain_text(text: str, status: int) -> Response:
     return Response(text, status, mimetype="text/plain")

@@ -16,206 +16,218 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import UtcDateTime, db, moment_text, storable
-from chatbot.core.rows import json_rows
-from chatbot.webhooks.bodies import mark_split, note_attempt, park_body, take_bodies
+from chatbot.core.db import UtcDateTime, db, sanitize_text, timestamp_text
+from chatbot.core.db.bulk_sql import json_rows
+from chatbot.webhooks.bodies import list_new_bodies, mark_split, quarantine_body, record_attempt
 from chatbot.webhooks.counts import add_counts
-from chatbot.webhooks.events import StatusReceived, kind_of, write_event
-from chatbot.webhooks.lanes import MAX_ATTEMPTS
-from chatbot.webhooks.models import Lane, WebhookUpdate, WorkState
-from chatbot.webhooks.payloads import (
-    Parked,
-    Split,
+from chatbot.webhooks.events import StatusReceived, encode_event, get_event_kind
+from chatbot.webhooks.models import WebhookQueue, WebhookUpdate, WorkState
+from chatbot.webhooks.parsing.payloads import (
+    ParsedBody,
+    QuarantinedUpdate,
     UnreadableBody,
-    contact_key_of,
-    lane_of,
-    moment_of,
-    split,
+    get_contact_key,
+    get_event_time,
+    get_queue,
+    parse_body,
 )
+from chatbot.webhooks.queues import MAX_ATTEMPTS
 
 log = logging.getLogger(__name__)
 
 _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "body_id": sa.BigInteger(),
-    "lane": sa.String(10),
+    "queue": sa.String(12),
     "kind": sa.String(40),
     "contact_key": sa.String(160),
     "payload": sa.Text(),
-    "state": sa.String(10),
+    "state": sa.String(12),
     "attempts": sa.Integer(),
     "reason": sa.String(300),
     "happened_at": UtcDateTime(),
 }
 
 # A body as it was taken, and what it says.
-Read = tuple[Any, Split]
+ParsedRow = tuple[Any, ParsedBody]
 # Applies statuses within a transaction.
-Apply = Callable[[sa.Connection, Sequence[StatusReceived]], None]
+ApplyStatuses = Callable[[sa.Connection, Sequence[StatusReceived]], None]
 
-MOST_BATCHES = 4  # then it is the turn of applying, whatever has come meanwhile
+MAX_BATCHES = 4  # then it is the turn of applying, whatever has come meanwhile
 
 
 @dataclass(slots=True)
-class Splitting:
+class SplitResult:
     """What was split: how many bodies, the statuses that were applied with it, and whether there were
-    updates for the other lane."""
+    updates for the other queue."""
 
-    number: int = 0
+    body_count: int = 0
     applied: list[StatusReceived] = field(default_factory=list)
-    has_others: bool = False
+    has_other_queue: bool = False
 
-    def add(self, more: Splitting) -> None:
-        self.number += more.number
+    def add(self, more: SplitResult) -> None:
+        self.body_count += more.body_count
         self.applied += more.applied
-        self.has_others |= more.has_others
+        self.has_other_queue |= more.has_other_queue
 
 
-def split_bodies(lane: Lane, apply: Apply | None = None) -> Splitting:
-    """Split what has come on a lane, in the order in which it came.
+def split_bodies(queue: WebhookQueue, apply: ApplyStatuses | None = None) -> SplitResult:
+    """Split what has come on a queue, in the order in which it came.
 
     All of it, so that of one person's messages none is handled before an earlier one that has arrived.
     Statuses are not stored as updates first when `apply` can take them in the same transaction.
     """
-    found = Splitting()
-    for _ in range(MOST_BATCHES):
-        batch = _split_batch(lane, apply)
+    found = SplitResult()
+    for _ in range(MAX_BATCHES):
+        batch = _split_batch(queue, apply)
         found.add(batch)
-        if not batch.number:
+        if not batch.body_count:
             break
     return found
 
 
-def _split_batch(lane: Lane, apply: Apply | None) -> Splitting:
+def _split_batch(queue: WebhookQueue, apply: ApplyStatuses | None) -> SplitResult:
     """Reading holds no lock: a large body takes a while, and on SQLite all writers would wait for it. Of
     two workers that read the same bodies the second finds them split."""
-    bodies = take_bodies(lane)
+    bodies = list_new_bodies(queue)
     if not bodies or apply is None:
-        return _split(lane, bodies, None)
-    tried = note_attempt(bodies[0].id)
-    if tried > MAX_ATTEMPTS:
-        return _give_up(bodies[0].id)
+        return _split_or_isolate(queue, bodies, None)
+    attempts = record_attempt(bodies[0].id)
+    if attempts > MAX_ATTEMPTS:
+        return _quarantine_first_body(bodies[0].id)
     try:
         # What ended a worker when it was applied is found among the updates, which have counts of their
         # own; what ended two is the body, or one behind it.
-        return _split(lane, bodies if tried <= 2 else bodies[:1], apply if tried == 1 else None)
+        return _split_or_isolate(
+            queue, bodies if attempts <= 2 else bodies[:1], apply if attempts == 1 else None
+        )
     except sa.exc.DBAPIError:  # the database's fault, and no body's
         with suppress(sa.exc.DBAPIError):
-            note_attempt(bodies[0].id, -1)
+            record_attempt(bodies[0].id, -1)
         raise
 
 
-def _split(lane: Lane, bodies: Sequence[Any], apply: Apply | None) -> Splitting:
-    found = [(body, _read(body)) for body in bodies]
+def _split_or_isolate(
+    queue: WebhookQueue, bodies: Sequence[Any], apply: ApplyStatuses | None
+) -> SplitResult:
+    found = [(body, _parse(body)) for body in bodies]
     try:
-        return _store(lane, found, apply) if found else Splitting()
+        return _store_updates(queue, found, apply) if found else SplitResult()
     except Exception:  # find the body, and then the update, that spoils the batch
         log.exception("a batch of %d bodies could not be split; going one by one", len(found))
-        each = Splitting()
+        each = SplitResult()
         for one in found:
-            each.add(_store(lane, [one], None, is_last_try=True))
+            each.add(_store_updates(queue, [one], None, is_last_try=True))
         return each
 
 
-def _give_up(body_id: int) -> Splitting:
+def _quarantine_first_body(body_id: int) -> SplitResult:
     with db.engine.begin() as connection:
         if mark_split(connection, [body_id]):  # else another worker has split it meanwhile
-            park_body(connection, body_id, "its worker ended each time it was tried")
-    return Splitting(1)
+            quarantine_body(connection, body_id, "its worker ended each time it was tried")
+    return SplitResult(1)
 
 
-def _store(
-    lane: Lane, found: Sequence[Read], apply: Apply | None, *, is_last_try: bool = False
-) -> Splitting:
+def _store_updates(
+    queue: WebhookQueue,
+    found: Sequence[ParsedRow],
+    apply: ApplyStatuses | None,
+    *,
+    is_last_try: bool = False,
+) -> SplitResult:
     with db.engine.begin() as connection:
         ours = mark_split(connection, [body.id for body, _ in found])
-        mine = [(body, its) for body, its in found if body.id in ours]
-        statuses = _statuses(mine) if apply else []
-        rows = _rows(mine, without_statuses=apply is not None)
-        if not _insert(connection, rows, is_last_try):
+        mine = [(body, parsed) for body, parsed in found if body.id in ours]
+        statuses = _list_statuses(mine) if apply else []
+        rows = _build_rows(mine, without_statuses=apply is not None)
+        if not _insert_rows(connection, rows, is_last_try):
             for body_id in ours:
-                park_body(connection, body_id, "its updates can't be stored")
-            return Splitting(len(found))
-        for body, its in mine:
-            if its.problem is not None:
-                park_body(connection, body.id, its.problem)
+                quarantine_body(connection, body_id, "its updates can't be stored")
+            return SplitResult(len(found))
+        for body, parsed in mine:
+            if parsed.problem is not None:
+                quarantine_body(connection, body.id, parsed.problem)
         if apply and statuses:
             apply(connection, statuses)
-        add_counts(connection, _counts(mine))
+        add_counts(connection, _sum_counts(mine))
     is_new = WorkState.NEW
-    has_others = any(row["lane"] != lane and row["state"] == is_new for row in rows)
-    return Splitting(len(found), statuses, has_others)
+    has_other_queue = any(row["queue"] != queue and row["state"] == is_new for row in rows)
+    return SplitResult(len(found), statuses, has_other_queue)
 
 
-def _read(body: Any) -> Split:
+def _parse(body: Any) -> ParsedBody:
     try:
-        return split(body.raw, body.received_at)
+        return parse_body(body.raw, body.received_at)
     except UnreadableBody as error:
-        return Split(counts=Counter({"unreadable body": 1}), problem=str(error))
+        return ParsedBody(counts=Counter({"unreadable body": 1}), problem=str(error))
 
 
-def _counts(found: Sequence[Read]) -> Counter[str]:
+def _sum_counts(found: Sequence[ParsedRow]) -> Counter[str]:
     """What is replayed was counted when it came."""
     total: Counter[str] = Counter()
-    for body, its in found:
+    for body, parsed in found:
         if not body.replays:
-            total.update(its.counts)
+            total.update(parsed.counts)
     return total
 
 
-def _statuses(found: Sequence[Read]) -> list[StatusReceived]:
-    return [event for _, its in found for event in its.events if isinstance(event, StatusReceived)]
+def _list_statuses(found: Sequence[ParsedRow]) -> list[StatusReceived]:
+    return [
+        event for _, parsed in found for event in parsed.events if isinstance(event, StatusReceived)
+    ]
 
 
-def _rows(found: Sequence[Read], *, without_statuses: bool) -> list[dict[str, object]]:
+def _build_rows(found: Sequence[ParsedRow], *, without_statuses: bool) -> list[dict[str, object]]:
     """Meta repeats a body until she hears 200: what says the same is one update."""
     rows: dict[tuple[object, object], dict[str, object]] = {}
-    for body, its in found:
+    for body, parsed in found:
         for row in (
             *(
-                _row(body.id, event)
-                for event in its.events
+                _build_row(body.id, event)
+                for event in parsed.events
                 if not (without_statuses and isinstance(event, StatusReceived))
             ),
-            *(_parked_row(body, parked) for parked in its.parked),
+            *(_build_quarantined_row(body, quarantined) for quarantined in parsed.quarantined),
         ):
             rows.setdefault((row["payload"], row["reason"]), row)
     return list(rows.values())
 
 
-def _row(body_id: int, event: Any) -> dict[str, object]:
+def _build_row(body_id: int, event: Any) -> dict[str, object]:
     return {
         "body_id": body_id,
-        "lane": lane_of(event),
-        "kind": kind_of(event),
-        "contact_key": contact_key_of(event),
-        "happened_at": moment_text(moment_of(event)),
-        "payload": write_event(event),
+        "queue": get_queue(event),
+        "kind": get_event_kind(event),
+        "contact_key": get_contact_key(event),
+        "happened_at": timestamp_text(get_event_time(event)),
+        "payload": encode_event(event),
         "state": WorkState.NEW,
         "attempts": 0,
         "reason": None,
     }
 
 
-def _parked_row(body: Any, parked: Parked) -> dict[str, object]:
+def _build_quarantined_row(body: Any, quarantined: QuarantinedUpdate) -> dict[str, object]:
     return {
         "body_id": body.id,
-        "lane": Lane.STATUSES,
-        "kind": parked.kind[:40],
+        "queue": WebhookQueue.STATUSES,
+        "kind": quarantined.kind[:40],
         "contact_key": "",
-        "happened_at": moment_text(body.received_at),
-        "payload": msgspec.json.encode(parked.raw).decode(),
-        "state": WorkState.PARKED,
+        "happened_at": timestamp_text(body.received_at),
+        "payload": msgspec.json.encode(quarantined.raw).decode(),
+        "state": WorkState.QUARANTINED,
         "attempts": 0,
-        "reason": storable(parked.reason, 300),
+        "reason": sanitize_text(quarantined.reason, 300),
     }
 
 
-def _insert(connection: sa.Connection, rows: list[dict[str, object]], is_last_try: bool) -> bool:
+def _insert_rows(
+    connection: sa.Connection, rows: list[dict[str, object]], is_last_try: bool
+) -> bool:
     """False at the last try of rows that no table takes."""
     try:
         with connection.begin_nested() if is_last_try else nullcontext():
             if rows:
-                connection.execute(_inserting(connection, rows))
+                connection.execute(_build_insert(connection, rows))
     except (sa.exc.DataError, sa.exc.IntegrityError):
         if not is_last_try:
             raise
@@ -224,7 +236,7 @@ def _insert(connection: sa.Connection, rows: list[dict[str, object]], is_last_tr
     return True
 
 
-def _inserting(connection: sa.Connection, rows: list[dict[str, object]]) -> Any:
+def _build_insert(connection: sa.Connection, rows: list[dict[str, object]]) -> Any:
     """One statement for all rows, in their order."""
     cells = [[row[name] for name in _COLUMNS] for row in rows]
     v = json_rows(connection, cells, **_COLUMNS)

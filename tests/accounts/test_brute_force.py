@@ -22,11 +22,11 @@ PROCESSES, TIMES = 8, 4
 ROOT = Path(__file__).parents[2]
 
 
-def guess(home: Path, database: str, redis: str, guesses: list[str]) -> Counter[str]:
+def run_guessers(home: Path, database: str, redis: str, guesses: list[str]) -> Counter[str]:
     """What the processes were answered."""
     env = {"PATH": os.environ["PATH"], **environment(home, DATABASE_URL=database, REDIS_URL=redis)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.accounts.guess", str(TIMES), *guesses],
+        [sys.executable, "-m", "tests.accounts.password_guesser", str(TIMES), *guesses],
         cwd=ROOT,
         env=env,
         capture_output=True,
@@ -55,7 +55,7 @@ def test_five_failures_pass_and_no_more(
         f"{account}@10.0.0.{n}" if same == "account" else f"nobody{n}@prosa.example@{address}"
         for n in range(PROCESSES)
     ]
-    answers = guess(tmp_path, database_url, redis_server.url, guesses)
+    answers = run_guessers(tmp_path, database_url, redis_server.url, guesses)
     assert answers == {"401": 5, "429": PROCESSES * TIMES - 5}
     counted = sa.select(sa.func.count()).where(FailedSignIn.subject.startswith(f"{same}:"))
     assert db.session.scalar(counted) == 5

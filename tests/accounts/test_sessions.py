@@ -8,34 +8,30 @@ from flask import Flask, session
 
 from chatbot.accounts.models import User
 from chatbot.core.db import db
-from chatbot.core.session import StoredSession
+from chatbot.core.sessions import StoredSession
+from tests.support.clients import csrf_token_in, make_client, make_signed_in_client
 from tests.support.panel import PASSWORD, make_user
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
-from tests.support.visitors import signed_in, token_in, visitor
 
 
-def is_back(app: Flask) -> bool:
+def is_redis_back(app: Flask) -> bool:
     return not app.extensions["prosa_redis"].pool.breaker.is_open
 
 
-def test_who_is_signed_in_stays_so_when_redis_is_killed(
-    any_app: Flask, redis_server: RedisServer
-) -> None:
-    client, _ = signed_in(any_app)
+def test_a_session_survives_a_killed_redis(any_app: Flask, redis_server: RedisServer) -> None:
+    client, _ = make_signed_in_client(any_app)
     redis_server.kill()
-    assert client.may_enter()
+    assert client.is_signed_in()
     redis_server.start()
-    wait_for(lambda: is_back(any_app))
-    assert client.may_enter()
+    wait_for(lambda: is_redis_back(any_app))
+    assert client.is_signed_in()
 
 
-def test_who_is_signed_in_stays_so_when_redis_forgets_all(
-    app: Flask, redis_server: RedisServer
-) -> None:
-    client, _ = signed_in(app)
+def test_a_session_survives_an_emptied_redis(app: Flask, redis_server: RedisServer) -> None:
+    client, _ = make_signed_in_client(app)
     redis_server.flush()
-    assert client.may_enter()
+    assert client.is_signed_in()
 
 
 def test_one_can_sign_in_while_redis_is_away(app: Flask, redis_server: RedisServer) -> None:
@@ -43,70 +39,70 @@ def test_one_can_sign_in_while_redis_is_away(app: Flask, redis_server: RedisServ
     app.config["WTF_CSRF_ENABLED"] = True
     user = make_user("Ana")
     redis_server.kill()
-    client = visitor(app)
+    client = make_client(app)
     data = {"email": user.email, "password": PASSWORD}
-    data["csrf_token"] = token_in(client.get("/login"))
+    data["csrf_token"] = csrf_token_in(client.get("/login"))
     assert client.post("/login", data=data).status_code == 303
-    assert client.may_enter()
+    assert client.is_signed_in()
 
 
 def test_signing_out_holds_when_redis_comes_back_with_what_it_knew(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    client, user = signed_in(app)
-    thief = visitor(app)
+    client, user = make_signed_in_client(app)
+    thief = make_client(app)
     cookie = client.get_cookie("prosa")
     assert cookie is not None
     thief.set_cookie("prosa", cookie.value)
-    assert thief.may_enter()
+    assert thief.is_signed_in()
     names = redis_server.admin.keys("prosa:session:*")
     remembered = {name: redis_server.admin.get(name) for name in names}
     assert remembered
     redis_server.kill()
     client.post("/logout")
     redis_server.start()
-    wait_for(lambda: is_back(app))
+    wait_for(lambda: is_redis_back(app))
     for name, value in remembered.items():  # as an append-only file would bring them back
         redis_server.admin.set(name, value)
-    assert not thief.may_enter()
-    assert not client.may_enter()
+    assert not thief.is_signed_in()
+    assert not client.is_signed_in()
     assert client.sign_in(user).status_code == 303
 
 
 def test_signing_out_ends_only_this_device(app: Flask) -> None:
-    client, user = signed_in(app)
-    other = visitor(app)
+    client, user = make_signed_in_client(app)
+    other = make_client(app)
     other.sign_in(user)
     client.post("/logout")
-    assert not client.may_enter()
-    assert other.may_enter()
+    assert not client.is_signed_in()
+    assert other.is_signed_in()
 
 
 @pytest.mark.parametrize("redis_is", ["up", "killed"])
 def test_signing_out_everywhere_ends_all_devices(
     app: Flask, redis_server: RedisServer, redis_is: str
 ) -> None:
-    client, user = signed_in(app)
-    other = visitor(app)
+    client, user = make_signed_in_client(app)
+    other = make_client(app)
     other.sign_in(user)
     if redis_is == "killed":
         redis_server.kill()
     assert client.post("/account/sign-out-everywhere").status_code == 303
-    assert not client.may_enter()
-    assert not other.may_enter()
+    assert not client.is_signed_in()
+    assert not other.is_signed_in()
 
 
 def test_a_new_password_signs_out_the_other_devices_only(app: Flask) -> None:
-    client, user = signed_in(app)
-    other = visitor(app)
+    client, user = make_signed_in_client(app)
+    other = make_client(app)
     other.sign_in(user)
     new = "a new long password"
     data = {"present": PASSWORD, "password": new, "repeated": new}
     assert client.post("/account/password", data=data).status_code == 303
-    assert client.may_enter()
-    assert not other.may_enter()
-    assert visitor(app).sign_in(user).status_code == 401
-    assert visitor(app).sign_in(user, new).status_code == 303
+    assert client.is_signed_in()
+    assert not other.is_signed_in()
+    assert make_client(app).sign_in(user).status_code == 401
+    assert make_client(app).sign_in(user, new).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -120,16 +116,16 @@ def test_a_new_password_signs_out_the_other_devices_only(app: Flask) -> None:
 def test_a_password_that_can_not_be_taken_says_why(
     app: Flask, present: str, password: str, repeated: str, sentence: str
 ) -> None:
-    client, user = signed_in(app)
+    client, user = make_signed_in_client(app)
     data = {"present": present, "password": password, "repeated": repeated}
     answer = client.post("/account/password", data=data)
     assert answer.status_code == 422
     assert sentence in answer.text
-    assert visitor(app).sign_in(user).status_code == 303
+    assert make_client(app).sign_in(user).status_code == 303
 
 
 def test_guessing_the_present_password_is_limited_too(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     new = "a new long password"
     data = {"present": "wrong", "password": new, "repeated": new}
     answers = [client.post("/account/password", data=data).status_code for _ in range(6)]
@@ -139,20 +135,20 @@ def test_guessing_the_present_password_is_limited_too(app: Flask) -> None:
 def test_signing_in_changes_the_session_id(app: Flask) -> None:
     """An id that somebody else gave the browser before is worth nothing after."""
     user = make_user("Ana")
-    client = visitor(app)
+    client = make_client(app)
     client.set_cookie("prosa", "planted-by-somebody-else")
     client.get("/login")
     client.sign_in(user)
     cookie = client.get_cookie("prosa")
     assert cookie is not None
     assert cookie.value != "planted-by-somebody-else"
-    thief = visitor(app)
+    thief = make_client(app)
     thief.set_cookie("prosa", "planted-by-somebody-else")
-    assert not thief.may_enter()
+    assert not thief.is_signed_in()
 
 
 def test_the_copy_in_sql_names_no_session(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     cookie = client.get_cookie("prosa")
     assert cookie is not None
     row = db.session.scalars(sa.select(StoredSession)).one()
@@ -162,7 +158,7 @@ def test_the_copy_in_sql_names_no_session(app: Flask) -> None:
 
 def test_a_write_that_leaves_its_transaction_open_does_not_wait_for_itself(app: Flask) -> None:
     """SQLite has one writer: the session's copy is written after the door's transaction is closed."""
-    client, user = signed_in(app)
+    client, user = make_signed_in_client(app)
     user_id = user.id
 
     def careless() -> str:

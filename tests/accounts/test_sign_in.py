@@ -9,19 +9,19 @@ from flask import Flask
 from chatbot.accounts.models import AuditEvent, FailedSignIn, Role
 from chatbot.core import clock
 from chatbot.core.db import db
+from tests.support.clients import PanelClient, csrf_token_in, make_client, make_signed_in_client
 from tests.support.panel import make_user
-from tests.support.visitors import Visitor, signed_in, token_in, visitor
 
-WRONG = "not the password"
-
-
-def fail(client: Visitor, email: str = "ana@prosa.example") -> int:
-    return client.post("/login", data={"email": email, "password": WRONG}).status_code
+WRONG_PASSWORD = "not the password"
 
 
-def test_who_signs_in_lands_where_she_wanted_to_go(app: Flask) -> None:
+def post_wrong_password(client: PanelClient, email: str = "ana@prosa.example") -> int:
+    return client.post("/login", data={"email": email, "password": WRONG_PASSWORD}).status_code
+
+
+def test_sign_in_redirects_to_the_requested_page(app: Flask) -> None:
     user = make_user("Ana")
-    client = visitor(app)
+    client = make_client(app)
     first = client.get("/account/")
     assert (first.status_code, first.location) == (302, "/login?next=/account/")
     answer = client.post(first.location, data={"email": user.email.upper(), "password": "x"})
@@ -31,7 +31,7 @@ def test_who_signs_in_lands_where_she_wanted_to_go(app: Flask) -> None:
         data={"email": f" {user.email.upper()} ", "password": "correct horse battery"},
     )
     assert (again.status_code, again.location) == (303, "/account/")
-    assert client.may_enter()
+    assert client.is_signed_in()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_who_signs_in_lands_where_she_wanted_to_go(app: Flask) -> None:
 )
 def test_a_sign_in_leads_nowhere_else(app: Flask, target: str) -> None:
     user = make_user("Ana")
-    client = visitor(app)
+    client = make_client(app)
     answer = client.post(
         "/login",
         query_string={"next": target},
@@ -50,16 +50,18 @@ def test_a_sign_in_leads_nowhere_else(app: Flask, target: str) -> None:
 
 def test_a_wrong_password_keeps_the_email_and_says_so_beside_the_field(app: Flask) -> None:
     make_user("Ana")
-    answer = visitor(app).post("/login", data={"email": "ana@prosa.example", "password": WRONG})
+    answer = make_client(app).post(
+        "/login", data={"email": "ana@prosa.example", "password": WRONG_PASSWORD}
+    )
     assert answer.status_code == 401
     assert 'value="ana@prosa.example"' in answer.text
     assert 'id="password-error"' in answer.text
     assert "E-mail ou senha incorretos." in answer.text
-    assert WRONG not in answer.text
+    assert WRONG_PASSWORD not in answer.text
 
 
 def test_what_is_missing_is_named(app: Flask) -> None:
-    answer = visitor(app).post("/login", data={"email": "", "password": ""})
+    answer = make_client(app).post("/login", data={"email": "", "password": ""})
     assert answer.status_code == 422
     assert "Digite o seu e-mail." in answer.text
     assert "Digite a sua senha." in answer.text
@@ -67,30 +69,34 @@ def test_what_is_missing_is_named(app: Flask) -> None:
 
 def test_the_sixth_attempt_is_refused_even_with_the_right_password(any_app: Flask) -> None:
     user = make_user("Ana")
-    client = visitor(any_app)
-    assert [fail(client) for _ in range(5)] == [401] * 5
+    client = make_client(any_app)
+    assert [post_wrong_password(client) for _ in range(5)] == [401] * 5
     answer = client.sign_in(user)
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
     assert "Tente de novo em 15 min." in answer.text
-    assert not client.may_enter()
+    assert not client.is_signed_in()
 
 
 def test_failures_count_per_account_from_whatever_address(app: Flask) -> None:
     make_user("Ana")
-    assert [fail(visitor(app, f"10.0.0.{n}")) for n in range(6)] == [401] * 5 + [429]
+    assert [post_wrong_password(make_client(app, f"10.0.0.{n}")) for n in range(6)] == [401] * 5 + [
+        429
+    ]
 
 
 def test_failures_count_per_address_for_whatever_account(app: Flask) -> None:
-    client = visitor(app)
-    assert [fail(client, f"x{n}@prosa.example") for n in range(6)] == [401] * 5 + [429]
-    assert fail(visitor(app, "10.0.0.9"), "x9@prosa.example") == 401
+    client = make_client(app)
+    assert [post_wrong_password(client, f"x{n}@prosa.example") for n in range(6)] == [401] * 5 + [
+        429
+    ]
+    assert post_wrong_password(make_client(app, "10.0.0.9"), "x9@prosa.example") == 401
 
 
 def test_after_the_window_the_attempts_count_anew(app: Flask) -> None:
     user = make_user("Ana")
-    client = visitor(app)
-    assert [fail(client) for _ in range(5)] == [401] * 5
+    client = make_client(app)
+    assert [post_wrong_password(client) for _ in range(5)] == [401] * 5
     db.session.execute(
         sa.update(FailedSignIn).values(failed_at=clock.now() - timedelta(minutes=15, seconds=1))
     )
@@ -101,39 +107,39 @@ def test_after_the_window_the_attempts_count_anew(app: Flask) -> None:
 def test_a_success_in_between_gives_no_further_attempts(app: Flask) -> None:
     """Else who has one account of his own could guess at it for ever from one address."""
     user = make_user("Ana")
-    client = visitor(app)
-    assert [fail(client) for _ in range(4)] == [401] * 4
+    client = make_client(app)
+    assert [post_wrong_password(client) for _ in range(4)] == [401] * 4
     assert client.sign_in(user).status_code == 303
     client.post("/logout")
-    assert [fail(client) for _ in range(2)] == [401, 429]
+    assert [post_wrong_password(client) for _ in range(2)] == [401, 429]
 
 
 def test_a_closed_account_signs_in_no_more(app: Flask) -> None:
     user = make_user("Ana")
     user.is_active = False
     db.session.commit()
-    assert visitor(app).sign_in(user).status_code == 401
+    assert make_client(app).sign_in(user).status_code == 401
 
 
 @pytest.mark.parametrize("email", ["a\x00b@c.d", "ana@prosa.example' OR '1'='1", "@", "ü" * 254])
 def test_odd_input_is_a_failure_and_no_crash(any_app: Flask, email: str) -> None:
-    assert fail(visitor(any_app), email) == 401
+    assert post_wrong_password(make_client(any_app), email) == 401
 
 
 def test_without_a_csrf_token_the_answer_is_400_in_words(app: Flask) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
     user = make_user("Ana")
-    client = visitor(app)
+    client = make_client(app)
     answer = client.sign_in(user)
     assert answer.status_code == 400
     assert "recarregue a página" in answer.text
     data = {"email": user.email, "password": "correct horse battery"}
-    data["csrf_token"] = token_in(client.get("/login"))
+    data["csrf_token"] = csrf_token_in(client.get("/login"))
     assert client.post("/login", data=data).status_code == 303
 
 
 def test_each_sign_in_is_recorded(app: Flask) -> None:
-    _, user = signed_in(app, Role.MANAGER)
+    _, user = make_signed_in_client(app, Role.MANAGER)
     events = db.session.scalars(sa.select(AuditEvent)).all()
     assert [(event.user_id, event.actor, event.action) for event in events] == [
         (user.id, "ana@prosa.example", "signed_in")

@@ -13,14 +13,14 @@ from chatbot.accounts.models import AuditEvent, PasswordLink, Role, User
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import Conflict
-from chatbot.core.session import StoredSession
+from chatbot.core.sessions import StoredSession
+from tests.support.clients import PanelClient, make_client, make_signed_in_client
 from tests.support.panel import make_user
-from tests.support.visitors import Visitor, signed_in, visitor
 
-NEW = "a new long password"
+NEW_PASSWORD = "a new long password"
 
 
-def invite(admin: Visitor, email: str = "bia@prosa.example", role: str = "agent") -> str:
+def invite(admin: PanelClient, email: str = "bia@prosa.example", role: str = "agent") -> str:
     """The path of the link that the administrator is shown."""
     answer = admin.post("/users/", data={"name": "Bia", "email": email, "role": role})
     assert answer.status_code == 200, answer.text
@@ -29,11 +29,11 @@ def invite(admin: Visitor, email: str = "bia@prosa.example", role: str = "agent"
     return found[1]
 
 
-def choose(client: Visitor, path: str, password: str = NEW) -> int:
+def choose_password(client: PanelClient, path: str, password: str = NEW_PASSWORD) -> int:
     return client.post(path, data={"password": password, "repeated": password}).status_code
 
 
-def find(email: str = "bia@prosa.example") -> User:
+def get_user_by_email(email: str = "bia@prosa.example") -> User:
     db.session.rollback()
     found = service.find_user(email)
     assert found is not None
@@ -41,51 +41,51 @@ def find(email: str = "bia@prosa.example") -> User:
 
 
 def test_an_invited_user_chooses_a_password_once(any_app: Flask) -> None:
-    admin, _ = signed_in(any_app, Role.ADMIN)
+    admin, _ = make_signed_in_client(any_app, Role.ADMIN)
     path = invite(admin, role="manager")
-    bia = visitor(any_app)
-    assert bia.sign_in(find()).status_code == 401
+    bia = make_client(any_app)
+    assert bia.sign_in(get_user_by_email()).status_code == 401
     page = bia.get(path)
     assert page.status_code == 200
     assert "Boas-vindas, Bia" in page.text
-    assert choose(bia, path) == 303
-    assert bia.may_enter()
-    assert find().role == Role.MANAGER
-    assert visitor(any_app).get(path).status_code == 404
-    assert choose(visitor(any_app), path, "another password") == 404
-    assert visitor(any_app).sign_in(find(), NEW).status_code == 303
+    assert choose_password(bia, path) == 303
+    assert bia.is_signed_in()
+    assert get_user_by_email().role == Role.MANAGER
+    assert make_client(any_app).get(path).status_code == 404
+    assert choose_password(make_client(any_app), path, "another password") == 404
+    assert make_client(any_app).sign_in(get_user_by_email(), NEW_PASSWORD).status_code == 303
 
 
 def test_a_password_that_is_refused_does_not_use_the_link_up(app: Flask) -> None:
-    path = invite(signed_in(app, Role.ADMIN)[0])
-    assert choose(visitor(app), path, "short") == 422
-    assert choose(visitor(app), path) == 303
+    path = invite(make_signed_in_client(app, Role.ADMIN)[0])
+    assert choose_password(make_client(app), path, "short") == 422
+    assert choose_password(make_client(app), path) == 303
 
 
 def test_a_link_ends_after_48_hours(app: Flask) -> None:
-    path = invite(signed_in(app, Role.ADMIN)[0])
+    path = invite(make_signed_in_client(app, Role.ADMIN)[0])
     link = db.session.scalars(sa.select(PasswordLink)).one()
     assert timedelta(hours=47) < link.expires_at - clock.now() <= timedelta(hours=48)
     link.expires_at = clock.now() - timedelta(seconds=1)
     db.session.commit()
-    answer = visitor(app).get(path)
+    answer = make_client(app).get(path)
     assert answer.status_code == 404
     assert "Este link não vale mais" in answer.text
-    assert choose(visitor(app), path) == 404
+    assert choose_password(make_client(app), path) == 404
 
 
 def test_a_new_link_makes_the_old_one_void(app: Flask) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
     old = invite(admin)
-    answer = admin.post(f"/users/{find().id}/link")
+    answer = admin.post(f"/users/{get_user_by_email().id}/link")
     new = re.search(r"/welcome/[\w-]+", answer.text)
     assert new
-    assert choose(visitor(app), old) == 404
-    assert choose(visitor(app), new[0]) == 303
+    assert choose_password(make_client(app), old) == 404
+    assert choose_password(make_client(app), new[0]) == 303
 
 
 def test_the_token_stands_nowhere_in_sql(app: Flask) -> None:
-    token = invite(signed_in(app, Role.ADMIN)[0]).rpartition("/")[2]
+    token = invite(make_signed_in_client(app, Role.ADMIN)[0]).rpartition("/")[2]
     link = db.session.scalars(sa.select(PasswordLink)).one()
     assert token not in link.token_hash
     sessions = db.session.scalars(sa.select(StoredSession.data)).all()
@@ -94,63 +94,65 @@ def test_the_token_stands_nowhere_in_sql(app: Flask) -> None:
 
 
 def test_one_link_used_twice_at_once_sets_one_password(any_app: Flask) -> None:
-    path = invite(signed_in(any_app, Role.ADMIN)[0])
-    clients = [visitor(any_app) for _ in range(6)]
+    path = invite(make_signed_in_client(any_app, Role.ADMIN)[0])
+    clients = [make_client(any_app) for _ in range(6)]
     passwords = [f"a long password {number}" for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda n: choose_alone(clients[n], path, passwords[n]), range(6)))
+        answers = list(
+            pool.map(lambda n: choose_password_in_thread(clients[n], path, passwords[n]), range(6))
+        )
     assert sorted(answers) == [303] + [404] * 5
     winner = passwords[answers.index(303)]
-    assert visitor(any_app).sign_in(find(), winner).status_code == 303
+    assert make_client(any_app).sign_in(get_user_by_email(), winner).status_code == 303
 
 
-def choose_alone(client: Visitor, path: str, password: str) -> int:
+def choose_password_in_thread(client: PanelClient, path: str, password: str) -> int:
     """As `choose`, from a thread, which has no transaction of the test's to end."""
     data = {"password": password, "repeated": password}
-    return super(Visitor, client).open(path, method="POST", data=data).status_code
+    return super(PanelClient, client).open(path, method="POST", data=data).status_code
 
 
-def test_who_is_closed_is_out_at_once_and_comes_back_when_opened(app: Flask) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
-    bia, user = signed_in(app, Role.AGENT, "Bia")
+def test_closing_an_account_signs_it_out_and_reopening_lets_it_sign_in(app: Flask) -> None:
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
+    bia, user = make_signed_in_client(app, Role.AGENT, "Bia")
     user_id = user.id
     assert admin.post(f"/users/{user_id}/close").status_code == 303
-    assert not bia.may_enter()
+    assert not bia.is_signed_in()
     assert bia.sign_in(user).status_code == 401
     assert admin.post(f"/users/{user_id}/link").status_code == 409
     assert admin.post(f"/users/{user_id}/open").status_code == 303
-    assert not bia.may_enter()
+    assert not bia.is_signed_in()
     assert bia.sign_in(user).status_code == 303
 
 
 def test_closing_makes_an_open_invitation_void(app: Flask) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
     path = invite(admin)
-    user_id = find().id
+    user_id = get_user_by_email().id
     admin.post(f"/users/{user_id}/close")
     admin.post(f"/users/{user_id}/open")
-    assert choose(visitor(app), path) == 404
+    assert choose_password(make_client(app), path) == 404
 
 
 def test_a_new_role_counts_from_the_next_request_on(app: Flask) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
-    bia, user = signed_in(app, Role.AGENT, "Bia")
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
+    bia, user = make_signed_in_client(app, Role.AGENT, "Bia")
     assert bia.get("/redis/").status_code == 403
     admin.post(f"/users/{user.id}/role", data={"role": "manager"})
     assert bia.get("/redis/").status_code == 200
     admin.post(f"/users/{user.id}/role", data={"role": "king"})
-    assert find(user.email).role == Role.MANAGER
+    assert get_user_by_email(user.email).role == Role.MANAGER
 
 
 def test_the_last_administrator_stays(app: Flask) -> None:
-    admin, user = signed_in(app, Role.ADMIN)
+    admin, user = make_signed_in_client(app, Role.ADMIN)
     answer = admin.post(f"/users/{user.id}/role", data={"role": "agent"})
     assert answer.status_code == 409
     assert "Este é o último administrador" in answer.text
     answer = admin.post(f"/users/{user.id}/close")
     assert answer.status_code == 409
     assert "Você não pode encerrar a própria conta" in answer.text
-    assert admin.may_enter()
+    assert admin.is_signed_in()
 
 
 def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(
@@ -164,7 +166,7 @@ def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(
             by = db.session.get(User, by_id)
             assert by is not None
             try:
-                users.change_role(users.get_user(user_id), Role.AGENT, by)
+                users.change_role(users.get_user_for_update(user_id), Role.AGENT, by)
                 db.session.commit()
             except Conflict:
                 return False
@@ -176,7 +178,7 @@ def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(
 
 
 def test_wrong_input_keeps_what_was_typed_and_names_the_field(app: Flask) -> None:
-    admin, user = signed_in(app, Role.ADMIN)
+    admin, user = make_signed_in_client(app, Role.ADMIN)
     for email, status, sentence in (
         ("no address", 422, "Isto não é um endereço de e-mail."),
         (user.email.upper(), 409, "Já existe um usuário com este e-mail."),
@@ -189,12 +191,12 @@ def test_wrong_input_keeps_what_was_typed_and_names_the_field(app: Flask) -> Non
 
 @pytest.mark.parametrize("path", ["link", "role", "close", "open"])
 def test_a_user_that_does_not_exist_is_a_404(app: Flask, path: str) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
     assert admin.post(f"/users/999/{path}", data={"role": "agent"}).status_code == 404
 
 
 def test_a_name_with_markup_is_only_text(app: Flask) -> None:
-    admin, _ = signed_in(app, Role.ADMIN)
+    admin, _ = make_signed_in_client(app, Role.ADMIN)
     name = "<script>alert(1)</script>"
     admin.post("/users/", data={"name": name, "email": "x@y.z", "role": "agent"})
     page = admin.get("/users/").text
@@ -203,10 +205,10 @@ def test_a_name_with_markup_is_only_text(app: Flask) -> None:
 
 
 def test_what_is_done_to_accounts_is_recorded_with_who_did_it(app: Flask) -> None:
-    admin, user = signed_in(app, Role.ADMIN)
+    admin, user = make_signed_in_client(app, Role.ADMIN)
     path = invite(admin)
-    bia_id = find().id
-    choose(visitor(app), path)
+    bia_id = get_user_by_email().id
+    choose_password(make_client(app), path)
     admin.post(f"/users/{bia_id}/role", data={"role": "manager"})
     admin.post(f"/users/{bia_id}/close")
     admin.post(f"/users/{bia_id}/open")

@@ -12,21 +12,21 @@ from flask import Flask
 
 from benchmarks import __main__ as runner
 from benchmarks import dataset, webhooks
-from chatbot.accounts.signed_in import find_signed_in
-from chatbot.campaigns.queries import figures
+from chatbot.accounts.session_user import find_session_user
+from chatbot.campaigns.queries import count_by_state
 from chatbot.contacts.models import Contact
-from chatbot.contacts.service import Sender, resolve_contact
+from chatbot.contacts.service import SenderIdentity, resolve_contact
+from chatbot.conversations.inbox.queries import Inbox, count_inbox, list_conversations
+from chatbot.conversations.inbox.threads import get_thread
 from chatbot.conversations.models import Conversation, ConversationState, Direction, Message
-from chatbot.conversations.queries import Inbox, count_inbox, list_conversations
-from chatbot.conversations.threads import read_thread
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.receipts import Receipt
 from chatbot.webhooks.events import StatusReceived
-from chatbot.webhooks.payloads import split
+from chatbot.webhooks.parsing.payloads import parse_body
 
 # The gevent form needs packages that Prosa doesn't; the counted web starts an application at import.
-NOT_ALONE = {"gevent_form", "counted_web", "bare_door", "one_by_one"}
+NOT_ALONE = {"gevent_worker", "web_with_sql_counts", "bare_webhook_route", "job_per_message"}
 MODULES = sorted(
     path.stem
     for path in Path(runner.__file__).parent.glob("*.py")
@@ -44,10 +44,10 @@ def test_each_table_of_make_bench_is_a_benchmark_of_its_own() -> None:
 
 
 def test_a_small_data_set_is_whole_and_the_product_finds_its_way_in_it(any_app: Flask) -> None:
-    size = dataset.Size(300)
-    dataset.make(size)
-    dataset.tidy()
-    assert dataset.is_made(size)
+    size = dataset.DatasetSize(300)
+    dataset.make_dataset(size)
+    dataset.vacuum()
+    assert dataset.is_dataset_current(size)
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Message)) == size.messages
     latest = dict(
         db.session.execute(
@@ -59,19 +59,19 @@ def test_a_small_data_set_is_whole_and_the_product_finds_its_way_in_it(any_app: 
     assert len(latest) == size.contacts
     newest = list_conversations(Inbox.ALL, 1).rows[0]
     assert latest[newest.id] == size.messages, "the list begins with who wrote last"
-    thread = read_thread(newest.id).page.rows
+    thread = get_thread(newest.id).page.rows
     assert [bubble.direction for bubble in thread[-2:]] == [Direction.OUTBOUND, Direction.INBOUND]
     assert len(thread) == dataset.ROUNDS
     assert count_inbox(Inbox.WAITING, 1) == size.contacts * 2 // 100
-    assert figures(1)["planned"] == size.contacts
-    assert find_signed_in(f"{dataset.STAFF}:0", "no session") is not None
+    assert count_by_state(1)["planned"] == size.contacts
+    assert find_session_user(f"{dataset.STAFF}:0", "no session") is not None
     states = Counter(db.session.scalars(sa.select(Conversation.state)))
     assert states[ConversationState.ASSIGNED] == size.contacts * 3 // 100
 
 
 def test_whoever_writes_in_a_benchmark_is_a_contact_of_the_data_set(app: Flask) -> None:
-    dataset.make(dataset.Size(100))
-    writer = resolve_contact(Sender(wa_id="5511980000007", name="?"), clock.now())
+    dataset.make_dataset(dataset.DatasetSize(100))
+    writer = resolve_contact(SenderIdentity(wa_id="5511980000007", name="?"), clock.now())
     assert writer.id == 7
     db.session.rollback()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Contact)) == 100
@@ -80,7 +80,7 @@ def test_whoever_writes_in_a_benchmark_is_a_contact_of_the_data_set(app: Flask) 
 @pytest.mark.parametrize("size", [1, 100])
 def test_the_statuses_of_a_benchmark_are_three_of_each_row_in_order(size: int) -> None:
     bodies = webhooks.bodies_of(range(1, 301), size)
-    events = [event for raw in bodies for event in split(raw, clock.now()).events]
+    events = [event for raw in bodies for event in parse_body(raw, clock.now()).events]
     receipts: dict[int, list[Receipt]] = {}
     for event in events:
         assert isinstance(event, StatusReceived)

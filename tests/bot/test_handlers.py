@@ -8,8 +8,6 @@ import pytest
 from flask import Flask
 from flask_babel import force_locale
 
-from chatbot.billing.boleto import format_line, make_line
-from chatbot.billing.pix import make_pix
 from chatbot.billing.service import OpenInvoice
 from chatbot.bot.engine import (
     Effect,
@@ -20,11 +18,13 @@ from chatbot.bot.engine import (
     Say,
     SayVerbatim,
     Turn,
-    intent_of,
+    detect_intent,
 )
-from chatbot.bot.handlers import ALWAYS, HANDLERS
+from chatbot.bot.handlers import ALWAYS_HANDLED, HANDLERS
 from chatbot.bot.intents import Intent
 from chatbot.bot.rendering import render
+from chatbot.brazil.boleto import format_line, make_line
+from chatbot.brazil.pix import make_pix
 
 TODAY = date(2026, 11, 23)
 LINE = make_line("756", f"{1:025d}", TODAY, Decimal("99.90"))
@@ -36,7 +36,7 @@ def invoice(line: str | None = LINE, pix: str | None = PIX, days: int = 3) -> Op
     return OpenInvoice(1, "Plano", TODAY + timedelta(days=days), Decimal("99.90"), line, pix)
 
 
-def talk(
+def run_handler(
     intent: Intent, invoices: Sequence[OpenInvoice] = (), last: str | None = None
 ) -> list[Effect]:
     turn = Turn(text="x", intent=intent, last_intent=last, contact_name="MARIA souza",
@@ -51,13 +51,13 @@ def talk(
         answer = list(invoices) if isinstance(effect, FetchInvoices) else None
 
 
-def said(effects: Sequence[Effect]) -> str:
+def rendered_text(effects: Sequence[Effect]) -> str:
     return "\n".join(render(e)[0] for e in effects if isinstance(e, Say | SayVerbatim))
 
 
 def test_every_intent_has_a_handler() -> None:
     assert set(HANDLERS) == set(Intent)
-    assert frozenset({Intent.OPT_IN, Intent.OPT_OUT}) == ALWAYS
+    assert frozenset({Intent.OPT_IN, Intent.OPT_OUT}) == ALWAYS_HANDLED
 
 
 @pytest.mark.parametrize("intent", list(Intent))
@@ -67,7 +67,7 @@ def test_every_handler_says_something_that_meta_takes(
     app: Flask, intent: Intent, count: int, locale: str
 ) -> None:
     with force_locale(locale):
-        effects = talk(intent, [invoice()] * count)
+        effects = run_handler(intent, [invoice()] * count)
         bodies = [render(e)[1] for e in effects if isinstance(e, Say | SayVerbatim)]
     assert bodies
     assert all(body["type"] in ("text", "interactive") for body in bodies)
@@ -78,72 +78,72 @@ INVOICES = (Intent.INVOICE_COPY, Intent.PIX_PAYMENT, Intent.BALANCE_DUE, Intent.
 
 @pytest.mark.parametrize("intent", INVOICES)
 def test_who_owes_nothing_is_told_so_and_offered_a_person(app: Flask, intent: Intent) -> None:
-    effects = talk(intent)
+    effects = run_handler(intent)
     (say,) = (e for e in effects if isinstance(e, Say))
     assert "no open invoice" in say.message
     assert say.buttons[0][0] == "talk_to_human"
 
 
 def test_the_boleto_comes_before_its_pix_and_the_code_stands_alone(app: Flask) -> None:
-    effects = talk(Intent.INVOICE_COPY, [invoice()])
-    assert format_line(LINE) in said(effects[:2])
+    effects = run_handler(Intent.INVOICE_COPY, [invoice()])
+    assert format_line(LINE) in rendered_text(effects[:2])
     assert isinstance(effects[-1], SayVerbatim)
     assert effects[-1].text == PIX
 
 
 @pytest.mark.parametrize("line", [WRONG_LINE, "123", ""])
 def test_a_wrong_line_is_withheld(app: Flask, line: str) -> None:
-    effects = talk(Intent.INVOICE_COPY, [invoice(line=line)])
-    assert "Digitable" not in said(effects)
-    assert PIX in said(effects)
-    assert not any(line and line in text for text in said(effects).splitlines())
+    effects = run_handler(Intent.INVOICE_COPY, [invoice(line=line)])
+    assert "Digitable" not in rendered_text(effects)
+    assert PIX in rendered_text(effects)
+    assert not any(line and line in text for text in rendered_text(effects).splitlines())
 
 
 def test_a_wrong_pix_code_is_withheld(app: Flask) -> None:
-    effects = talk(Intent.PIX_PAYMENT, [invoice(pix=PIX[:-1] + "X")])
+    effects = run_handler(Intent.PIX_PAYMENT, [invoice(pix=PIX[:-1] + "X")])
     assert not any(isinstance(e, SayVerbatim) for e in effects)
-    assert format_line(LINE) in said(effects)
+    assert format_line(LINE) in rendered_text(effects)
 
 
 def test_an_invoice_that_cannot_be_paid_goes_to_a_person(app: Flask) -> None:
-    effects = talk(Intent.INVOICE_COPY, [invoice(line=WRONG_LINE, pix=None)])
+    effects = run_handler(Intent.INVOICE_COPY, [invoice(line=WRONG_LINE, pix=None)])
     assert effects[-1] == HandOff("invoice_without_means")
 
 
 def test_no_more_than_three_invoices_are_spelled_out(app: Flask) -> None:
-    text = said(talk(Intent.INVOICE_COPY, [invoice()] * 5))
+    text = rendered_text(run_handler(Intent.INVOICE_COPY, [invoice()] * 5))
     assert text.count(format_line(LINE)) == 3
     assert "2" in text.splitlines()[-1]
 
 
 def test_the_balance_is_the_sum(app: Flask) -> None:
     with force_locale("pt_BR"):
-        assert "299,70" in said(talk(Intent.BALANCE_DUE, [invoice()] * 3))
+        assert "299,70" in rendered_text(run_handler(Intent.BALANCE_DUE, [invoice()] * 3))
 
 
 def test_an_opt_out_is_recorded_and_confirmed() -> None:
-    effects = talk(Intent.OPT_OUT)
+    effects = run_handler(Intent.OPT_OUT)
     assert isinstance(effects[0], OptOut)
     assert isinstance(effects[1], Say)
 
 
 def test_an_opt_in_is_recorded_and_says_how_to_stop(app: Flask) -> None:
-    effects = talk(Intent.OPT_IN)
+    effects = run_handler(Intent.OPT_IN)
     assert isinstance(effects[0], OptIn)
     with force_locale("pt_BR"):
-        assert "SAIR" in said(effects)
+        assert "SAIR" in rendered_text(effects)
 
 
 def test_who_is_not_understood_twice_gets_a_person() -> None:
-    assert not any(isinstance(e, HandOff) for e in talk(Intent.FALLBACK))
-    assert HandOff("not_understood") in talk(Intent.FALLBACK, last="fallback")
+    assert not any(isinstance(e, HandOff) for e in run_handler(Intent.FALLBACK))
+    assert HandOff("not_understood") in run_handler(Intent.FALLBACK, last="fallback")
 
 
 def test_the_greeting_names_the_contact(app: Flask) -> None:
-    assert "Maria" in said(talk(Intent.GREETING))
+    assert "Maria" in rendered_text(run_handler(Intent.GREETING))
 
 
 def test_a_tapped_button_says_its_intent_and_a_foreign_one_its_words() -> None:
-    assert intent_of(["x"], "intent:pix_payment") == (Intent.PIX_PAYMENT, 1.0)
-    assert intent_of(["quero meu boleto"], "intent:os.system")[0] is Intent.INVOICE_COPY
-    assert intent_of(["quero meu boleto"], "other")[0] is Intent.INVOICE_COPY
+    assert detect_intent(["x"], "intent:pix_payment") == (Intent.PIX_PAYMENT, 1.0)
+    assert detect_intent(["quero meu boleto"], "intent:os.system")[0] is Intent.INVOICE_COPY
+    assert detect_intent(["quero meu boleto"], "other")[0] is Intent.INVOICE_COPY

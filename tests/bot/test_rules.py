@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatbot.bot.intents import Intent
-from chatbot.bot.nlu import classify
+from chatbot.bot.understanding.classifier import classify
 
 
 @pytest.mark.parametrize(

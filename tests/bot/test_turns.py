@@ -13,33 +13,33 @@ from flask import Flask
 from chatbot import create_app
 from chatbot.billing.models import Invoice
 from chatbot.bot import turns
-from chatbot.bot.jobs import take_turns
-from chatbot.bot.turns import MAX_ATTEMPTS, claim_due, take_turn
+from chatbot.bot.tasks import run_turns
+from chatbot.bot.turns import MAX_ATTEMPTS, claim_due_turns, run_turn
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from tests.support.making import ago, make_contact, make_conversation, make_inbound
+from tests.support.call_counts import RedisProxy, count_sql
+from tests.support.factories import ago, make_contact, make_conversation, make_inbound
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
-from tests.support.wire import RedisWire, counted_sql
 
 
-def asked(*texts: str, **columns: Any) -> Conversation:
+def make_asking_conversation(*texts: str, **columns: Any) -> Conversation:
     conversation = make_conversation(**columns)
     for text in texts:
         make_inbound(conversation, text)
     return conversation
 
 
-def answers() -> Sequence[str]:
+def list_answers() -> Sequence[str]:
     query = sa.select(Message.text).where(Message.author == "bot").order_by(Message.id)
     found = db.session.scalars(query).all()
     db.session.rollback()
     return found
 
 
-def now_of(conversation: Conversation) -> Conversation:
+def reload(conversation: Conversation) -> Conversation:
     db.session.rollback()
     found = db.session.get_one(Conversation, conversation.id, populate_existing=True)
     db.session.expunge(found)
@@ -56,19 +56,19 @@ def make_invoice(contact_id: int, line: str | None = None) -> None:
 
 
 def test_a_burst_of_three_messages_gets_one_answer(any_app: Flask) -> None:
-    conversation = asked("oi", "tudo bem?", "bom dia")
-    take_turns()
-    assert len(answers()) == 1
-    found = now_of(conversation)
+    conversation = make_asking_conversation("oi", "tudo bem?", "bom dia")
+    run_turns()
+    assert len(list_answers()) == 1
+    found = reload(conversation)
     assert (found.turn_due_at, found.turn_attempts, found.unread_count) == (None, 0, 0)
     assert found.version == conversation.version + 1
-    assert take_turns() is None
-    assert len(answers()) == 1
+    assert run_turns() is None
+    assert len(list_answers()) == 1
 
 
 def test_two_workers_give_one_answer(any_app: Flask) -> None:
     for _ in range(6):
-        asked("oi")
+        make_asking_conversation("oi")
     barrier = threading.Barrier(4)
     errors: list[BaseException] = []
 
@@ -77,7 +77,7 @@ def test_two_workers_give_one_answer(any_app: Flask) -> None:
             try:
                 barrier.wait()
                 for _ in range(4):
-                    take_turns()
+                    run_turns()
             except BaseException as error:
                 errors.append(error)
             finally:
@@ -89,27 +89,27 @@ def test_two_workers_give_one_answer(any_app: Flask) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(answers()) == 6
+    assert len(list_answers()) == 6
 
 
 def test_who_lost_the_lease_writes_nothing(any_app: Flask) -> None:
-    conversation = asked("oi")
-    old, _ = claim_due(5)
+    conversation = make_asking_conversation("oi")
+    old, _ = claim_due_turns(5)
     db.session.execute(sa.update(Conversation).values(turn_leased_until=ago(1)))
     db.session.commit()
-    new, ids = claim_due(5)
+    new, ids = claim_due_turns(5)
     assert ids == [conversation.id]
-    take_turn(conversation.id, old)
+    run_turn(conversation.id, old)
     db.session.rollback()
-    assert answers() == []
-    take_turn(conversation.id, new)
-    assert len(answers()) == 1
+    assert list_answers() == []
+    run_turn(conversation.id, new)
+    assert len(list_answers()) == 1
 
 
 def test_an_agent_who_takes_over_during_an_effect_silences_the_bot(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation = asked("quero meu boleto")
+    conversation = make_asking_conversation("quero meu boleto")
 
     def slow_lookup(_contact_id: int) -> list[Any]:
         with db.engine.begin() as connection:  # waits for ever if the turn held a transaction
@@ -117,64 +117,64 @@ def test_an_agent_who_takes_over_during_an_effect_silences_the_bot(
         return []
 
     monkeypatch.setattr(turns, "list_open_invoices", slow_lookup)
-    take_turns()
-    assert answers() == []
-    found = now_of(conversation)
+    run_turns()
+    assert list_answers() == []
+    found = reload(conversation)
     assert (found.state, found.version) == ("assigned", conversation.version)
 
 
 def test_a_message_that_comes_during_the_turn_has_a_turn_of_its_own(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation = asked("quero meu boleto")
+    conversation = make_asking_conversation("quero meu boleto")
 
     def another_comes(_contact_id: int) -> list[Any]:
         make_inbound(conversation, "e o pix?")
         return []
 
     monkeypatch.setattr(turns, "list_open_invoices", another_comes)
-    take_turns()
-    assert now_of(conversation).turn_due_at is not None
+    run_turns()
+    assert reload(conversation).turn_due_at is not None
     monkeypatch.setattr(turns, "list_open_invoices", lambda _id: [])
-    before = len(answers())
-    take_turns()
-    assert len(answers()) > before
+    before = len(list_answers())
+    run_turns()
+    assert len(list_answers()) > before
 
 
 @pytest.mark.parametrize("state", ["assigned", "waiting"])
 def test_an_opt_out_is_honoured_while_a_person_has_the_conversation(
     any_app: Flask, state: str
 ) -> None:
-    asked("SAIR", state=state)
-    take_turns()
+    make_asking_conversation("SAIR", state=state)
+    run_turns()
     contact = db.session.scalars(sa.select(Contact)).one()
     assert contact.opted_out_at is not None
     db.session.rollback()
 
 
 def test_an_opt_out_in_a_burst_is_honoured_beside_the_question(any_app: Flask) -> None:
-    conversation = asked("falar com atendente", "SAIR")
-    take_turns()
+    conversation = make_asking_conversation("falar com atendente", "SAIR")
+    run_turns()
     contact = db.session.scalars(sa.select(Contact)).one()
     assert contact.opted_out_at is not None
     db.session.rollback()
-    assert now_of(conversation).state == "waiting"
-    assert len(answers()) == 2
+    assert reload(conversation).state == "waiting"
+    assert len(list_answers()) == 2
 
 
 def test_otherwise_the_bot_leaves_a_person_alone(any_app: Flask) -> None:
-    conversation = asked("oi", state="assigned", unread_count=1)
-    take_turns()
-    assert answers() == []
-    found = now_of(conversation)
+    conversation = make_asking_conversation("oi", state="assigned", unread_count=1)
+    run_turns()
+    assert list_answers() == []
+    found = reload(conversation)
     assert (found.turn_due_at, found.unread_count) == (None, 1)
 
 
-@pytest.mark.parametrize("place", ["list_open_invoices", "intent_of", "queue_message"])
+@pytest.mark.parametrize("place", ["list_open_invoices", "detect_intent", "queue_message"])
 def test_a_turn_that_crashes_again_and_again_is_handed_to_a_person(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    conversation = asked("quero meu boleto")
+    conversation = make_asking_conversation("quero meu boleto")
 
     def crash(*_: Any, **__: Any) -> Any:
         raise RuntimeError("a bug")
@@ -182,50 +182,50 @@ def test_a_turn_that_crashes_again_and_again_is_handed_to_a_person(
     with monkeypatch.context() as broken:
         broken.setattr(turns, place, crash)
         for _ in range(MAX_ATTEMPTS):
-            take_turns()
+            run_turns()
             db.session.execute(sa.update(Conversation).values(turn_leased_until=None))
             db.session.commit()
-        assert answers() == []
+        assert list_answers() == []
         if place != "queue_message":
-            take_turns()
-    take_turns()
-    found = now_of(conversation)
+            run_turns()
+    run_turns()
+    found = reload(conversation)
     assert (found.state, found.handoff_reason) == ("waiting", "bot_failed")
-    assert len(answers()) == 1
+    assert len(list_answers()) == 1
 
 
 def test_a_turn_that_kills_its_worker_is_not_counted_against_others(any_app: Flask) -> None:
-    killer, other = asked("mata"), asked("oi")
+    killer, other = make_asking_conversation("mata"), make_asking_conversation("oi")
     for _ in range(MAX_ATTEMPTS + 1):
-        _, ids = claim_due(20)  # the worker dies here
+        _, ids = claim_due_turns(20)  # the worker dies here
         assert killer.id in ids
         db.session.execute(
             sa.update(Conversation).where(Conversation.id.in_(ids)).values(turn_leased_until=None)
         )
         db.session.commit()
-    take_turns()
-    take_turns()
-    assert now_of(killer).handoff_reason == "bot_failed"
-    assert now_of(other).state == "bot"
+    run_turns()
+    run_turns()
+    assert reload(killer).handoff_reason == "bot_failed"
+    assert reload(other).state == "bot"
 
 
 def test_words_are_needed_and_asked_for(any_app: Flask) -> None:
     conversation = make_conversation()
     make_inbound(conversation, "", kind="audio")
-    take_turns()
-    (answer,) = answers()
+    run_turns()
+    (answer,) = list_answers()
     assert "só" in answer.lower() or "only read text" in answer
 
 
 def test_outside_the_window_nothing_is_said(any_app: Flask) -> None:
-    conversation = asked("oi", last_inbound_at=ago(25 * 3600))
-    take_turns()
-    assert answers() == []
-    assert now_of(conversation).turn_due_at is None
+    conversation = make_asking_conversation("oi", last_inbound_at=ago(25 * 3600))
+    run_turns()
+    assert list_answers() == []
+    assert reload(conversation).turn_due_at is None
 
 
 def test_invoices_of_a_merged_contact_are_found(any_app: Flask) -> None:
-    conversation = asked("quero meu boleto")
+    conversation = make_asking_conversation("quero meu boleto")
     other = make_contact()
     make_invoice(other.id)
     db.session.execute(
@@ -234,24 +234,24 @@ def test_invoices_of_a_merged_contact_are_found(any_app: Flask) -> None:
         .values(merged_into_id=conversation.contact_id)
     )
     db.session.commit()
-    take_turns()
-    assert any("99,90" in answer for answer in answers())
+    run_turns()
+    assert any("99,90" in answer for answer in list_answers())
 
 
 def test_what_a_turn_costs(database_url: str, tmp_path: Path, redis_server: RedisServer) -> None:
-    wire = RedisWire(redis_server.url)
-    app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=wire.url))
+    redis_proxy = RedisProxy(redis_server.url)
+    app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_proxy.url))
     with app.app_context():
         prosa_redis.client().ping()
-        asked("aquecimento")
-        take_turns()
-        asked("oi")
-        token, (conversation_id,) = claim_due(5)
-        with wire.counted() as trips, counted_sql(db.engine) as sql:
-            take_turn(conversation_id, token)
-        assert len(answers()) == 2
+        make_asking_conversation("aquecimento")
+        run_turns()
+        make_asking_conversation("oi")
+        token, (conversation_id,) = claim_due_turns(5)
+        with redis_proxy.count_round_trips() as trips, count_sql(db.engine) as sql:
+            run_turn(conversation_id, token)
+        assert len(list_answers()) == 2
         db.engine.dispose()
     assert trips.number <= 2, "one to read the context, one to keep it and ring"
     assert sql.number <= 8, sql.statements
     app.extensions["prosa_redis"].pool.disconnect()
-    wire.close()
+    redis_proxy.close()

@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.campaigns.attribution import attribute
+from chatbot.campaigns.attribution import attribute_answer
 from chatbot.campaigns.models import Campaign, Recipient
 from chatbot.campaigns.queries import count_answered
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from tests.support.making import (
+from tests.support.factories import (
     ago,
-    kept,
+    commit_and_detach,
     make_campaign,
     make_contact,
     make_conversation,
@@ -23,7 +23,7 @@ from tests.support.making import (
 )
 
 
-def sent(contact: Contact, at: datetime, wamid: str) -> Recipient:
+def make_sent_recipient(contact: Contact, at: datetime, wamid: str) -> Recipient:
     campaign = make_campaign(template=make_template("Olá {{1}}!"), parameters={"1": "field:name"})
     recipient = Recipient(
         campaign_id=campaign.id,
@@ -34,12 +34,12 @@ def sent(contact: Contact, at: datetime, wamid: str) -> Recipient:
         accepted_at=at,
     )
     db.session.add(recipient)
-    return kept(recipient)
+    return commit_and_detach(recipient)
 
 
-def answered(conversation: Conversation, **columns: object) -> Campaign | None:
+def answer(conversation: Conversation, **columns: object) -> Campaign | None:
     message = make_inbound(conversation, "quero sim", **columns)
-    found = attribute(db.session.get_one(Message, message.id), hours=24)
+    found = attribute_answer(db.session.get_one(Message, message.id), hours=24)
     db.session.commit()
     return found
 
@@ -47,10 +47,10 @@ def answered(conversation: Conversation, **columns: object) -> Campaign | None:
 def test_an_answer_counts_for_the_last_campaign_and_tells_the_thread_once(any_app: Flask) -> None:
     ana = make_contact("Ana")
     conversation = make_conversation(ana)
-    sent(ana, ago(7200), "w1")
-    last = sent(ana, ago(3600), "w2")
+    make_sent_recipient(ana, ago(7200), "w1")
+    last = make_sent_recipient(ana, ago(3600), "w2")
     for _ in range(2):
-        found = answered(conversation)
+        found = answer(conversation)
         assert found is not None
         assert found.id == last.campaign_id
     assert count_answered(last.campaign_id) == 1
@@ -61,25 +61,25 @@ def test_an_answer_counts_for_the_last_campaign_and_tells_the_thread_once(any_ap
 
 def test_a_quoted_message_decides_however_old_it_is(any_app: Flask) -> None:
     ana = make_contact("Ana")
-    old = sent(ana, ago(30 * 86400), "w1")
-    sent(ana, ago(60), "w2")
-    found = answered(make_conversation(ana), context_wamid="w1")
+    old = make_sent_recipient(ana, ago(30 * 86400), "w1")
+    make_sent_recipient(ana, ago(60), "w2")
+    found = answer(make_conversation(ana), context_wamid="w1")
     assert found is not None
     assert found.id == old.campaign_id
 
 
 def test_an_answer_to_nothing_is_nobodys(any_app: Flask) -> None:
     ana, bia = make_contact("Ana"), make_contact("Bia")
-    sent(ana, ago(25 * 3600), "w1")
-    sent(bia, ago(60), "w2")
+    make_sent_recipient(ana, ago(25 * 3600), "w1")
+    make_sent_recipient(bia, ago(60), "w2")
     later = clock.now() + timedelta(hours=1)
-    sent(ana, later, "w3")  # it had not been sent yet when she wrote
-    assert answered(make_conversation(ana)) is None
+    make_sent_recipient(ana, later, "w3")  # it had not been sent yet when she wrote
+    assert answer(make_conversation(ana)) is None
     assert db.session.scalar(sa.select(sa.func.count(Recipient.answered_at))) == 0
 
 
 def test_who_was_merged_answers_for_both(any_app: Flask) -> None:
     ana = make_contact("Ana")
     twin = make_contact("Ana de novo", merged_into_id=ana.id)
-    sent(twin, ago(60), "w1")
-    assert answered(make_conversation(ana)) is not None
+    make_sent_recipient(twin, ago(60), "w1")
+    assert answer(make_conversation(ana)) is not None

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from chatbot.campaigns.audience import freeze
+from chatbot.campaigns.audience import freeze_audience
 from chatbot.core.db import db
-from tests.support.making import ago, make_campaign, make_contact
+from tests.support.factories import ago, make_campaign, make_contact
 
 
 def test_freezing_tells_how_many_rows_it_made_and_adds_nothing_when_done_twice(
@@ -15,7 +15,7 @@ def test_freezing_tells_how_many_rows_it_made_and_adds_nothing_when_done_twice(
     campaign = make_campaign()
     for made in (2, 0):
         with db.engine.begin() as connection:
-            assert freeze(connection, campaign) == made
+            assert freeze_audience(connection, campaign) == made
     make_contact("Caio")
     with db.engine.begin() as connection:
-        assert freeze(connection, campaign) == 1
+        assert freeze_audience(connection, campaign) == 1

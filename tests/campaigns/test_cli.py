@@ -7,13 +7,13 @@ import pytest
 from flask import Flask
 
 from chatbot.core.db import db
-from tests.support.making import make_contact, make_template
+from tests.support.factories import make_contact, make_template
 
 KEYS = {"id", "state", "planned", "pending", "sending", "accepted", "sent", "delivered", "read",
         "failed", "skipped", "unknown"}  # fmt: skip
 
 
-def flask(app: Flask, *args: str) -> tuple[int, str]:
+def run_command(app: Flask, *args: str) -> tuple[int, str]:
     db.session.rollback()
     db.session.expunge_all()
     result = app.test_cli_runner().invoke(args=["campaigns", *args])
@@ -22,7 +22,7 @@ def flask(app: Flask, *args: str) -> tuple[int, str]:
 
 
 def create(app: Flask, *more: str) -> int:
-    code, output = flask(
+    code, output = run_command(
         app, "create", "--name", "Natal", "--template", make_template(name="natal").name,
         "--language", "pt_BR", "--all", "--param", "1=field:name", *more,
     )  # fmt: skip
@@ -31,7 +31,7 @@ def create(app: Flask, *more: str) -> int:
 
 
 def show(app: Flask, number: int) -> dict[str, Any]:
-    code, output = flask(app, "show", str(number), "--json")
+    code, output = run_command(app, "show", str(number), "--json")
     assert code == 0
     found: dict[str, Any] = json.loads(output)
     return found
@@ -51,7 +51,7 @@ def test_the_life_of_a_campaign_by_commands(any_app: Flask) -> None:
     for command, state in (
         ("start", "running"), ("pause", "paused"), ("resume", "running"), ("cancel", "cancelled"),
     ):  # fmt: skip
-        code, output = flask(any_app, command, number, "--json")
+        code, output = run_command(any_app, command, number, "--json")
         assert (code, json.loads(output)["state"]) == (0, state)
     found = show(any_app, int(number))
     assert (found["planned"], found["skipped"]) == (1, 1)
@@ -59,7 +59,7 @@ def test_the_life_of_a_campaign_by_commands(any_app: Flask) -> None:
 
 def test_create_can_start_at_once_and_print_json(any_app: Flask) -> None:
     make_contact()
-    code, output = flask(
+    code, output = run_command(
         any_app, "create", "--name", "N", "--template", make_template("Oi").name, "--all",
         "--on-doubt", "resend", "--start", "--json",
     )  # fmt: skip
@@ -92,27 +92,27 @@ def test_create_can_start_at_once_and_print_json(any_app: Flask) -> None:
 def test_a_failure_is_a_sentence_and_an_exit_code(
     app: Flask, args: list[str], code: int, words: str
 ) -> None:
-    found, output = flask(app, *args)
+    found, output = run_command(app, *args)
     assert (found, words in output) == (code, True), output
     assert "Traceback" not in output
 
 
 def test_a_refused_start_leaves_no_campaign_behind(any_app: Flask) -> None:
-    code, output = flask(
+    code, output = run_command(
         any_app, "create", "--name", "N", "--template", make_template("Oi").name, "--all", "--start"
     )
     assert (code, "audience is empty" in output) == (1, True)
-    assert flask(any_app, "list") == (0, "")
+    assert run_command(any_app, "list") == (0, "")
 
 
 def test_a_second_start_says_who_was_first(any_app: Flask) -> None:
     make_contact()
     number = str(create(any_app, "--start"))
-    code, output = flask(any_app, "start", number)
+    code, output = run_command(any_app, "start", number)
     assert (code, "started already, by CLI" in output) == (1, True)
 
 
 def test_every_command_explains_itself(app: Flask) -> None:
     for command in ("create", "start", "pause", "resume", "cancel", "show", "list"):
-        code, output = flask(app, command, "--help")
+        code, output = run_command(app, command, "--help")
         assert (code, "Usage:" in output) == (0, True)

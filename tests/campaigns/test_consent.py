@@ -6,21 +6,26 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.bot.jobs import take_turns
-from chatbot.campaigns.jobs import settle
+from chatbot.bot.tasks import run_turns
 from chatbot.campaigns.models import Recipient
+from chatbot.campaigns.tasks import reconcile_campaigns
 from chatbot.contacts.models import ConsentEvent, Contact
 from chatbot.core.db import db
-from tests.support.campaigns import counts, draft, send, start
-from tests.support.making import make_contact, make_conversation, make_inbound
+from tests.support.campaigns import (
+    get_campaign_counts,
+    make_draft,
+    run_campaign_sender,
+    start_campaign,
+)
+from tests.support.factories import make_contact, make_conversation, make_inbound
 
 
 def answer(contact: Contact, text: str, **columns: object) -> None:
     make_inbound(make_conversation(contact), text, **columns)
-    take_turns()
+    run_turns()
 
 
-def told() -> list[tuple[str, str, str]]:
+def list_consent_events() -> list[tuple[str, str, str]]:
     db.session.rollback()
     rows = db.session.execute(
         sa.select(ConsentEvent.kind, ConsentEvent.source, ConsentEvent.evidence)
@@ -36,15 +41,15 @@ def test_who_answers_a_campaign_with_a_stop_gets_no_other(
     any_app: Flask, text: str, kind: str, source: str
 ) -> None:
     ana = make_contact("Ana")
-    first = draft()
-    start(first)
-    assert len(send().sent) == 1
+    first = make_draft()
+    start_campaign(first)
+    assert len(run_campaign_sender().sent) == 1
     answer(ana, text, kind=kind)
-    assert told() == [("opt_out", source, text)]
+    assert list_consent_events() == [("opt_out", source, text)]
     make_contact("Bia")
-    second = draft()
-    start(second)
-    assert len(send().sent) == 1
+    second = make_draft()
+    start_campaign(second)
+    assert len(run_campaign_sender().sent) == 1
     reasons = sa.select(Recipient.skip_reason).where(Recipient.contact_id == ana.id)
     assert set(db.session.scalars(reasons)) == {None, "opted_out"}
 
@@ -54,12 +59,12 @@ def test_a_running_campaign_leaves_out_who_stops_before_their_row_is_claimed(
 ) -> None:
     make_contact("Ana")
     bia = make_contact("Bia")
-    number = draft()
-    start(number)
+    number = make_draft()
+    start_campaign(number)
     answer(bia, "sair")
-    assert len(send().sent) == 1
-    settle()
-    assert counts(number) == {"accepted": 1, "skipped": 1}
+    assert len(run_campaign_sender().sent) == 1
+    reconcile_campaigns()
+    assert get_campaign_counts(number) == {"accepted": 1, "skipped": 1}
 
 
 def test_who_changes_their_mind_agrees_with_plain_words(any_app: Flask) -> None:
@@ -67,7 +72,7 @@ def test_who_changes_their_mind_agrees_with_plain_words(any_app: Flask) -> None:
     conversation = make_conversation(ana)
     for text in ("SAIR", "Quero receber"):
         make_inbound(conversation, text)
-        take_turns()
-    assert told() == [("opt_out", "bot", "SAIR"), ("opt_in", "bot", "Quero receber")]
-    start(draft())
-    assert len(send().sent) == 1
+        run_turns()
+    assert list_consent_events() == [("opt_out", "bot", "SAIR"), ("opt_in", "bot", "Quero receber")]
+    start_campaign(make_draft())
+    assert len(run_campaign_sender().sent) == 1

@@ -15,9 +15,15 @@ from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import State
-from tests.support.panel import make_contact, make_template, sign_in, the_campaign, write_campaign
-from tests.support.wire import counted_sql
+from chatbot.delivery.states import MessageState
+from tests.support.call_counts import count_sql
+from tests.support.panel import (
+    draft_campaign_in_panel,
+    get_only_campaign,
+    make_contact,
+    make_template,
+    sign_in,
+)
 
 
 @pytest.fixture
@@ -34,12 +40,12 @@ def marta(app: Flask) -> FlaskClient:
 def make_running(client: FlaskClient, people: int = 3) -> Campaign:
     for number in range(people):
         make_contact(f"Pessoa {number}", f"5511987{number:06d}")
-    check = write_campaign(client, make_template())
+    check = draft_campaign_in_panel(client, make_template())
     assert client.post(check.replace("/check", "/start")).status_code == 303
-    return the_campaign()
+    return get_only_campaign()
 
 
-def settle(campaign: Campaign, *states: State, **changes: Any) -> None:
+def settle(campaign: Campaign, *states: MessageState, **changes: Any) -> None:
     """Put the recipients, in their order, into these states."""
     query = sa.select(Recipient).order_by(Recipient.contact_id)
     for recipient, state in zip(db.session.scalars(query), states, strict=False):
@@ -72,7 +78,7 @@ class TestRunning:
         ]
         for act, state in story:
             assert marta.post(f"{address}/{act}").status_code == 303
-            assert the_campaign().state == state
+            assert get_only_campaign().state == state
             late = olga.post(f"{address}/{act}")
             assert late.status_code == 409
             assert "Marta" in late.text.split("<main")[1]
@@ -92,8 +98,8 @@ class TestRunning:
     def test_progress_is_a_funnel_whose_rows_all_add_up(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=7)
         settle(
-            campaign, State.READ, State.DELIVERED, State.SENT, State.ACCEPTED, State.FAILED,
-            State.UNKNOWN, error_code=131026,
+            campaign, MessageState.READ, MessageState.DELIVERED, MessageState.SENT, MessageState.ACCEPTED, MessageState.FAILED,
+            MessageState.UNKNOWN, error_code=131026,
         )  # fmt: skip
         answer = marta.get(f"/campaigns/{campaign.id}/progress").json
         assert answer["state"] == "running"
@@ -106,14 +112,14 @@ class TestRunning:
     def test_however_many_watch_it_is_counted_once(self, app: Flask, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=3)
         marta.get(f"/campaigns/{campaign.id}/progress")
-        with counted_sql(db.engine) as count:
+        with count_sql(db.engine) as count:
             for _ in range(3):
                 assert marta.get(f"/campaigns/{campaign.id}/progress").json["planned"] == 3
         assert not any("FROM recipients" in statement for statement in count.statements)
 
     def test_recipients_by_state_and_in_pages(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=70)
-        settle(campaign, *[State.FAILED] * 65, error_code=131026)
+        settle(campaign, *[MessageState.FAILED] * 65, error_code=131026)
         for state, expected in (("", 70), ("failed", 65), ("queued", 5), ("read", 0)):
             seen: list[str] = []
             address = f"/campaigns/{campaign.id}/recipients?state={state}"
@@ -127,7 +133,9 @@ class TestRunning:
 
     def test_the_export_says_causes_in_words_and_holds_no_formula(self, marta: FlaskClient) -> None:
         campaign = make_running(marta)
-        settle(campaign, State.FAILED, State.READ, error_code=131026, read_at=clock.now())
+        settle(
+            campaign, MessageState.FAILED, MessageState.READ, error_code=131026, read_at=clock.now()
+        )
         db.session.execute(sa.update(Contact).values(name="=HYPERLINK(1)"))
         db.session.commit()
         text = marta.get(f"/campaigns/{campaign.id}/recipients.csv").text.removeprefix("\ufeff")
@@ -172,5 +180,5 @@ def test_the_list_costs_the_same_with_many_campaigns(app: Flask, marta: FlaskCli
     assert "<strong>C9<" not in first
     address = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
     assert "<strong>C9<" in marta.get(address).text
-    assert queries.figures_of_many([]) == {}
+    assert queries.count_by_state_for_many([]) == {}
     assert service.get_campaign(1).name == "C0"

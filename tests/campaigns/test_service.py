@@ -7,33 +7,41 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.campaigns import service
-from chatbot.campaigns.jobs import channels_due, settle
 from chatbot.campaigns.models import Recipient
 from chatbot.campaigns.parameters import parse_parameters
+from chatbot.campaigns.tasks import list_due_channels, reconcile_campaigns
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, Conflict, InvalidInput, NotFound
-from tests.support.campaigns import counts, do, draft, refused, send, start, state
-from tests.support.making import ago, make_contact, make_template
+from tests.support.campaigns import (
+    get_campaign_counts,
+    get_campaign_state,
+    get_start_refusal,
+    make_draft,
+    run_and_commit,
+    run_campaign_sender,
+    start_campaign,
+)
+from tests.support.factories import ago, make_contact, make_template
 
 
 def test_a_campaigns_life_from_draft_to_finished(any_app: Flask) -> None:
     for name in ("Ana", "Bia", "Caio"):
         make_contact(name)
-    number = draft()
-    assert (state(number), counts(number)) == ("draft", {})
-    start(number)
-    assert (state(number), counts(number)) == ("running", {"pending": 3})
-    do(service.pause_campaign, number, "ana")
-    assert send().sent == []
-    assert channels_due() == []
-    do(service.resume_campaign, number, "ana")
-    sent = send().sent
+    number = make_draft()
+    assert (get_campaign_state(number), get_campaign_counts(number)) == ("draft", {})
+    start_campaign(number)
+    assert (get_campaign_state(number), get_campaign_counts(number)) == ("running", {"pending": 3})
+    run_and_commit(service.pause_campaign, number, "ana")
+    assert run_campaign_sender().sent == []
+    assert list_due_channels() == []
+    run_and_commit(service.resume_campaign, number, "ana")
+    sent = run_campaign_sender().sent
     words = [b["template"]["components"][0]["parameters"][0]["text"] for b in sent]
     assert sorted(words) == ["Ana", "Bia", "Caio"]
-    assert counts(number) == {"accepted": 3}
-    settle()
-    assert state(number) == "finished"
+    assert get_campaign_counts(number) == {"accepted": 3}
+    reconcile_campaigns()
+    assert get_campaign_state(number) == "finished"
     for action in (service.pause_campaign, service.cancel_campaign):
         with pytest.raises(Conflict):
             action(number, "ana")
@@ -42,8 +50,8 @@ def test_a_campaigns_life_from_draft_to_finished(any_app: Flask) -> None:
 
 def test_a_second_start_is_told_who_was_first(any_app: Flask) -> None:
     make_contact()
-    number = draft()
-    start(number, "bia@prosa.test")
+    number = make_draft()
+    start_campaign(number, "bia@prosa.test")
     with pytest.raises(Conflict, match=r"bia@prosa\.test"):
         service.start_campaign(number, "caio@prosa.test")
     db.session.rollback()
@@ -52,7 +60,7 @@ def test_a_second_start_is_told_who_was_first(any_app: Flask) -> None:
 def test_two_starts_at_once_freeze_one_row_a_person(any_app: Flask) -> None:
     for _ in range(20):
         make_contact()
-    number = draft()
+    number = make_draft()
     barrier = threading.Barrier(4)
     told: list[str] = []
 
@@ -60,7 +68,7 @@ def test_two_starts_at_once_freeze_one_row_a_person(any_app: Flask) -> None:
         with any_app.app_context():
             barrier.wait()
             try:
-                start(number, name)
+                start_campaign(number, name)
                 told.append("started")
             except Conflict as error:
                 told.append(str(error))
@@ -74,11 +82,11 @@ def test_two_starts_at_once_freeze_one_row_a_person(any_app: Flask) -> None:
         thread.join()
     assert told.count("started") == 1
     assert all("by u" in text for text in told if text != "started")
-    assert counts(number) == {"pending": 20}
+    assert get_campaign_counts(number) == {"pending": 20}
 
 
 def test_an_empty_audience_is_refused_by_name(any_app: Flask) -> None:
-    error = refused(draft(audience={"kind": "tag", "name": "ninguém"}))
+    error = get_start_refusal(make_draft(audience={"kind": "tag", "name": "ninguém"}))
     assert (error.field, "audience is empty" in str(error)) == ("audience", True)
 
 
@@ -86,11 +94,11 @@ def test_a_missing_value_names_the_field_and_how_many_lack_it(any_app: Flask) ->
     make_contact("Ana", attributes={"plano": "fibra"})
     make_contact("")
     make_contact("  ", opted_out_at=ago(1))
-    error = refused(draft())
+    error = get_start_refusal(make_draft())
     assert (error.field, str(error).startswith("1 contact(s)"), "name" in str(error)) == (
         "param", True, True,
     )  # fmt: skip
-    error = refused(draft(params=("1=field:plano",)))
+    error = get_start_refusal(make_draft(params=("1=field:plano",)))
     assert "attribute plano" in str(error)
 
 
@@ -98,7 +106,7 @@ def test_a_missing_value_names_the_field_and_how_many_lack_it(any_app: Flask) ->
 def test_a_template_that_is_not_approved_is_refused(any_app: Flask, status: str) -> None:
     make_contact()
     template = make_template(status=status)
-    error = refused(draft(template=template.name))
+    error = get_start_refusal(make_draft(template=template.name))
     assert (error.field, template.name in str(error), status in str(error)) == (
         "template", True, True,
     )  # fmt: skip
@@ -119,7 +127,7 @@ def test_a_wrong_draft_is_refused_naming_the_field(
     app: Flask, more: dict[str, object], kind: type[AppError], field: str
 ) -> None:
     with pytest.raises(kind) as told:
-        draft(**more)  # type: ignore[arg-type]
+        make_draft(**more)  # type: ignore[arg-type]
     assert told.value.field == field
 
 
@@ -138,10 +146,10 @@ def test_the_audience_is_frozen_once_per_person_with_reasons(any_app: Flask) -> 
         sa.update(Contact).where(Contact.id == merged.id).values(merged_into_id=kept.id)
     )
     db.session.commit()
-    number = draft()
-    start(number)
+    number = make_draft()
+    start_campaign(number)
     make_contact("depois do começo")
-    assert counts(number) == {"pending": 1, "skipped": 2}
+    assert get_campaign_counts(number) == {"pending": 1, "skipped": 2}
     reasons = db.session.scalars(sa.select(Recipient.skip_reason)).all()
     assert sorted(reason or "" for reason in reasons) == ["", "no_address", "opted_out"]
 
@@ -151,6 +159,6 @@ def test_a_tag_chooses_its_people(any_app: Flask) -> None:
     make_contact("Bia")
     db.session.add(ContactTag(contact_id=tagged.id, name="vip"))
     db.session.commit()
-    number = draft(audience={"kind": "tag", "name": "vip"})
-    start(number)
+    number = make_draft(audience={"kind": "tag", "name": "vip"})
+    start_campaign(number)
     assert db.session.scalars(sa.select(Recipient.contact_id)).all() == [tagged.id]

@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from tests.support.meta_files import MetaFiles
+from tests.support.meta_media_server import MetaMediaServer
 
 
 @pytest.fixture
-def meta() -> Iterator[MetaFiles]:
-    with MetaFiles() as server:
+def meta() -> Iterator[MetaMediaServer]:
+    with MetaMediaServer() as server:
         yield server
 
 
 @pytest.fixture
-def app(any_app: Flask, meta: MetaFiles) -> Flask:
+def app(any_app: Flask, meta: MetaMediaServer) -> Flask:
     """On every database there is, speaking to a Meta of the test's own."""
     settings = any_app.extensions["prosa_settings"]
     any_app.extensions["prosa_settings"] = replace(

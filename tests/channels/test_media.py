@@ -12,38 +12,38 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.channels.media import files as media_files
-from chatbot.channels.media.disk import path_of
+from chatbot.channels.media.disk_cache import get_cached_path
 from chatbot.channels.media.files import (
     MAX_ATTEMPTS,
-    claim_due,
-    keep_outbound,
-    note_uploaded,
-    want_inbound,
+    claim_transfers,
+    mark_uploaded,
+    queue_download,
+    queue_upload,
 )
 from chatbot.channels.media.models import MediaChunk, MediaFile
-from chatbot.conversations.transfers import transfer
+from chatbot.conversations.transfers import transfer_media
 from chatbot.core.db import db
-from tests.support.making import make_channel
-from tests.support.meta_files import HTML, JPEG, OGG, PDF, PNG, TOKEN, MetaFiles
+from tests.support.factories import make_channel
+from tests.support.meta_media_server import HTML, JPEG, OGG, PDF, PNG, TOKEN, MetaMediaServer
 
 
-def want(kind: str = "image", mime_type: str = "image/jpeg", **payload: Any) -> int:
+def want_inbound_file(kind: str = "image", mime_type: str = "image/jpeg", **payload: Any) -> int:
     given = {"id": "77", "mime_type": mime_type, "sha256": "x", **payload}
-    file = want_inbound(make_channel().id, kind, given)
+    file = queue_download(make_channel().id, kind, given)
     assert file is not None
     file_id = file.id  # read before the commit: reading it after would open a transaction
     db.session.commit()
     return file_id
 
 
-def keep(content: bytes, name: str) -> int:
-    file = keep_outbound(make_channel().id, io.BytesIO(content), name)
+def keep_outbound_file(content: bytes, name: str) -> int:
+    file = queue_upload(make_channel().id, io.BytesIO(content), name)
     file_id = file.id  # read before the commit: reading it after would open a transaction
     db.session.commit()
     return file_id
 
 
-def look(file_id: int) -> MediaFile:
+def reload_file(file_id: int) -> MediaFile:
     db.session.rollback()
     found = db.session.get_one(MediaFile, file_id, populate_existing=True)
     db.session.expunge_all()
@@ -63,15 +63,15 @@ def count_chunks() -> int:
 
 
 def test_a_contacts_file_is_fetched_kept_in_chunks_and_cached_on_disk(
-    app: Flask, meta: MetaFiles
+    app: Flask, meta: MetaMediaServer
 ) -> None:
     content = JPEG + bytes(range(256)) * 3000
     meta.files["77"] = content
-    file_id = want()
-    assert transfer() == 0
-    assert transfer() is None
-    file = look(file_id)
-    assert (file.task, file.problem, file.size, file.mime_type) == (
+    file_id = want_inbound_file()
+    assert transfer_media() == 0
+    assert transfer_media() is None
+    file = reload_file(file_id)
+    assert (file.transfer, file.problem, file.size, file.mime_type) == (
         None,
         None,
         len(content),
@@ -79,22 +79,22 @@ def test_a_contacts_file_is_fetched_kept_in_chunks_and_cached_on_disk(
     )
     assert count_chunks() == -(-len(content) // media_files.CHUNK_BYTES) == 3
     for _ in range(2):
-        assert path_of(file).read_bytes() == content
-    path_of(file).unlink()  # the disk is only a cache
-    assert path_of(file).read_bytes() == content
+        assert get_cached_path(file).read_bytes() == content
+    get_cached_path(file).unlink()  # the disk is only a cache
+    assert get_cached_path(file).read_bytes() == content
 
 
-def test_an_address_that_has_grown_old_is_asked_for_anew(app: Flask, meta: MetaFiles) -> None:
+def test_an_address_that_has_grown_old_is_asked_for_anew(app: Flask, meta: MetaMediaServer) -> None:
     meta.files["77"] = PDF
-    meta.old_addresses = 1
-    file_id = want("document", "application/pdf", filename="../../boleto maio.pdf")
-    transfer()
-    assert (look(file_id).size, meta.look_ups) == (len(PDF), 2)
-    assert look(file_id).file_name == "boleto maio.pdf"
+    meta.expired_urls = 1
+    file_id = want_inbound_file("document", "application/pdf", filename="../../boleto maio.pdf")
+    transfer_media()
+    assert (reload_file(file_id).size, meta.lookup_count) == (len(PDF), 2)
+    assert reload_file(file_id).file_name == "boleto maio.pdf"
     assert meta.downloads == [TOKEN, TOKEN]
 
 
-LIES = {
+MISLABELLED_FILES = {
     "a page as a picture": ("image", "image/jpeg", HTML),
     "a picture of another type": ("image", "image/jpeg", PNG),
     "a program as a PDF": ("document", "application/pdf", b"MZ\x90\0" + b"\0" * 99),
@@ -104,15 +104,15 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_what_is_not_what_it_says_is_refused_and_not_kept(
-    app: Flask, meta: MetaFiles, lie: str
+@pytest.mark.parametrize("case", MISLABELLED_FILES)
+def test_a_mislabelled_file_is_refused_and_not_kept(
+    app: Flask, meta: MetaMediaServer, case: str
 ) -> None:
-    kind, mime_type, meta.files["77"] = LIES[lie]
-    file_id = want(kind, mime_type)
-    transfer()
-    file = look(file_id)
-    assert (file.problem, file.task, file.sha256, count_chunks()) == (
+    kind, mime_type, meta.files["77"] = MISLABELLED_FILES[case]
+    file_id = want_inbound_file(kind, mime_type)
+    transfer_media()
+    file = reload_file(file_id)
+    assert (file.problem, file.transfer, file.sha256, count_chunks()) == (
         "not_what_it_says",
         None,
         None,
@@ -120,7 +120,7 @@ def test_what_is_not_what_it_says_is_refused_and_not_kept(
     )
 
 
-TRUTHS = {
+LABELLED_FILES = {
     "a recording": ("audio", "audio/ogg; codecs=opus", OGG, "audio/ogg"),
     "an older recording": ("voice", "audio/ogg", OGG, "audio/ogg"),
     "a zip as it says": ("document", "application/zip", b"PK\3\4" + b"\0" * 9, "application/zip"),
@@ -129,18 +129,18 @@ TRUTHS = {
 }
 
 
-@pytest.mark.parametrize("truth", TRUTHS)
-def test_what_is_what_it_says_is_kept_under_its_type(
-    app: Flask, meta: MetaFiles, truth: str
+@pytest.mark.parametrize("case", LABELLED_FILES)
+def test_a_correctly_labelled_file_is_kept_under_its_type(
+    app: Flask, meta: MetaMediaServer, case: str
 ) -> None:
-    kind, mime_type, meta.files["77"], kept = TRUTHS[truth]
-    file_id = want(kind, mime_type)
-    transfer()
-    assert (look(file_id).mime_type, look(file_id).problem) == (kept, None)
+    kind, mime_type, meta.files["77"], kept = LABELLED_FILES[case]
+    file_id = want_inbound_file(kind, mime_type)
+    transfer_media()
+    assert (reload_file(file_id).mime_type, reload_file(file_id).problem) == (kept, None)
 
 
-def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaFiles) -> None:
-    with MetaFiles(files={"77": JPEG}) as stranger:
+def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaMediaServer) -> None:
+    with MetaMediaServer(files={"77": JPEG}) as stranger:
         meta.files["77"] = JPEG
         for url in (
             f"{stranger.origin}/file/77",
@@ -148,100 +148,104 @@ def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaFiles) -> N
             "http://[::1",
         ):
             meta.says = {"url": url}
-            file_id = want()
-            transfer()
-            assert look(file_id).problem == "untrusted"
+            file_id = want_inbound_file()
+            transfer_media()
+            assert reload_file(file_id).problem == "untrusted"
         assert stranger.downloads == []
 
 
 @pytest.mark.parametrize("says", [{}, {"file_size": 1}, {"file_size": None}])
 def test_a_file_beyond_the_limit_is_not_kept_whatever_its_look_up_says(
-    app: Flask, meta: MetaFiles, says: dict[str, Any]
+    app: Flask, meta: MetaMediaServer, says: dict[str, Any]
 ) -> None:
     meta.files["77"] = JPEG + b"\0" * 1024 * 1024
     meta.says = says
-    file_id = want()
-    transfer()
-    assert (look(file_id).problem, count_chunks()) == ("too_large", 0)
+    file_id = want_inbound_file()
+    transfer_media()
+    assert (reload_file(file_id).problem, count_chunks()) == ("too_large", 0)
     assert meta.downloads == ([] if not says else [TOKEN])
 
 
-def test_a_file_that_meta_no_longer_has_is_said_to_be_gone(app: Flask, meta: MetaFiles) -> None:
-    file_id = want()
-    transfer()
-    assert (look(file_id).problem, look(file_id).task) == ("gone", None)
+def test_a_file_that_meta_no_longer_has_is_said_to_be_gone(
+    app: Flask, meta: MetaMediaServer
+) -> None:
+    file_id = want_inbound_file()
+    transfer_media()
+    assert (reload_file(file_id).problem, reload_file(file_id).transfer) == ("gone", None)
 
 
 def test_a_failure_that_may_pass_is_tried_again_later_and_in_the_end_given_up(
-    app: Flask, meta: MetaFiles
+    app: Flask, meta: MetaMediaServer
 ) -> None:
     meta.files["77"] = JPEG
     meta.says = {"url": None}
-    file_id = want()
+    file_id = want_inbound_file()
     for attempt in range(1, MAX_ATTEMPTS):
         make_due()
-        transfer()
-        assert (look(file_id).problem, look(file_id).attempts) == (None, attempt)
-        assert transfer() is None, "it waits before it tries again"
+        transfer_media()
+        assert (reload_file(file_id).problem, reload_file(file_id).attempts) == (None, attempt)
+        assert transfer_media() is None, "it waits before it tries again"
     make_due()
-    transfer()
-    assert (look(file_id).problem, look(file_id).task) == ("failed", None)
+    transfer_media()
+    assert (reload_file(file_id).problem, reload_file(file_id).transfer) == ("failed", None)
 
 
 def test_a_worker_that_dies_is_succeeded_and_one_that_froze_writes_nothing(
-    app: Flask, meta: MetaFiles
+    app: Flask, meta: MetaMediaServer
 ) -> None:
-    file_id = keep(PNG, "foto.png")
-    (frozen,) = claim_due(4)
-    assert claim_due(4) == []
+    file_id = keep_outbound_file(PNG, "foto.png")
+    (frozen,) = claim_transfers(4)
+    assert claim_transfers(4) == []
     make_due()  # its lease is over
-    transfer()
-    assert look(file_id).media_id == "9001"
-    note_uploaded(frozen, "late")
-    assert look(file_id).media_id == "9001"
+    transfer_media()
+    assert reload_file(file_id).media_id == "9001"
+    mark_uploaded(frozen, "late")
+    assert reload_file(file_id).media_id == "9001"
 
 
-def test_a_file_is_uploaded_once_in_thirty_days(app: Flask, meta: MetaFiles) -> None:
-    first = keep(JPEG, "foto.jpg")
-    assert keep(JPEG, "a mesma.jpeg") == first, "it is just being uploaded"
-    transfer()
+def test_a_file_is_uploaded_once_in_thirty_days(app: Flask, meta: MetaMediaServer) -> None:
+    first = keep_outbound_file(JPEG, "foto.jpg")
+    assert keep_outbound_file(JPEG, "a mesma.jpeg") == first, "it is just being uploaded"
+    transfer_media()
     assert meta.uploads == [{"messaging_product": b"whatsapp", "type": b"image/jpeg", "file": JPEG}]
-    assert keep(JPEG, "foto.jpg") == first
-    assert transfer() is None
+    assert keep_outbound_file(JPEG, "foto.jpg") == first
+    assert transfer_media() is None
     db.session.execute(sa.text("UPDATE media_files SET media_id_until = '2020-01-01'"))
     db.session.commit()
-    assert keep(JPEG, "foto.jpg") != first
+    assert keep_outbound_file(JPEG, "foto.jpg") != first
 
 
-def test_an_upload_that_meta_refuses_is_not_tried_again(app: Flask, meta: MetaFiles) -> None:
+def test_an_upload_that_meta_refuses_is_not_tried_again(app: Flask, meta: MetaMediaServer) -> None:
     meta.upload_answers = [(400, {"error": {"code": 131053, "message": "no"}})]
-    file_id = keep(PNG, "foto.png")
-    transfer()
-    assert (look(file_id).problem, look(file_id).task) == ("refused", None)
+    file_id = keep_outbound_file(PNG, "foto.png")
+    transfer_media()
+    assert (reload_file(file_id).problem, reload_file(file_id).transfer) == ("refused", None)
     meta.upload_answers = [(503, b"<html>"), (400, {"error": {"code": 190, "message": "token"}})]
-    file_id = keep(JPEG, "foto.jpg")
+    file_id = keep_outbound_file(JPEG, "foto.jpg")
     for _ in range(2):
         make_due()
-        transfer()
-        assert (look(file_id).problem, look(file_id).task) == (None, "upload")
+        transfer_media()
+        assert (reload_file(file_id).problem, reload_file(file_id).transfer) == (None, "upload")
     make_due()
-    transfer()
-    assert look(file_id).media_id is not None
+    transfer_media()
+    assert reload_file(file_id).media_id is not None
 
 
-def test_the_disk_keeps_what_was_looked_at_last(app: Flask, meta: MetaFiles) -> None:
+def test_the_disk_cache_keeps_the_most_recently_read_files(
+    app: Flask, meta: MetaMediaServer
+) -> None:
     meta.files["77"] = JPEG + b"\0" * 600_000
     paths = []
     app.extensions["prosa_settings"] = replace(app.extensions["prosa_settings"], media_cache_mb=1)
     for _ in range(3):
-        file_id = want()
-        transfer()
-        paths.append(path_of(look(file_id)))
+        file_id = want_inbound_file()
+        transfer_media()
+        paths.append(get_cached_path(reload_file(file_id)))
     assert [path.exists() for path in paths] == [False, False, True]
 
 
 def test_the_command_line_uploads_a_header_for_a_campaign(
-    app: Flask, meta: MetaFiles, tmp_path: Path
+    app: Flask, meta: MetaMediaServer, tmp_path: Path
 ) -> None:
     picture = tmp_path / "oferta.png"
     picture.write_bytes(PNG)

@@ -9,31 +9,31 @@ import msgspec
 import pytest
 
 from chatbot.channels.whatsapp.payloads import (
+    ListRow,
+    ListSection,
     MediaKind,
-    Row,
-    Section,
-    addressed,
     buttons_body,
     link_button_body,
     list_body,
     location_body,
     media_body,
-    read_request,
+    render_read_receipt,
+    render_request,
     template_body,
     text_body,
     with_media_id,
 )
 from chatbot.core.errors import InvalidInput
-from chatbot.simulator.validation import parse_message
+from chatbot.simulator.messages.validation import parse_message
 
 PUBLIC = "https://example.com/foto.jpg"
 
 
-def rows(count: int, **changes: str) -> list[Row]:
-    return [Row(**{"id": f"r{n}", "title": f"Linha {n}", **changes}) for n in range(count)]
+def rows(count: int, **changes: str) -> list[ListRow]:
+    return [ListRow(**{"id": f"r{n}", "title": f"Linha {n}", **changes}) for n in range(count)]
 
 
-TAKEN: dict[str, Callable[[], dict[str, Any]]] = {
+ACCEPTED_BODIES: dict[str, Callable[[], dict[str, Any]]] = {
     "text": lambda: text_body("ç" * 4096),
     "buttons": lambda: buttons_body(
         "x" * 1024,
@@ -44,9 +44,12 @@ TAKEN: dict[str, Callable[[], dict[str, Any]]] = {
     "list": lambda: list_body(
         "x" * 4096,
         "b" * 20,
-        [Section([Row("i" * 200, "t" * 24, "d" * 72)], "s" * 24), Section(rows(9), "Outras")],
+        [
+            ListSection([ListRow("i" * 200, "t" * 24, "d" * 72)], "s" * 24),
+            ListSection(rows(9), "Outras"),
+        ],
     ),
-    "list of one section": lambda: list_body("Escolha", "Abrir", [Section(rows(10))]),
+    "list of one section": lambda: list_body("Escolha", "Abrir", [ListSection(rows(10))]),
     "link": lambda: link_button_body("Sua fatura", "Pagar agora", "https://example.com/p?x=1"),
     "image by link": lambda: media_body(MediaKind.IMAGE, link=PUBLIC, caption="c" * 1024),
     "document by id": lambda: media_body(
@@ -58,13 +61,13 @@ TAKEN: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_BODIES)
 def test_what_stands_at_the_limit_is_taken_by_the_platform(kind: str) -> None:
-    request = addressed(TAKEN[kind](), "5511987650001", "m:1:1")
+    request = render_request(ACCEPTED_BODIES[kind](), "5511987650001", "m:1:1")
     parse_message(msgspec.json.encode(request))
 
 
-REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
     "empty text": (lambda: text_body(" \n"), "empty"),
     "4,097 characters": (lambda: text_body("x" * 4097), "4097 characters; WhatsApp takes at most 4096"),
     "no button": (lambda: buttons_body("x", []), "from 1 to 3"),
@@ -77,32 +80,32 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a long header": (lambda: buttons_body("x", [("a", "Sim")], header="h" * 61), "at most 60"),
     "a long footer": (lambda: buttons_body("x", [("a", "Sim")], footer="f" * 61), "at most 60"),
     "a row title of 25": (
-        lambda: list_body("x", "Abrir", [Section(rows(1, title="t" * 25))]),
+        lambda: list_body("x", "Abrir", [ListSection(rows(1, title="t" * 25))]),
         "25 characters; WhatsApp takes at most 24",
     ),
     "a row text of 73": (
-        lambda: list_body("x", "Abrir", [Section(rows(1, description="d" * 73))]),
+        lambda: list_body("x", "Abrir", [ListSection(rows(1, description="d" * 73))]),
         "at most 72",
     ),
-    "a row id of 201": (lambda: list_body("x", "A", [Section(rows(1, id="i" * 201))]), "at most 200"),
+    "a row id of 201": (lambda: list_body("x", "A", [ListSection(rows(1, id="i" * 201))]), "at most 200"),
     "eleven rows": (
-        lambda: list_body("x", "A", [Section(rows(6), "um"), Section(rows(5), "dois")]),
+        lambda: list_body("x", "A", [ListSection(rows(6), "um"), ListSection(rows(5), "dois")]),
         "has 11 rows; WhatsApp takes 1 to 10",
     ),
     "eleven sections": (
-        lambda: list_body("x", "A", [Section(rows(1), str(n)) for n in range(11)]),
+        lambda: list_body("x", "A", [ListSection(rows(1), str(n)) for n in range(11)]),
         "1 to 10 sections",
     ),
-    "row ids alike": (lambda: list_body("x", "A", [Section(rows(2, id="i"))]), "twice"),
+    "row ids alike": (lambda: list_body("x", "A", [ListSection(rows(2, id="i"))]), "twice"),
     "an untitled section": (
-        lambda: list_body("x", "A", [Section(rows(1), "um"), Section([Row("z", "z")])]),
+        lambda: list_body("x", "A", [ListSection(rows(1), "um"), ListSection([ListRow("z", "z")])]),
         "empty",
     ),
     "a section without rows": (
-        lambda: list_body("x", "A", [Section(rows(1), "um"), Section([], "dois")]),
+        lambda: list_body("x", "A", [ListSection(rows(1), "um"), ListSection([], "dois")]),
         "no rows",
     ),
-    "a long list button": (lambda: list_body("x", "b" * 21, [Section(rows(1))]), "at most 20"),
+    "a long list button": (lambda: list_body("x", "b" * 21, [ListSection(rows(1))]), "at most 20"),
     "no link": (lambda: link_button_body("x", "Pagar", "javascript:alert(1)"), "https://example"),
     "a link with a blank": (lambda: link_button_body("x", "Pagar", "https://a.b/c d"), "blanks"),
     "an unreadable link": (lambda: link_button_body("x", "Pagar", "http://[::1"), "https://example"),
@@ -119,9 +122,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", REFUSED_BODIES)
 def test_what_meta_would_refuse_is_refused_with_the_limit(kind: str) -> None:
-    build, sentence = REFUSED[kind]
+    build, sentence = REFUSED_BODIES[kind]
     with pytest.raises(InvalidInput, match=sentence) as refusal:
         build()
     assert refusal.value.field
@@ -175,7 +178,7 @@ def test_a_header_may_be_a_file_or_a_place(values: dict[str, str], parameter: An
 
 def test_reading_and_typing_are_one_request() -> None:
     for typing in (False, True):
-        message = parse_message(msgspec.json.encode(read_request("wamid.x", typing=typing)))
+        message = parse_message(msgspec.json.encode(render_read_receipt("wamid.x", typing=typing)))
         assert (message.status, bool(message.typing_indicator)) == ("read", typing)
 
 

@@ -20,10 +20,15 @@ from pathlib import Path
 import redis
 import sqlalchemy as sa
 
-from chatbot.core.queue import rq_queue
-from tests.support.judge import Eye, accepted, judge, start_campaign
+from chatbot.core.tasks import get_rq_queue
+from tests.support.delivery_audit import (
+    CampaignObserver,
+    check_deliveries,
+    count_accepted_by_phone,
+    start_campaign,
+)
 from tests.support.ports import wait_for
-from tests.support.postgresql_server import PostgresqlServer, programs
+from tests.support.postgresql_server import PostgresqlServer, find_postgresql
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, thaw
 
@@ -31,7 +36,7 @@ WORKERS = tuple(f"campaigns-{n}" for n in range(1, 5))
 OTHERS = ("statuses", "maintenance-1", "scheduler-1", "scheduler-2")
 TIMEOUT_S = 2.0
 LEASE_S = 3 * TIMEOUT_S
-SLICE = 128
+BATCH = 128
 FAULTS = {
     "reset_after_accept": 0.02,
     "http_500_before": 0.01,
@@ -64,7 +69,7 @@ class Plan:
         return self.people / self.per_second / 0.9
 
 
-WHOLE = Plan(
+FULL_PLAN = Plan(
     people=10_000,
     per_second=80,
     kills=20,
@@ -74,7 +79,7 @@ WHOLE = Plan(
     database_restarts=1,
     outage_s=60,
 )
-SMALL = Plan(
+SMALL_PLAN = Plan(
     people=400,
     per_second=20,
     kills=3,
@@ -92,19 +97,19 @@ class Chaos:
     redis: RedisServer
     database: PostgresqlServer | None
     plan: Plan
-    chance: random.Random
-    say: Callable[[str], None] = print
+    rng: random.Random
+    log: Callable[[str], None] = print
     _timers: list[threading.Timer] = field(default_factory=list)
 
-    def run(self, eye: Eye) -> None:
+    def run(self, observer: CampaignObserver) -> None:
         """All faults at their moments; the sum of the states is looked at all the while."""
         began = time.monotonic()
         for at_s, name in self._schedule():
             while time.monotonic() - began < at_s:
-                self.look(eye)
-                self._ring_twice()
+                self.check_accounting(observer)
+                self._enqueue_twice()
                 time.sleep(min(0.5, max(0.0, at_s - (time.monotonic() - began))))
-            self.say(f"{at_s:6.1f} s  {name}")
+            self.log(f"{at_s:6.1f} s  {name}")
             getattr(self, name)()
         for timer in self._timers:
             timer.join()
@@ -120,22 +125,22 @@ class Chaos:
             + ["outage"] * (plan.outage_s > 0)
         )
         end = plan.seconds * 0.75
-        return sorted((self.chance.uniform(1, end), name) for name in names)
+        return sorted((self.rng.uniform(1, end), name) for name in names)
 
-    def look(self, eye: Eye) -> None:
+    def check_accounting(self, observer: CampaignObserver) -> None:
         """planned = the sum of the states, whenever one looks (and the database answers)."""
         with suppress(sa.exc.DBAPIError):
-            counts = eye.counts()
+            counts = observer.count_by_state()
             assert sum(counts.values()) == self.plan.people, counts
 
     def kill(self) -> None:
-        name = self.chance.choice(WORKERS)
+        name = self.rng.choice(WORKERS)
         self.stack.kill(name)
         self.stack.spawn(name)
 
     def freeze(self) -> None:
         """Beyond its lease; whoever is frozen may be killed meanwhile."""
-        pids = self.stack.freeze(self.chance.choice(WORKERS))
+        pids = self.stack.freeze(self.rng.choice(WORKERS))
         self._later(LEASE_S + 4, lambda: thaw(pids))
 
     def flush(self) -> None:
@@ -162,28 +167,28 @@ class Chaos:
         timer.start()
         self._timers.append(timer)
 
-    def _ring_twice(self) -> None:
+    def _enqueue_twice(self) -> None:
         """Each job twice, past the mark that would make one of them."""
         with suppress(redis.RedisError):
             for queue, name, args in (
                 ("campaigns", "campaigns.send", (1,)),
-                ("maintenance", "campaigns.settle", ()),
+                ("maintenance", "campaigns.sweep", ()),
             ):
                 for _ in range(2):
-                    rq_queue(self.redis.admin, queue).enqueue_call(
+                    get_rq_queue(self.redis.admin, queue).enqueue_call(
                         name, args=args, timeout=180, result_ttl=60, failure_ttl=60
                     )
 
 
-def run(plan: Plan, policy: str, seed: int, home: Path, say: Callable[[str], None] = print) -> None:
+def run(plan: Plan, policy: str, seed: int, home: Path, log: Callable[[str], None] = print) -> None:
     """One run and its verdict; an AssertionError says what was wrong."""
     server = RedisServer()
     server.start()
-    database = PostgresqlServer() if programs() else None
+    database = PostgresqlServer() if find_postgresql() else None
     if database:
         database.start()
     else:
-        say("no PostgreSQL is installed here: on SQLite, without its restart")
+        log("no PostgreSQL is installed here: on SQLite, without its restart")
     stack = Stack(
         home,
         database.url if database else f"sqlite:///{home / 'chaos.db'}",
@@ -197,7 +202,7 @@ def run(plan: Plan, policy: str, seed: int, home: Path, say: Callable[[str], Non
         stack.flask("db", "upgrade")
         stack.start("simulator", "web", *OTHERS, *WORKERS)
         stack.simulator("settings", FAULTS | {"seed": seed})
-        _run(Chaos(stack, server, database, plan, random.Random(seed), say), policy)
+        _run(Chaos(stack, server, database, plan, random.Random(seed), log), policy)
     finally:
         stack.stop()
         server.kill()
@@ -209,28 +214,28 @@ def _run(chaos: Chaos, policy: str) -> None:
     stack, plan = chaos.stack, chaos.plan
     began = time.monotonic()
     campaign_id = start_campaign(stack, stack.home, plan.people, policy)
-    eye = Eye(stack.database_url, campaign_id)
+    observer = CampaignObserver(stack.database_url, campaign_id)
     try:
-        chaos.run(eye)
+        chaos.run(observer)
 
         def settled() -> bool:
-            chaos.look(eye)
+            chaos.check_accounting(observer)
             with suppress(sa.exc.DBAPIError):
-                return eye.is_settled()
+                return observer.is_settled()
             return False
 
         wait_for(settled, plan.seconds + 180, every=0.5)
-        states = judge(stack, eye, plan.people)
+        states = check_deliveries(stack, observer, plan.people)
         unknown = sum(state == "unknown" for state in states.values())
         if policy == "resend":
-            assert len(accepted(stack)) == plan.people, f"{unknown} not reached"
-        assert unknown <= SLICE * (plan.kills + plan.freezes + plan.database_restarts)
-        chaos.say(
+            assert len(count_accepted_by_phone(stack)) == plan.people, f"{unknown} not reached"
+        assert unknown <= BATCH * (plan.kills + plan.freezes + plan.database_restarts)
+        chaos.log(
             f"{policy}: {plan.people} people in {time.monotonic() - began:.0f} s, nobody twice, "
             f"{unknown} unknown"
         )
     finally:
-        eye.close()
+        observer.close()
 
 
 def main() -> int:
@@ -242,7 +247,7 @@ def main() -> int:
     for policy in asked.policy or ["show", "resend"]:
         with tempfile.TemporaryDirectory(prefix="prosa-chaos-") as home:
             print(f"chaos, seed {asked.seed}, in doubt: {policy}", flush=True)
-            run(SMALL if asked.small else WHOLE, policy, asked.seed, Path(home))
+            run(SMALL_PLAN if asked.small else FULL_PLAN, policy, asked.seed, Path(home))
     return 0
 
 

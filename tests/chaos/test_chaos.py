@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.chaos import SMALL, Plan, run
-from tests.support.postgresql_server import programs
+from tests.chaos.chaos import SMALL_PLAN, Plan, run
+from tests.support.postgresql_server import find_postgresql
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
 
@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
 def test_a_small_chaos_writes_to_nobody_twice_and_shows_whom_it_did_not_reach(
     tmp_path: Path,
 ) -> None:
-    run(SMALL, "show", 7, tmp_path)
+    run(SMALL_PLAN, "show", 7, tmp_path)
 
 
-@pytest.mark.skipif(programs() is None, reason="no PostgreSQL here (Debian: postgresql)")
+@pytest.mark.skipif(find_postgresql() is None, reason="no PostgreSQL here (Debian: postgresql)")
 def test_9_a_database_that_restarts_every_few_seconds_delays_and_loses_nobody(
     tmp_path: Path,
 ) -> None:

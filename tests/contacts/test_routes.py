@@ -10,7 +10,7 @@ from chatbot.billing.models import Invoice
 from chatbot.contacts.models import ConsentEvent, Contact, ContactTag
 from chatbot.core import clock
 from chatbot.core.db import db
-from tests.support.panel import make_contact, make_conversation, sign_in, tag
+from tests.support.panel import add_tag, make_contact, make_conversation, sign_in
 
 XSS = "<script>alert(1)</script>"
 
@@ -39,7 +39,7 @@ class TestList:
         assert "/contacts/import" in marta.get("/contacts/").text
 
     def test_search_and_tag_narrow_the_list(self, ana: FlaskClient) -> None:
-        tag(make_contact("Zélia Araújo", "5511987650001"), "vip")
+        add_tag(make_contact("Zélia Araújo", "5511987650001"), "vip")
         make_contact("Outra", "5511987650002")
         for address in ("/contacts/?q=zelia+arau", "/contacts/?tag=vip", "/contacts/?q=987650001"):
             page = ana.get(address).text
@@ -64,7 +64,7 @@ class TestList:
         assert seen == ids
 
     def test_names_and_tags_are_escaped(self, ana: FlaskClient) -> None:
-        tag(make_contact(f"Eva {XSS}"), XSS[:50])
+        add_tag(make_contact(f"Eva {XSS}"), XSS[:50])
         for address in ("/contacts/", f"/contacts/{only().id}", f"/contacts/{only().id}/edit"):
             page = ana.get(address).text
             assert "&lt;script&gt;" in page, address
@@ -130,7 +130,7 @@ class TestProfile:
 
     def test_editing_changes_name_email_and_tags(self, ana: FlaskClient) -> None:
         contact = make_contact("Antiga")
-        tag(contact, "velha")
+        add_tag(contact, "velha")
         form = {"name": " Nova  Ação ", "email": "A@B.com", "tags": "vip, VIP, novo"}
         assert ana.post(f"/contacts/{contact.id}/edit", data=form).status_code == 303
         db.session.rollback()

@@ -7,9 +7,15 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.contacts.importing import import_contacts
+from chatbot.contacts.imports.importer import import_contacts
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity, ContactTag
-from chatbot.contacts.service import Sender, change_identity, opt_in, opt_out, resolve_contact
+from chatbot.contacts.service import (
+    SenderIdentity,
+    change_identity,
+    opt_in,
+    opt_out,
+    resolve_contact,
+)
 from chatbot.core import clock
 from chatbot.core.db import db
 
@@ -18,26 +24,26 @@ BSUID = "BR.13491208655302741918"
 
 
 def resolve(**names: str) -> int:
-    contact_id = resolve_contact(Sender(**names)).id
+    contact_id = resolve_contact(SenderIdentity(**names)).id
     db.session.commit()
     return contact_id
 
 
-def living() -> list[Contact]:
+def list_unmerged() -> list[Contact]:
     db.session.rollback()
     return list(db.session.scalars(sa.select(Contact).where(Contact.merged_into_id.is_(None))))
 
 
 def test_the_ninth_digit_makes_nobody_a_second_person(any_app: Flask) -> None:
     assert resolve(wa_id=WITH_NINE) == resolve(wa_id=WITHOUT)
-    (contact,) = living()
+    (contact,) = list_unmerged()
     assert contact.wa_id == WITHOUT, "we send to what Meta called them last"
 
 
 def test_an_imported_contact_is_the_one_who_writes(any_app: Flask) -> None:
     import_contacts(io.BytesIO(b"phone,name\n11 98765-4321,Ana Lima\n"))
     resolve(wa_id=WITHOUT, name="aninha")
-    (contact,) = living()
+    (contact,) = list_unmerged()
     assert (contact.name, contact.wa_id, contact.phone) == ("Ana Lima", WITHOUT, f"+{WITH_NINE}")
 
 
@@ -45,7 +51,7 @@ def test_both_spellings_in_one_file_are_one_contact(any_app: Flask) -> None:
     report = import_contacts(
         io.BytesIO(b"phone,name,tags\n(11) 98765-4321,Ana,a\n11 8765-4321,Ana Lima,b\n")
     )
-    (contact,) = living()
+    (contact,) = list_unmerged()
     assert (contact.name, report.added, report.repeated) == ("Ana Lima", 1, 1)
 
 
@@ -58,7 +64,7 @@ def test_a_payload_that_names_phone_and_user_id_merges_the_two(any_app: Flask) -
     opt_out(phone_contact, "bot")
     db.session.commit()
     assert resolve(wa_id=WITH_NINE, bsuid=BSUID) == by_id
-    (contact,) = living()
+    (contact,) = list_unmerged()
     assert (contact.id, contact.wa_id, contact.name) == (by_id, WITH_NINE, "Ana")
     assert (contact.document, contact.attributes) == ("52998224725", {"plano": "fibra"})
     assert contact.opted_out_at is not None, "who opted out stays opted out"
@@ -72,7 +78,9 @@ def test_a_payload_that_names_phone_and_user_id_merges_the_two(any_app: Flask) -
 def test_a_chain_of_merges_points_at_the_one_who_is_left(any_app: Flask) -> None:
     first, second = resolve(bsuid=BSUID), resolve(wa_id="5511911112222")
     third = resolve(wa_id=WITH_NINE)
-    change_identity(Sender(wa_id="5511911112222"), Sender(wa_id=WITH_NINE), clock.now())
+    change_identity(
+        SenderIdentity(wa_id="5511911112222"), SenderIdentity(wa_id=WITH_NINE), clock.now()
+    )
     db.session.commit()
     resolve(wa_id=WITH_NINE, bsuid=BSUID)
     pointers = {c.id: c.merged_into_id for c in db.session.scalars(sa.select(Contact))}
@@ -83,21 +91,23 @@ def test_a_username_that_changed_hands_merges_nobody(any_app: Flask) -> None:
     old = resolve(bsuid="BR.1", username="@joao")
     new = resolve(bsuid="BR.2", username="joao")
     assert old != new
-    assert len(living()) == 2
+    assert len(list_unmerged()) == 2
     assert resolve(username="JOAO") == new, "it belongs to who used it last"
 
 
 def test_a_new_number_takes_the_person_along(any_app: Flask) -> None:
     old = resolve(wa_id=WITH_NINE)
-    change_identity(Sender(wa_id=WITH_NINE), Sender(wa_id="5521976543210"), clock.now())
+    change_identity(
+        SenderIdentity(wa_id=WITH_NINE), SenderIdentity(wa_id="5521976543210"), clock.now()
+    )
     db.session.commit()
     assert resolve(wa_id="5521976543210") == old
-    assert living()[0].wa_id == "5521976543210"
+    assert list_unmerged()[0].wa_id == "5521976543210"
 
 
 def test_a_sender_without_any_name_is_refused(app: Flask) -> None:
     with pytest.raises(ValueError, match="without phone"):
-        resolve_contact(Sender())
+        resolve_contact(SenderIdentity())
 
 
 def test_a_new_person_met_by_eight_workers_at_once_is_one(any_app: Flask) -> None:
@@ -120,7 +130,7 @@ def test_a_new_person_met_by_eight_workers_at_once_is_one(any_app: Flask) -> Non
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(living()) == 1
+    assert len(list_unmerged()) == 1
 
 
 def test_an_opt_out_is_noted_once_and_each_agreement_by_itself(any_app: Flask) -> None:

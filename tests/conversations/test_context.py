@@ -7,15 +7,21 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.conversations.context import MAX_TEXT, RECENT, Context, load_context, store_context
+from chatbot.conversations.context import (
+    MAX_CONTEXT_MESSAGES,
+    MAX_CONTEXT_TEXT,
+    Context,
+    load_context,
+    store_context,
+)
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core.db import db
 from chatbot.core.redis import key
-from tests.support.making import ago, make_conversation, make_inbound
+from tests.support.factories import ago, make_conversation, make_inbound
 from tests.support.redis_server import RedisServer
 
 
-def said(conversation: Conversation, count: int) -> None:
+def make_messages(conversation: Conversation, count: int) -> None:
     for number in range(count):
         make_inbound(conversation, f"{number}", occurred_at=ago(100 - number), needs_turn=False)
 
@@ -24,10 +30,12 @@ def test_it_is_rebuilt_from_sql_after_redis_forgot_all(
     any_app: Flask, redis_server: RedisServer
 ) -> None:
     conversation = make_conversation(version=3, last_intent="greeting", slots={"a": 1})
-    said(conversation, RECENT + 4)
+    make_messages(conversation, MAX_CONTEXT_MESSAGES + 4)
     rebuilt = load_context(conversation)
     assert (rebuilt.version, rebuilt.last_intent, rebuilt.slots) == (3, "greeting", {"a": 1})
-    assert [line.text for line in rebuilt.messages] == [str(n) for n in range(4, RECENT + 4)]
+    assert [line.text for line in rebuilt.messages] == [
+        str(n) for n in range(4, MAX_CONTEXT_MESSAGES + 4)
+    ]
     db.session.rollback()
     store_context(conversation.id, rebuilt)
     assert 0 < redis_server.admin.ttl(key("conversation", conversation.id)) <= 86400
@@ -133,8 +141,8 @@ def test_it_is_kept_with_the_commit_and_not_without(app: Flask, redis_server: Re
 
 def test_it_remembers_the_last_ten_lines_cut_to_length() -> None:
     context = Context(version=0)
-    for number in range(RECENT + 5):
-        context.add("bot", f"{number:02d}" + "x" * 2 * MAX_TEXT)
-    assert len(context.messages) == RECENT
+    for number in range(MAX_CONTEXT_MESSAGES + 5):
+        context.add("bot", f"{number:02d}" + "x" * 2 * MAX_CONTEXT_TEXT)
+    assert len(context.messages) == MAX_CONTEXT_MESSAGES
     assert context.messages[0].text.startswith("05")
-    assert {len(line.text) for line in context.messages} == {MAX_TEXT}
+    assert {len(line.text) for line in context.messages} == {MAX_CONTEXT_TEXT}

@@ -13,17 +13,18 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chatbot.bot.jobs import take_turns
-from chatbot.contacts.service import Sender as Person
+from chatbot.bot.tasks import run_turns
+from chatbot.contacts.service import SenderIdentity as Person
 from chatbot.conversations.inbound import InboundMessage, record_inbound
 from chatbot.conversations.models import Conversation, Message
-from chatbot.conversations.transfers import transfer
+from chatbot.conversations.transfers import transfer_media
 from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from chatbot.core.hints import read_position
-from tests.support.making import make_channel
-from tests.support.meta_files import HTML, JPEG, OGG, PNG, MetaFiles
+from chatbot.core.live_events import read_live_position
+from tests.support.call_counts import count_sql
+from tests.support.factories import make_channel
+from tests.support.meta_media_server import HTML, JPEG, OGG, PNG, MetaMediaServer
 from tests.support.panel import (
     find_user,
     make_contact,
@@ -31,19 +32,18 @@ from tests.support.panel import (
     sign_in,
 )
 from tests.support.ports import wait_for
-from tests.support.wire import counted_sql
 
 LONG_AGO = timedelta(hours=30)
 
 
 @pytest.fixture
-def meta() -> Iterator[MetaFiles]:
-    with MetaFiles() as server:
+def meta() -> Iterator[MetaMediaServer]:
+    with MetaMediaServer() as server:
         yield server
 
 
 @pytest.fixture
-def app(any_app: Flask, meta: MetaFiles) -> Flask:
+def app(any_app: Flask, meta: MetaMediaServer) -> Flask:
     settings = any_app.extensions["prosa_settings"]
     any_app.extensions["prosa_settings"] = replace(settings, whatsapp_api_url=meta.url)
     return any_app
@@ -65,12 +65,12 @@ def receive(kind: str, mime_type: str, wamid: str = "wamid.in1", **payload: Any)
     found = record_inbound(make_channel(), Person(wa_id="5511987650001", name="Maria"), message)
     assert found is not None
     db.session.commit()
-    transfer()
+    transfer_media()
     return messages()[-1]
 
 
-def count_hints() -> int:
-    return read_position(prosa_redis.client())[1]
+def count_live_events() -> int:
+    return read_live_position(prosa_redis.client())[1]
 
 
 def address_of(message: Message) -> str:
@@ -79,7 +79,7 @@ def address_of(message: Message) -> str:
 
 class TestShown:
     def test_a_recording_plays_in_parts_and_only_for_who_is_signed_in(
-        self, app: Flask, ana: FlaskClient, meta: MetaFiles
+        self, app: Flask, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = OGG
         message = receive("audio", "audio/ogg; codecs=opus")
@@ -96,7 +96,7 @@ class TestShown:
         assert app.test_client().get(address_of(message), headers=tag).status_code == 302
 
     def test_a_document_is_saved_and_never_opened_here(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = HTML
         message = receive("document", "text/html", filename='a";\r\nX: y/fatura é.html')
@@ -107,8 +107,8 @@ class TestShown:
         assert "X" not in answer.headers
         assert "fatura" in ana.get(f"/conversations/{message.conversation_id}").text
 
-    def test_a_lie_is_said_to_be_one_and_there_is_nothing_to_open(
-        self, ana: FlaskClient, meta: MetaFiles
+    def test_a_mislabelled_file_says_so_and_cannot_be_opened(
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = HTML
         message = receive("image", "image/jpeg")
@@ -119,27 +119,29 @@ class TestShown:
         assert "<img class" not in page.text
         assert ana.get(address_of(message)).status_code == 404
 
-    def test_the_page_learns_that_a_file_has_come(self, ana: FlaskClient, meta: MetaFiles) -> None:
+    def test_the_page_learns_that_a_file_has_come(
+        self, ana: FlaskClient, meta: MetaMediaServer
+    ) -> None:
         message = receive("image", "image/jpeg")  # gone
         live = f"/conversations/{message.conversation_id}/live"
         before = ana.get(live).json["messages"]
         db.session.execute(
             sa.text(
-                "UPDATE media_files SET task = 'download', problem = NULL, due_at = '2020-01-01'"
+                "UPDATE media_files SET transfer = 'download', problem = NULL, due_at = '2020-01-01'"
             )
         )
         db.session.commit()
         meta.files["77"] = JPEG
-        heard = count_hints()
-        assert transfer() is not None
-        assert count_hints() == heard + 1
+        before_events = count_live_events()
+        assert transfer_media() is not None
+        assert count_live_events() == before_events + 1
         after = ana.get(live).json["messages"]
         assert address_of(message) in after
         assert address_of(message) not in before
         assert before.split('data-version="')[1][:40] != after.split('data-version="')[1][:40]
 
     def test_the_page_learns_what_became_of_an_upload_wherever_the_file_is_shown(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         talks = [
             make_conversation(make_contact(f"Pessoa {n}", f"551191234000{n}")) for n in range(2)
@@ -150,18 +152,18 @@ class TestShown:
             assert ana.post(f"{page}/reply", data=form).status_code == 303
         assert all("sendo enviado" in ana.get(f"{page}/live").json["messages"] for page in pages)
         meta.upload_answers = [(400, {"error": {"code": 131053, "message": "no"}})]
-        heard = count_hints()
-        transfer()
-        assert count_hints() == heard + len(pages)
+        before_events = count_live_events()
+        transfer_media()
+        assert count_live_events() == before_events + len(pages)
         for page in pages:
-            with counted_sql(db.engine) as read:
+            with count_sql(db.engine) as read:
                 assert "não aceitou este arquivo" in ana.get(f"{page}/live").json["messages"]
-            with counted_sql(db.engine) as kept:
+            with count_sql(db.engine) as kept:
                 assert "não aceitou este arquivo" in ana.get(f"{page}/live").json["messages"]
             assert (bool(read.statements), kept.statements) == (True, [])
 
     def test_a_file_is_found_only_in_its_own_conversation(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = PNG
         message = receive("image", "image/png")
@@ -170,9 +172,9 @@ class TestShown:
         assert ana.get(address_of(message)).status_code == 200
 
 
-class TestCourtesy:
+class TestReadReceipts:
     def test_the_bots_turn_shows_that_it_reads_and_writes(
-        self, app: Flask, meta: MetaFiles
+        self, app: Flask, meta: MetaMediaServer
     ) -> None:
         app.extensions["prosa_settings"] = replace(
             app.extensions["prosa_settings"], read_receipts=True
@@ -181,7 +183,7 @@ class TestCourtesy:
         record_inbound(make_channel(), Person(wa_id="5511987650001"), message)
         db.session.execute(sa.update(Conversation).values(turn_due_at=clock.now() - LONG_AGO))
         db.session.commit()
-        assert take_turns() == 0
+        assert run_turns() == 0
         wait_for(lambda: meta.messages, 30)
         assert meta.messages == [
             {
@@ -192,8 +194,8 @@ class TestCourtesy:
             }
         ]
 
-    def test_an_agent_is_seen_reading_only_in_her_own_conversation(
-        self, app: Flask, ana: FlaskClient, meta: MetaFiles
+    def test_an_agent_sends_read_receipts_only_in_their_own_conversation(
+        self, app: Flask, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         app.extensions["prosa_settings"] = replace(
             app.extensions["prosa_settings"], read_receipts=True
@@ -219,5 +221,5 @@ class TestCourtesy:
         record_inbound(make_channel(), Person(wa_id="5511987650001"), message)
         db.session.execute(sa.update(Conversation).values(turn_due_at=clock.now() - LONG_AGO))
         db.session.commit()
-        assert take_turns() == 0
+        assert run_turns() == 0
         assert [m.author for m in messages()][0:2] == ["contact", "bot"]

@@ -7,21 +7,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.contacts.service import Sender
-from chatbot.conversations.inbound import (
-    BURST_MOST_S,
-    BURST_PAUSE_S,
-    InboundMessage,
-    record_inbound,
-)
+from chatbot.contacts.service import SenderIdentity
+from chatbot.conversations.inbound import BURST_PAUSE_S, MAX_BURST_S, InboundMessage, record_inbound
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.redis import key
-from tests.support.making import ago, make_channel
+from tests.support.factories import ago, make_channel
 from tests.support.redis_server import RedisServer
 
-ANNA = Sender(wa_id="5511987654321", name="Anna")
+ANNA = SenderIdentity(wa_id="5511987654321", name="Anna")
 
 
 def record(
@@ -39,7 +34,7 @@ def record(
     return recorded
 
 
-def conversation() -> Conversation:
+def get_only_conversation() -> Conversation:
     found = db.session.scalars(sa.select(Conversation)).one()
     db.session.expunge_all()
     db.session.rollback()
@@ -47,7 +42,7 @@ def conversation() -> Conversation:
 
 
 def wait_s() -> float:
-    due = conversation().turn_due_at
+    due = get_only_conversation().turn_due_at
     assert due is not None
     return (due - clock.now()).total_seconds()
 
@@ -58,15 +53,15 @@ def test_a_message_is_recorded_once_with_its_turn(
     assert [record("oi"), record("oi")] == [True, False]
     (message,) = db.session.scalars(sa.select(Message)).all()
     assert (message.state, message.needs_turn, message.author) == (None, True, "contact")
-    found = conversation()
+    found = get_only_conversation()
     assert (found.unread_count, found.last_message_text, found.state) == (1, "oi", "bot")
-    assert redis_server.admin.exists(key("bell", "inbound"))
+    assert redis_server.admin.exists(key("wakeup", "inbound"))
 
 
 def test_the_bot_waits_for_the_rest_of_a_burst_but_not_for_ever(any_app: Flask) -> None:
     record("1")
     assert 0 < wait_s() <= BURST_PAUSE_S
-    db.session.execute(sa.update(Message).values(recorded_at=ago(BURST_MOST_S - 0.3)))
+    db.session.execute(sa.update(Message).values(recorded_at=ago(MAX_BURST_S - 0.3)))
     db.session.commit()
     record("2")
     assert wait_s() <= 0.3
@@ -84,14 +79,14 @@ def test_a_tapped_button_is_answered_at_once(any_app: Flask) -> None:
 @pytest.mark.parametrize("kind", ["reaction", "unsupported"])
 def test_what_nobody_expects_an_answer_to_gets_none(any_app: Flask, kind: str) -> None:
     record("👍", kind=kind, expects_answer=False)
-    assert conversation().turn_due_at is None
+    assert get_only_conversation().turn_due_at is None
 
 
 def test_an_older_message_takes_its_place_and_does_not_lead(any_app: Flask) -> None:
     now = clock.now().replace(microsecond=0)
     record("nova", at=now)
     record("velha", at=now - timedelta(minutes=3))
-    found = conversation()
+    found = get_only_conversation()
     assert (found.last_message_text, found.last_inbound_at) == ("nova", now)
     query = sa.select(Message.text).order_by(Message.occurred_at, Message.id)
     assert db.session.scalars(query).all() == ["velha", "nova"]
@@ -102,12 +97,15 @@ def test_a_closed_conversation_opens_for_the_bot(any_app: Flask) -> None:
     db.session.execute(sa.update(Conversation).values(state="closed", turn_due_at=None))
     db.session.commit()
     record("voltei")
-    assert (conversation().state, conversation().turn_due_at is None) == ("bot", False)
+    assert (get_only_conversation().state, get_only_conversation().turn_due_at is None) == (
+        "bot",
+        False,
+    )
 
 
-def test_a_rollback_rings_no_bell(any_app: Flask, redis_server: RedisServer) -> None:
+def test_a_rollback_enqueues_no_task(any_app: Flask, redis_server: RedisServer) -> None:
     record_inbound(
         make_channel(), ANNA, InboundMessage(wamid="w", kind="text", occurred_at=clock.now())
     )
     db.session.rollback()
-    assert not redis_server.admin.exists(key("bell", "inbound"))
+    assert not redis_server.admin.exists(key("wakeup", "inbound"))

@@ -13,39 +13,43 @@ from chatbot.channels.whatsapp.payloads import text_body
 from chatbot.conversations.models import Author, Conversation, Message
 from chatbot.conversations.outbound import queue_message
 from chatbot.conversations.replies import ReplySource, count_due, skip_unsendable
-from chatbot.conversations.service import SERVICE_WINDOW, get_for_change
+from chatbot.conversations.service import SERVICE_WINDOW, get_for_update
 from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from chatbot.delivery.pacer import Line, Pacer
 from chatbot.delivery.sender import Sender
+from chatbot.delivery.throttle import Throttle, ThrottleLimits
+from tests.support.factories import make_channel, make_conversation
 from tests.support.gateways import ScriptedGateway
-from tests.support.making import make_channel, make_conversation
 
 
-def say(conversation: Conversation, *texts: str, author: Author = Author.BOT) -> None:
-    attached = get_for_change(conversation.id)
+def queue_texts(conversation: Conversation, *texts: str, author: Author = Author.BOT) -> None:
+    attached = get_for_update(conversation.id)
     for text in texts:
         queue_message(attached, text_body(text), text, author)
     db.session.commit()
 
 
-def deliver(gateway: ScriptedGateway | None = None) -> list[str]:
+def run_reply_sender(gateway: ScriptedGateway | None = None) -> list[str]:
     gateway = gateway or ScriptedGateway()
     source = ReplySource(db.engine, make_channel().id)
     sender = Sender(
-        db.engine, source, gateway, Pacer(prosa_redis.client(), Line(1, 1000)), doubt_window_s=60
+        db.engine,
+        source,
+        gateway,
+        Throttle(prosa_redis.client(), ThrottleLimits(1, 1000)),
+        doubt_window_s=60,
     )
     asyncio.run(sender.run(5))
     return [body["text"]["body"] for body in gateway.sent]
 
 
-def settle() -> int:
+def skip_unsendable_rows() -> int:
     with db.engine.begin() as connection:
         return skip_unsendable(connection)
 
 
-def rows() -> Sequence[tuple[str | None, str | None]]:
+def list_rows() -> Sequence[tuple[str | None, str | None]]:
     query = sa.select(Message.state, Message.skip_reason).order_by(Message.id)
     found = [(row.state, row.skip_reason) for row in db.session.execute(query)]
     db.session.rollback()
@@ -54,37 +58,37 @@ def rows() -> Sequence[tuple[str | None, str | None]]:
 
 def test_boleto_and_then_pix_arrive_in_this_order(any_app: Flask) -> None:
     for _ in range(3):
-        say(make_conversation(), "boleto", "copie o código", "00020126pix")
-    sent = deliver(ScriptedGateway(takes_s=0.01))
+        queue_texts(make_conversation(), "boleto", "copie o código", "00020126pix")
+    sent = run_reply_sender(ScriptedGateway(latency_s=0.01))
     assert len(sent) == 9
     by_person: dict[str, list[str]] = {}
-    gateway = ScriptedGateway(takes_s=0.01)
-    say(make_conversation(), "um", "dois", "três")
-    say(make_conversation(), "um", "dois", "três")
-    deliver(gateway)
+    gateway = ScriptedGateway(latency_s=0.01)
+    queue_texts(make_conversation(), "um", "dois", "três")
+    queue_texts(make_conversation(), "um", "dois", "três")
+    run_reply_sender(gateway)
     for body in gateway.sent:
         by_person.setdefault(body["to"], []).append(body["text"]["body"])
     assert list(by_person.values()) == [["um", "dois", "três"]] * 2
 
 
 def test_what_is_put_off_holds_what_comes_after_it_also_at_the_next_claim(any_app: Flask) -> None:
-    say(make_conversation(), "um", "dois")
-    assert deliver(ScriptedGateway(lambda _b: Refused(131000, "later"))) == ["um"]
-    assert deliver() == []
+    queue_texts(make_conversation(), "um", "dois")
+    assert run_reply_sender(ScriptedGateway(lambda _b: Refused(131000, "later"))) == ["um"]
+    assert run_reply_sender() == []
     db.session.execute(sa.update(Message).values(due_at=clock.now() - timedelta(seconds=1)))
     db.session.commit()
-    assert deliver() == ["um", "dois"]
+    assert run_reply_sender() == ["um", "dois"]
 
 
 def test_a_bot_is_silent_once_a_person_has_taken_over(any_app: Flask) -> None:
     conversation = make_conversation()
-    say(conversation, "sou o robô")
+    queue_texts(conversation, "sou o robô")
     db.session.execute(sa.update(Conversation).values(state="assigned"))
     db.session.commit()
-    say(conversation, "sou a Ana", author=Author.AGENT)
-    assert deliver() == ["sou a Ana"]
-    assert settle() == 1
-    assert rows() == [("skipped", "agent_took_over"), ("accepted", None)]
+    queue_texts(conversation, "sou a Ana", author=Author.AGENT)
+    assert run_reply_sender() == ["sou a Ana"]
+    assert skip_unsendable_rows() == 1
+    assert list_rows() == [("skipped", "agent_took_over"), ("accepted", None)]
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -92,28 +96,28 @@ def test_outside_the_window_a_reply_is_skipped_with_the_reason(
     any_app: Flask, is_known: bool
 ) -> None:
     conversation = make_conversation()
-    say(conversation, "tarde demais")
+    queue_texts(conversation, "tarde demais")
     closed = clock.now() - SERVICE_WINDOW - timedelta(seconds=1) if is_known else None
     db.session.execute(sa.update(Conversation).values(last_inbound_at=closed))
     db.session.commit()
-    assert deliver() == []
-    assert settle() == 1
-    assert rows() == [("skipped", "window_closed")]
+    assert run_reply_sender() == []
+    assert skip_unsendable_rows() == 1
+    assert list_rows() == [("skipped", "window_closed")]
 
 
 def test_a_contact_without_address_fails_with_the_reason(any_app: Flask) -> None:
     conversation = make_conversation()
-    say(conversation, "oi")
+    queue_texts(conversation, "oi")
     db.session.execute(sa.text("UPDATE contacts SET phone = NULL, wa_id = NULL"))
     db.session.commit()
-    assert deliver() == []
+    assert run_reply_sender() == []
     detail = db.session.scalars(sa.select(Message.error_detail)).one()
-    assert (rows(), detail) == ([("failed", None)], "The contact has no WhatsApp address.")
+    assert (list_rows(), detail) == ([("failed", None)], "The contact has no WhatsApp address.")
 
 
 def test_what_is_due_is_counted_up_to_a_limit(any_app: Flask) -> None:
     for _ in range(5):
-        say(make_conversation(), "oi")
+        queue_texts(make_conversation(), "oi")
     channel_id = make_channel().id
     with db.engine.connect() as connection:
         assert [count_due(connection, channel_id, most) for most in (3, 9)] == [3, 5]
@@ -121,7 +125,7 @@ def test_what_is_due_is_counted_up_to_a_limit(any_app: Flask) -> None:
 
 def test_one_claim_does_not_keep_the_channel_from_being_referred_to(any_app: Flask) -> None:
     """Claiming locks messages only: a new conversation, which refers to the channel, need not wait."""
-    say(make_conversation(), "oi")
+    queue_texts(make_conversation(), "oi")
     channel_id = make_channel().id
     if db.engine.dialect.name != "postgresql":
         return  # SQLite has one writer at a time anyway

@@ -10,8 +10,15 @@ from flask.testing import FlaskClient
 from chatbot.conversations.models import Author, ConversationState, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import State
-from tests.support.panel import find_user, fresh, make_contact, make_conversation, say, sign_in
+from chatbot.delivery.states import MessageState
+from tests.support.panel import (
+    find_user,
+    make_contact,
+    make_conversation,
+    make_message,
+    reload_conversation,
+    sign_in,
+)
 
 XSS = "<script>alert(1)</script>"
 
@@ -108,11 +115,13 @@ class TestList:
 class TestThread:
     def test_bubbles_ticks_and_failures_in_words(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
-        say(conversation, "oi")
-        say(conversation, "*oi*", author=Author.BOT, state=State.READ)
-        say(conversation, "aqui", author=Author.BOT, state=State.QUEUED)
-        say(conversation, "não vai", author=Author.BOT, state=State.FAILED, error_code=131026)
-        say(conversation, "", kind="image")
+        make_message(conversation, "oi")
+        make_message(conversation, "*oi*", author=Author.BOT, state=MessageState.READ)
+        make_message(conversation, "aqui", author=Author.BOT, state=MessageState.QUEUED)
+        make_message(
+            conversation, "não vai", author=Author.BOT, state=MessageState.FAILED, error_code=131026
+        )
+        make_message(conversation, "", kind="image")
         page = ana.get(f"/conversations/{conversation.id}").text
         assert "bubble-contact" in page
         assert "<strong>oi</strong>" in page
@@ -124,7 +133,9 @@ class TestThread:
 
     def test_text_is_escaped_and_only_our_marks_become_html(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact(f"Eva {XSS}"))
-        say(conversation, f'*{XSS}* https://x.example/?a=1&b="onmouseover=alert(1) javascript:x')
+        make_message(
+            conversation, f'*{XSS}* https://x.example/?a=1&b="onmouseover=alert(1) javascript:x'
+        )
         page = ana.get(f"/conversations/{conversation.id}").text
         assert XSS not in page
         assert "<strong>&lt;script&gt;" in page
@@ -134,7 +145,7 @@ class TestThread:
     def test_the_newest_fifty_then_older_ones_each_once(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         same = clock.now()
-        ids = [say(conversation, f"m{number}", same).id for number in range(120)]
+        ids = [make_message(conversation, f"m{number}", same).id for number in range(120)]
         seen: list[int] = []
         address = f"/conversations/{conversation.id}"
         for expected in (50, 50, 20):
@@ -156,12 +167,12 @@ class TestThread:
 
     def test_live_tells_what_is_new_since_the_page_was_made(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
-        first = say(conversation, "primeira", author=Author.BOT, state=State.QUEUED)
+        first = make_message(conversation, "primeira", author=Author.BOT, state=MessageState.QUEUED)
         page = ana.get(f"/conversations/{conversation.id}").text
         address = page.split('data-refresh-url="')[1].split('"')[0].replace("&amp;", "&")
         before = ana.get(address).json
-        first.state = State.DELIVERED
-        say(conversation, "segunda")
+        first.state = MessageState.DELIVERED
+        make_message(conversation, "segunda")
         after = ana.get(address).json
         assert "segunda" not in before["messages"]
         assert "segunda" in after["messages"]
@@ -179,10 +190,10 @@ class TestReply:
         (sent,) = replies()
         assert (sent.text, sent.state, sent.user_id) == (
             "Já vejo.\nAna",
-            State.QUEUED,
+            MessageState.QUEUED,
             find_user("Ana").id,
         )
-        assert fresh(conversation).assigned_user_id == find_user("Ana").id
+        assert reload_conversation(conversation).assigned_user_id == find_user("Ana").id
 
     def test_the_same_form_twice_is_one_message(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
@@ -223,7 +234,7 @@ class TestReply:
         assert "meu texto" in answer.text
         assert "24" in answer.text.split('class="field-error"')[1][:400]
         assert replies() == []
-        assert fresh(conversation).assigned_user_id is None
+        assert reload_conversation(conversation).assigned_user_id is None
 
     def test_exactly_4096_characters_go_with_line_breaks_as_one(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())

@@ -16,18 +16,18 @@ from flask.testing import FlaskClient
 
 from chatbot.conversations.models import Conversation, Message
 from chatbot.conversations.replies import ReplySource, skip_unsendable
-from chatbot.conversations.transfers import transfer
+from chatbot.conversations.transfers import transfer_media
 from chatbot.core import clock
 from chatbot.core.db import db
+from tests.support.factories import make_channel
 from tests.support.gateways import ScriptedGateway
-from tests.support.making import make_channel
-from tests.support.meta_files import JPEG, OGG, PDF, MetaFiles
+from tests.support.meta_media_server import JPEG, OGG, PDF, MetaMediaServer
 from tests.support.panel import (
     find_user,
-    fresh,
     make_contact,
     make_conversation,
     make_template,
+    reload_conversation,
     sign_in,
 )
 from tests.support.sending import make_sender
@@ -36,13 +36,13 @@ LONG_AGO = timedelta(hours=30)
 
 
 @pytest.fixture
-def meta() -> Iterator[MetaFiles]:
-    with MetaFiles() as server:
+def meta() -> Iterator[MetaMediaServer]:
+    with MetaMediaServer() as server:
         yield server
 
 
 @pytest.fixture
-def app(any_app: Flask, meta: MetaFiles) -> Flask:
+def app(any_app: Flask, meta: MetaMediaServer) -> Flask:
     settings = any_app.extensions["prosa_settings"]
     any_app.extensions["prosa_settings"] = replace(settings, whatsapp_api_url=meta.url)
     return any_app
@@ -53,14 +53,14 @@ def ana(app: Flask) -> FlaskClient:
     return sign_in(app, "Ana")
 
 
-def reply(client: FlaskClient, conversation: Conversation, **form: Any) -> Any:
+def post_reply(client: FlaskClient, conversation: Conversation, **form: Any) -> Any:
     if "file" in form:
         content, name = form["file"]
         form["file"] = (io.BytesIO(content), name)
     return client.post(f"/conversations/{conversation.id}/reply", data=form)
 
 
-def deliver() -> list[dict[str, Any]]:
+def run_reply_sender() -> list[dict[str, Any]]:
     gateway = ScriptedGateway()
     source = ReplySource(db.engine, make_channel().id)
     asyncio.run(make_sender(source, gateway).run(5))
@@ -74,26 +74,28 @@ def messages() -> list[Message]:
 
 class TestFiles:
     def test_a_file_goes_out_once_uploaded_and_what_follows_waits_for_it(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
-        assert reply(ana, conversation, text="Segue", file=(PDF, "boleto.pdf")).status_code == 303
-        assert reply(ana, conversation, text="Qualquer dúvida, escreva.").status_code == 303
-        assert deliver() == []
-        transfer()
-        sent = deliver()
+        assert (
+            post_reply(ana, conversation, text="Segue", file=(PDF, "boleto.pdf")).status_code == 303
+        )
+        assert post_reply(ana, conversation, text="Qualquer dúvida, escreva.").status_code == 303
+        assert run_reply_sender() == []
+        transfer_media()
+        sent = run_reply_sender()
         assert [body["type"] for body in sent] == ["document", "text"]
         assert sent[0]["document"] == {"id": "9001", "caption": "Segue", "filename": "boleto.pdf"}
         assert "boleto.pdf" in ana.get(f"/conversations/{messages()[0].conversation_id}").text
 
     def test_a_file_alone_needs_no_words_and_a_sound_is_followed_by_its_words(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
-        assert reply(ana, conversation, file=(JPEG, "foto.jpg")).status_code == 303
-        assert reply(ana, conversation, text="ouça", file=(OGG, "a.ogg")).status_code == 303
-        transfer()
-        assert [body["type"] for body in deliver()] == ["image", "audio", "text"]
+        assert post_reply(ana, conversation, file=(JPEG, "foto.jpg")).status_code == 303
+        assert post_reply(ana, conversation, text="ouça", file=(OGG, "a.ogg")).status_code == 303
+        transfer_media()
+        assert [body["type"] for body in run_reply_sender()] == ["image", "audio", "text"]
 
     @pytest.mark.parametrize(
         ("name", "content"), [("foto.jpg", PDF), ("virus.exe", b"MZ\0"), ("vazio.pdf", b"")]
@@ -102,7 +104,7 @@ class TestFiles:
         self, ana: FlaskClient, name: str, content: bytes
     ) -> None:
         conversation = make_conversation(make_contact())
-        answer = reply(ana, conversation, text="guarde isto", file=(content, name))
+        answer = post_reply(ana, conversation, text="guarde isto", file=(content, name))
         assert answer.status_code == 422
         assert "field-error" in answer.text
         assert "guarde isto" in answer.text
@@ -110,23 +112,23 @@ class TestFiles:
 
     def test_a_caption_beyond_its_limit_is_refused_whole(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
-        answer = reply(ana, conversation, text="x" * 1025, file=(JPEG, "a.jpg"))
+        answer = post_reply(ana, conversation, text="x" * 1025, file=(JPEG, "a.jpg"))
         assert (answer.status_code, messages()) == (422, [])
         assert "1025" in answer.text
         kept = db.session.scalar(sa.text("SELECT count(*) FROM media_files"))
         assert kept == 0
 
     def test_what_meta_refuses_holds_nothing_up_and_says_why(
-        self, ana: FlaskClient, meta: MetaFiles
+        self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
         meta.upload_answers = [(400, {"error": {"code": 131053, "message": "no"}})]
-        reply(ana, conversation, file=(JPEG, "foto.jpg"))
-        reply(ana, conversation, text="e isto")
-        transfer()
+        post_reply(ana, conversation, file=(JPEG, "foto.jpg"))
+        post_reply(ana, conversation, text="e isto")
+        transfer_media()
         with db.engine.begin() as connection:
             assert skip_unsendable(connection) == 1
-        assert [body["text"]["body"] for body in deliver()] == ["e isto"]
+        assert [body["text"]["body"] for body in run_reply_sender()] == ["e isto"]
         refused, _after = messages()
         assert (refused.state, refused.skip_reason) == ("skipped", "media_refused")
 
@@ -135,8 +137,8 @@ class TestButtons:
     def test_an_agents_buttons_go_as_reply_buttons(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         form = {"text": "Pode ser?", "button_1": "Sim", "button_2": " Não ", "button_3": ""}
-        assert reply(ana, conversation, **form).status_code == 303
-        (body,) = deliver()
+        assert post_reply(ana, conversation, **form).status_code == 303
+        (body,) = run_reply_sender()
         buttons = body["interactive"]["action"]["buttons"]
         assert [b["reply"]["title"] for b in buttons] == ["Sim", "Não"]
 
@@ -150,7 +152,7 @@ class TestButtons:
     )
     def test_a_limit_of_buttons_is_named(self, ana: FlaskClient, form: dict[str, str]) -> None:
         conversation = make_conversation(make_contact())
-        answer = reply(ana, conversation, **form)
+        answer = post_reply(ana, conversation, **form)
         assert (answer.status_code, messages()) == (422, [])
         assert "field-error" in answer.text
 
@@ -174,11 +176,11 @@ class TestTemplates:
             assert ana.post(address, data=form).status_code == 303
         with db.engine.begin() as connection:
             assert skip_unsendable(connection) == 0
-        (body,) = deliver()
+        (body,) = run_reply_sender()
         (component,) = body["template"]["components"]
         assert [p["text"] for p in component["parameters"]] == ["Ana", "10/12"]
-        assert fresh(conversation).assigned_user_id == find_user("Ana").id
-        assert reply(ana, conversation, text="e agora?").status_code == 409
+        assert reload_conversation(conversation).assigned_user_id == find_user("Ana").id
+        assert post_reply(ana, conversation, text="e agora?").status_code == 409
 
     def test_a_blank_without_value_is_named_and_the_rest_kept(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
@@ -189,7 +191,7 @@ class TestTemplates:
         assert 'value="Ana"' in answer.text
         assert messages() == []
 
-    def test_marketing_is_not_sent_to_who_wants_none(self, ana: FlaskClient) -> None:
+    def test_marketing_is_not_sent_to_an_opted_out_contact(self, ana: FlaskClient) -> None:
         contact = make_contact()
         contact.opted_out_at = clock.now()
         conversation = make_conversation(contact)

@@ -12,16 +12,17 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.accounts.models import User
-from chatbot.core import cache_counts, cache_store
 from chatbot.core import redis as prosa_redis
 from chatbot.core.cache import (
     MAX_VALUE_BYTES,
-    Entry,
-    Kind,
-    forget,
-    forget_now,
-    get_all,
+    CacheEntry,
+    CacheSpec,
     get_or_compute,
+    get_or_compute_all,
+    invalidate,
+    invalidate_now,
+    stats,
+    store,
 )
 from chatbot.core.db import db
 from chatbot.core.redis import key
@@ -30,13 +31,13 @@ from tests.support.panel import make_user
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 
-ANYTHING: Kind[Any] = Kind("panel", Any, fresh_s=60)
-BRIEF: Kind[Any] = Kind("panel", Any, fresh_s=1, stale_s=60)
+ANYTHING_SPEC: CacheSpec[Any] = CacheSpec("panel", Any, fresh_s=60)
+BRIEF_SPEC: CacheSpec[Any] = CacheSpec("panel", Any, fresh_s=1, stale_s=60)
 
 
 @pytest.fixture(autouse=True)
 def _fresh_counts(redis_server: RedisServer) -> None:
-    cache_counts._counts.clear()
+    stats._counts.clear()
 
 
 class Source:
@@ -51,61 +52,63 @@ class Source:
         return self.values.pop(0) if len(self.values) > 1 else self.values[0]
 
 
-def entry(compute: Callable[[], Any], *topics: str, kind: Kind[Any] = ANYTHING) -> Entry[Any]:
-    return Entry(kind, "x", compute, topics)
+def make_entry(
+    compute: Callable[[], Any], *cache_tags: str, spec: CacheSpec[Any] = ANYTHING_SPEC
+) -> CacheEntry[Any]:
+    return CacheEntry(spec, "x", compute, cache_tags)
 
 
 @pytest.mark.parametrize("value", [7, None, [], {"a": [1, "ç"]}])
 def test_a_value_is_computed_once_also_when_there_is_none(app: Flask, value: Any) -> None:
     source = Source(value)
-    assert [get_or_compute(entry(source, "t")) for _ in range(3)] == [value] * 3
+    assert [get_or_compute(make_entry(source, "t")) for _ in range(3)] == [value] * 3
     assert source.asked == 1
 
 
-def test_what_is_forgotten_is_computed_anew_after_the_commit(app: Flask) -> None:
+def test_an_invalidated_value_is_computed_again_after_the_commit(app: Flask) -> None:
     source = Source("old", "new")
-    assert get_or_compute(entry(source, "t")) == "old"
+    assert get_or_compute(make_entry(source, "t")) == "old"
     db.session.execute(sa.text("SELECT 1"))
-    forget("t")
-    assert get_or_compute(entry(source, "t")) == "old"
+    invalidate("t")
+    assert get_or_compute(make_entry(source, "t")) == "old"
     db.session.commit()
-    assert get_or_compute(entry(source, "t")) == "new"
+    assert get_or_compute(make_entry(source, "t")) == "new"
 
 
-def test_what_was_rolled_back_has_made_nothing_stale_but_a_savepoint_is_not_all(app: Flask) -> None:
+def test_a_rollback_invalidates_nothing_and_a_savepoint_rollback_keeps_the_rest(app: Flask) -> None:
     source = Source(1, 2, 3)
-    get_or_compute(entry(source, "t"))
+    get_or_compute(make_entry(source, "t"))
     db.session.execute(sa.text("SELECT 1"))
-    forget("t")
+    invalidate("t")
     db.session.rollback()
-    assert get_or_compute(entry(source, "t")) == 1
+    assert get_or_compute(make_entry(source, "t")) == 1
     db.session.execute(sa.text("SELECT 1"))
-    forget("t")
+    invalidate("t")
     db.session.begin_nested().rollback()
     db.session.commit()
-    assert get_or_compute(entry(source, "t")) == 2
+    assert get_or_compute(make_entry(source, "t")) == 2
 
 
-def test_a_value_computed_while_it_went_stale_is_not_kept(app: Flask) -> None:
+def test_a_value_invalidated_while_it_was_computed_is_not_kept(app: Flask) -> None:
     for is_known in (False, True):  # with a topic that nobody has used yet, and with one in use
-        topic = f"t{is_known}"
+        cache_tag = f"t{is_known}"
         if is_known:
-            forget_now(topic)
+            invalidate_now(cache_tag)
 
-        def compute(topic: str = topic) -> str:
-            forget_now(topic)  # somebody changes what was just read
+        def compute(cache_tag: str = cache_tag) -> str:
+            invalidate_now(cache_tag)  # somebody changes what was just read
             return "old"
 
-        assert get_or_compute(entry(compute, topic)) == "old"
-        assert get_or_compute(entry(lambda: "new", topic)) == "new"
+        assert get_or_compute(make_entry(compute, cache_tag)) == "old"
+        assert get_or_compute(make_entry(lambda: "new", cache_tag)) == "new"
 
 
 def test_within_a_transaction_that_may_see_less_nothing_is_kept(app: Flask) -> None:
     source = Source(1, 2)
     db.session.execute(sa.text("SELECT 1"))
-    assert get_or_compute(entry(source)) == 1
+    assert get_or_compute(make_entry(source)) == 1
     db.session.rollback()
-    assert get_or_compute(entry(source)) == 2
+    assert get_or_compute(make_entry(source)) == 2
 
 
 def test_of_many_who_ask_at_once_one_computes(app: Flask) -> None:
@@ -115,12 +118,12 @@ def test_of_many_who_ask_at_once_one_computes(app: Flask) -> None:
         time.sleep(0.1)
         return source()
 
-    assert ask_at_once(app, entry(compute, "t")) == ["value"] * 12
+    assert read_concurrently(app, make_entry(compute, "t")) == ["value"] * 12
     assert source.asked == 1
 
 
 def test_while_one_computes_anew_the_others_get_the_old_value(app: Flask) -> None:
-    get_or_compute(entry(lambda: "old", kind=BRIEF))
+    get_or_compute(make_entry(lambda: "old", spec=BRIEF_SPEC))
     time.sleep(1.1)
     release, computing = threading.Event(), threading.Event()
 
@@ -129,32 +132,38 @@ def test_while_one_computes_anew_the_others_get_the_old_value(app: Flask) -> Non
         assert release.wait(30)
         return "new"
 
-    slow = threading.Thread(target=lambda: ask(app, entry(compute, kind=BRIEF), []))
+    slow = threading.Thread(
+        target=lambda: append_cached(app, make_entry(compute, spec=BRIEF_SPEC), [])
+    )
     slow.start()
     assert computing.wait(30)
-    found = ask_at_once(app, entry(lambda: pytest.fail("computed twice"), kind=BRIEF), 5)
+    found = read_concurrently(
+        app, make_entry(lambda: pytest.fail("computed twice"), spec=BRIEF_SPEC), 5
+    )
     release.set()
     slow.join()
     assert found == ["old"] * 5
-    assert get_or_compute(entry(lambda: "newer", kind=BRIEF)) == "new"
+    assert get_or_compute(make_entry(lambda: "newer", spec=BRIEF_SPEC)) == "new"
 
 
 def test_one_who_fails_leaves_the_next_to_compute(app: Flask) -> None:
     with pytest.raises(ZeroDivisionError):
-        get_or_compute(entry(lambda: 1 / 0))
+        get_or_compute(make_entry(lambda: 1 / 0))
     began = time.monotonic()
-    assert get_or_compute(entry(lambda: 2)) == 2
+    assert get_or_compute(make_entry(lambda: 2)) == 2
     assert time.monotonic() - began < 5, "waited for a lock that nobody holds"
 
 
-def ask(app: Flask, wanted: Entry[Any], found: list[Any]) -> None:
+def append_cached(app: Flask, wanted: CacheEntry[Any], envelope: list[Any]) -> None:
     with app.app_context():
-        found.append(get_or_compute(wanted))
+        envelope.append(get_or_compute(wanted))
 
 
-def ask_at_once(app: Flask, wanted: Entry[Any], count: int = 12) -> list[Any]:
+def read_concurrently(app: Flask, wanted: CacheEntry[Any], count: int = 12) -> list[Any]:
     found: list[Any] = []
-    threads = [threading.Thread(target=ask, args=(app, wanted, found)) for _ in range(count)]
+    threads = [
+        threading.Thread(target=append_cached, args=(app, wanted, found)) for _ in range(count)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -172,8 +181,10 @@ def test_a_deploy_that_changes_the_shape_does_not_read_the_old_one(app: Flask) -
         name: str
         age: int = 0
 
-    get_or_compute(Entry(Kind("user", Old, fresh_s=60), 1, lambda: Old("Ana")))
-    found: New = get_or_compute(Entry(Kind("user", New, fresh_s=60), 1, lambda: New("Bia", 3)))
+    get_or_compute(CacheEntry(CacheSpec("user", Old, fresh_s=60), 1, lambda: Old("Ana")))
+    found: New = get_or_compute(
+        CacheEntry(CacheSpec("user", New, fresh_s=60), 1, lambda: New("Bia", 3))
+    )
     assert found == New("Bia", 3)
 
 
@@ -189,13 +200,13 @@ def test_a_deploy_that_changes_the_shape_does_not_read_the_old_one(app: Flask) -
 def test_what_is_garbage_or_of_another_type_is_a_miss_and_overwritten(
     app: Flask, redis_server: RedisServer, plant: Any
 ) -> None:
-    wanted = entry(lambda: "right", "t")
-    for name in (wanted.slot.value, key("mark", "t"), key("cachegen")):
+    wanted = make_entry(lambda: "right", "t")
+    for name in (wanted.cache_keys.value, key("cachetag", "t"), key("cacheepoch")):
         get_or_compute(wanted)
         redis_server.admin.delete(name)
         plant(redis_server.admin, name)
         assert get_or_compute(wanted) == "right"
-        assert get_or_compute(entry(lambda: "not asked", "t")) == "right"
+        assert get_or_compute(make_entry(lambda: "not asked", "t")) == "right"
         assert redis_server.admin.type(name) == b"string"
 
 
@@ -203,11 +214,13 @@ def test_values_live_as_long_as_they_may_and_no_longer(
     app: Flask, redis_server: RedisServer
 ) -> None:
     for number in range(20):
-        get_or_compute(Entry(Kind("panel", Any, fresh_s=50, stale_s=10), number, lambda: 1, ("t",)))
+        get_or_compute(
+            CacheEntry(CacheSpec("panel", Any, fresh_s=50, stale_s=10), number, lambda: 1, ("t",))
+        )
     cache.set("flask", 1, timeout=0)
     cache.add("flask:2", 1)
-    forget_now("u")
-    cache_counts.flush_counts(prosa_redis.client())
+    invalidate_now("u")
+    stats.flush_counts(prosa_redis.client())
     ttls = {name: redis_server.admin.ttl(name) for name in redis_server.admin.scan_iter()}
     lives = [seconds for name, seconds in ttls.items() if b"cache:panel" in name]
     assert len(lives) == 20
@@ -219,44 +232,44 @@ def test_values_live_as_long_as_they_may_and_no_longer(
 def test_what_is_no_plain_data_or_too_big_is_not_kept(app: Flask) -> None:
     for value in (object(), "x" * (MAX_VALUE_BYTES + 1), 2**100):
         source = Source(value)
-        assert [get_or_compute(entry(source)) for _ in range(2)] == [value] * 2
+        assert [get_or_compute(make_entry(source)) for _ in range(2)] == [value] * 2
         assert source.asked == 2
 
 
 def test_several_are_read_together_and_only_what_is_missing_is_computed(app: Flask) -> None:
-    one, two = (Entry(ANYTHING, name, Source(name)) for name in "ab")
+    one, two = (CacheEntry(ANYTHING_SPEC, name, Source(name)) for name in "ab")
     get_or_compute(one)
-    assert get_all(one, two) == ["a", "b"]
+    assert get_or_compute_all(one, two) == ["a", "b"]
     assert (one.compute.asked, two.compute.asked) == (1, 1)  # type: ignore[attr-defined]
 
 
 def test_without_redis_everything_is_computed(app: Flask, redis_server: RedisServer) -> None:
     redis_server.kill()
     source = Source(1)
-    assert [get_or_compute(entry(source)) for _ in range(2)] == [1, 1]
+    assert [get_or_compute(make_entry(source)) for _ in range(2)] == [1, 1]
     assert source.asked == 2
     assert (cache.get("a"), cache.set("a", 1), cache.delete("a"), cache.clear()) == (
         None, False, False, False,
     )  # fmt: skip
 
 
-def test_a_write_that_redis_did_not_hear_of_ends_the_generation(
+def test_a_write_that_redis_missed_raises_the_cache_epoch(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    get_or_compute(entry(lambda: "of before", "t"))
+    get_or_compute(make_entry(lambda: "of before", "t"))
     redis_server.freeze()
-    forget_now("t")  # is lost
+    invalidate_now("t")  # is lost
     redis_server.thaw()
     wait_for(lambda: not prosa_redis.breaker().is_open)
-    assert get_or_compute(entry(lambda: "of after", "t")) == "of after"
+    assert get_or_compute(make_entry(lambda: "of after", "t")) == "of after"
 
 
-def test_what_a_restart_brings_back_is_not_believed_even_by_who_has_not_noticed(
+def test_values_restored_by_a_restart_are_not_trusted_by_any_process(
     app: Flask, redis_server: RedisServer
 ) -> None:
     """Redis comes back with all it knew, while this process did not ask and its breaker is closed."""
     client = prosa_redis.client()
-    get_or_compute(entry(lambda: "of before", "t"))
+    get_or_compute(make_entry(lambda: "of before", "t"))
     remembered = {name: redis_server.admin.dump(name) for name in redis_server.admin.scan_iter()}
     redis_server.kill()
     redis_server.start()
@@ -264,18 +277,18 @@ def test_what_a_restart_brings_back_is_not_believed_even_by_who_has_not_noticed(
     for name, value in remembered.items():
         redis_server.admin.restore(name, 60_000, value)
     assert not prosa_redis.breaker().is_open
-    assert cache_store.look(client, [entry(Source(1), "t").slot])[0].found is None
-    assert get_or_compute(entry(lambda: "of after", "t")) == "of after"
+    assert store.look_up(client, [make_entry(Source(1), "t").cache_keys])[0].envelope is None
+    assert get_or_compute(make_entry(lambda: "of after", "t")) == "of after"
 
 
-def test_a_row_says_what_it_makes_stale_and_an_unchanged_one_nothing(app: Flask) -> None:
+def test_a_changed_row_invalidates_its_cache_tags_and_an_unchanged_one_none(app: Flask) -> None:
     user = make_user("Ana")
     source = Source(1, 2, 3)
-    get_or_compute(entry(source, "users"))
+    get_or_compute(make_entry(source, "users"))
     user.name = user.name
     db.session.commit()
     db.session.rollback()
-    assert get_or_compute(entry(source, "users")) == 1
+    assert get_or_compute(make_entry(source, "users")) == 1
     db.session.get_one(User, user.id).role = "admin"
     db.session.commit()
-    assert get_or_compute(entry(source, "users")) == 2
+    assert get_or_compute(make_entry(source, "users")) == 2

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.conversations.models import Message
-from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, moment_text
-from chatbot.core.rows import json_rows
-from chatbot.delivery.states import State
+from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, timestamp_text
+from chatbot.core.db.bulk_sql import json_rows
+from chatbot.delivery.states import MessageState
 
 
 def test_json_rows_give_each_value_its_type_back(any_app: Flask) -> None:
@@ -17,7 +17,7 @@ def test_json_rows_give_each_value_its_type_back(any_app: Flask) -> None:
     with db.engine.begin() as connection:
         v = json_rows(
             connection,
-            [(1, "ção 'x'", moment_text(moment), None)],
+            [(1, "ção 'x'", timestamp_text(moment), None)],
             number=sa.BigInteger(),
             text=sa.String(20),
             at=UtcDateTime(),
@@ -55,20 +55,23 @@ def test_a_statement_that_is_run_often_is_still_planned_for_its_values(richest_a
 @pytest.mark.parametrize(
     ("condition", "written"),
     [
-        (Message.state == State.QUEUED, "messages.state = 'queued'"),
-        (Message.state.in_((State.SENDING, State.UNKNOWN)), "IN ('sending', 'unknown')"),
-        (Message.state.not_in([State.READ]), "NOT IN ('read')"),
+        (Message.state == MessageState.QUEUED, "messages.state = 'queued'"),
+        (
+            Message.state.in_((MessageState.SENDING, MessageState.UNKNOWN)),
+            "IN ('sending', 'unknown')",
+        ),
+        (Message.state.not_in([MessageState.READ]), "NOT IN ('read')"),
         (Message.state == "queued", "messages.state = :state_1"),
     ],
 )
-def test_a_word_of_ours_is_a_constant_of_the_statement_and_other_text_a_parameter(
+def test_an_enum_member_is_a_literal_and_other_text_a_parameter(
     condition: sa.ColumnElement[bool], written: str
 ) -> None:
     assert written in str(condition.compile())
 
 
 def test_what_is_queued_is_found_by_its_index_with_one_plan_for_all_runs(app: Flask) -> None:
-    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == State.QUEUED)
+    query = sa.select(sa.func.min(Message.due_at)).where(Message.state == MessageState.QUEUED)
     with db.engine.begin() as connection:
         compiled = str(query.compile(connection))
         assert "?" not in compiled, "SQLite plans anew whenever a parameter might fit an index"

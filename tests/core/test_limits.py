@@ -12,7 +12,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
 
-def limited(sqlite_url: str, home: Path, url: str | None, **more: str) -> Flask:
+def make_limited_app(sqlite_url: str, home: Path, url: str | None, **more: str) -> Flask:
     settings = make_settings(home, DATABASE_URL=sqlite_url, REDIS_URL=url, **more)
     app = create_app(settings)
     limit = app.extensions["prosa_limiter"].limit("4 per minute", override_defaults=True)
@@ -25,7 +25,7 @@ def limited(sqlite_url: str, home: Path, url: str | None, **more: str) -> Flask:
     return app
 
 
-def codes(app: Flask, count: int) -> list[int]:
+def get_status_codes(app: Flask, count: int) -> list[int]:
     client = app.test_client()
     return [client.get("/limited").status_code for _ in range(count)]
 
@@ -33,8 +33,8 @@ def codes(app: Flask, count: int) -> list[int]:
 def test_two_processes_count_together(
     sqlite_url: str, tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    one, two = (limited(sqlite_url, tmp_path, redis_server.url) for _ in range(2))
-    assert codes(one, 2) + codes(two, 3) == [200, 200, 200, 200, 429]
+    one, two = (make_limited_app(sqlite_url, tmp_path, redis_server.url) for _ in range(2))
+    assert get_status_codes(one, 2) + get_status_codes(two, 3) == [200, 200, 200, 200, 429]
     ttls = [redis_server.admin.ttl(k) for k in redis_server.admin.scan_iter(match="prosa:limit:*")]
     assert ttls
     assert all(0 < seconds <= 60 for seconds in ttls)
@@ -44,13 +44,13 @@ def test_two_processes_count_together(
 def test_without_redis_each_process_grants_its_share(
     sqlite_url: str, tmp_path: Path, redis_server: RedisServer, processes: int
 ) -> None:
-    app = limited(sqlite_url, tmp_path, redis_server.url, WEB_CONCURRENCY=str(processes))
+    app = make_limited_app(sqlite_url, tmp_path, redis_server.url, WEB_CONCURRENCY=str(processes))
     redis_server.kill()
-    granted = codes(app, 6).count(200)
+    granted = get_status_codes(app, 6).count(200)
     assert granted == 4 // processes
     redis_server.start()
     wait_for(lambda: not app.extensions["prosa_redis"].pool.breaker.is_open, 5)
-    assert codes(app, 5) == [200] * 4 + [429]
+    assert get_status_codes(app, 5) == [200] * 4 + [429]
 
 
 def test_what_machines_ask_is_not_limited(app: Flask, redis_server: RedisServer) -> None:

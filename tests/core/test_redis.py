@@ -12,18 +12,18 @@ from redis.exceptions import NoPermissionError
 
 from chatbot import create_app
 from chatbot.core import redis as prosa_redis
-from chatbot.core.redis import BreakerPool, RedisUnavailable, key, make_pool, ttl
+from chatbot.core.redis import BreakerPool, RedisUnavailable, create_pool, key, ttl
 from chatbot.core.redis.keys import TTL_S
 from chatbot.core.redis.pool import TIMEOUT_S
+from tests.support.call_counts import RedisProxy
 from tests.support.ports import wait_for
 from tests.support.redis_server import APP_PASSWORD, APP_USER, RedisServer
 from tests.support.settings import make_settings
-from tests.support.wire import RedisWire
 
 
 @pytest.fixture
 def pool(redis_server: RedisServer) -> Iterator[BreakerPool]:
-    made = make_pool(redis_server.url, max_connections=4)
+    made = create_pool(redis_server.url, max_connections=4)
     yield made
     made.disconnect()
 
@@ -33,7 +33,7 @@ def client(pool: BreakerPool) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def fails(client: redis.Redis) -> float:
+def assert_fails(client: redis.Redis) -> float:
     """The seconds that a failing use took."""
     began = time.monotonic()
     with pytest.raises(redis.RedisError):
@@ -46,7 +46,7 @@ def test_a_refused_connection_opens_the_breaker_and_nobody_waits_any_more(
 ) -> None:
     assert client.ping()
     redis_server.kill()
-    fails(client)
+    assert_fails(client)
     assert pool.breaker.is_open
     began = time.monotonic()
     for _ in range(1000):
@@ -60,7 +60,7 @@ def test_it_closes_by_itself_when_redis_is_back(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     redis_server.kill()
-    fails(client)
+    assert_fails(client)
     redis_server.start()
     wait_for(lambda: not pool.breaker.is_open, 5)
     assert client.set("x", "1", ex=5)
@@ -71,8 +71,8 @@ def test_a_hang_costs_one_time_out_and_then_nothing(
 ) -> None:
     client.ping()
     redis_server.freeze()
-    assert fails(client) < 3 * TIMEOUT_S
-    assert fails(client) < 0.05
+    assert assert_fails(client) < 3 * TIMEOUT_S
+    assert assert_fails(client) < 0.05
     redis_server.thaw()
     wait_for(lambda: not pool.breaker.is_open, 5)
     assert client.ping()
@@ -95,7 +95,7 @@ def test_a_replica_that_takes_no_writes_counts_as_away(
 ) -> None:
     redis_server.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
     try:
-        fails(client)
+        assert_fails(client)
         assert pool.breaker.is_open
         time.sleep(0.3)
         assert pool.breaker.is_open, "the probe must write"
@@ -111,7 +111,7 @@ def test_a_full_memory_counts_as_away(
     admin.config_set("maxmemory-policy", "noeviction")
     admin.config_set("maxmemory", "1")
     try:
-        fails(client)
+        assert_fails(client)
         assert pool.breaker.is_open
     finally:
         admin.config_set("maxmemory", "128mb")
@@ -122,16 +122,16 @@ def test_a_full_memory_counts_as_away(
 def test_credentials_that_are_no_longer_taken_count_as_away(
     pool: BreakerPool, redis_server: RedisServer
 ) -> None:
-    wrong = make_pool(redis_server.url.replace(APP_PASSWORD, "wrong"), max_connections=1)
-    fails(redis.Redis(connection_pool=wrong))
+    wrong = create_pool(redis_server.url.replace(APP_PASSWORD, "wrong"), max_connections=1)
+    assert_fails(redis.Redis(connection_pool=wrong))
     assert wrong.breaker.is_open
     wrong.disconnect()
-    anonymous = make_pool(
+    anonymous = create_pool(
         redis_server.url.replace(f"{APP_USER}:{APP_PASSWORD}@", ""), max_connections=1
     )
     redis_server.admin.execute_command("ACL", "SETUSER", "default", "resetpass")
     try:
-        fails(redis.Redis(connection_pool=anonymous))
+        assert_fails(redis.Redis(connection_pool=anonymous))
         assert anonymous.breaker.is_open
     finally:
         redis_server.kill()
@@ -170,7 +170,7 @@ def test_recovery_runs_its_actions_before_traffic_and_waits_for_their_success(
 
     pool.breaker.on_recovery.append(action)
     redis_server.kill()
-    fails(client)
+    assert_fails(client)
     redis_server.start()
     wait_for(lambda: not pool.breaker.is_open, 5)
     assert seen == [True, True, True]
@@ -179,7 +179,7 @@ def test_recovery_runs_its_actions_before_traffic_and_waits_for_their_success(
 
 def test_more_threads_than_connections_wait_their_turn(redis_server: RedisServer) -> None:
     patient = "?socket_timeout=30&socket_connect_timeout=30"  # a loaded machine is no outage
-    pool = make_pool(redis_server.url + patient, max_connections=4)
+    pool = create_pool(redis_server.url + patient, max_connections=4)
     pool.timeout = 30
     client = redis.Redis(connection_pool=pool)
     wrong: list[object] = []
@@ -236,17 +236,17 @@ def test_all_extensions_share_one_pool(app: Flask) -> None:
 
 
 def test_the_handshake_is_short_and_a_command_one_round_trip(redis_server: RedisServer) -> None:
-    wire = RedisWire(redis_server.url)
-    pool = make_pool(wire.url, max_connections=1)
+    redis_proxy = RedisProxy(redis_server.url)
+    pool = create_pool(redis_proxy.url, max_connections=1)
     client = redis.Redis(connection_pool=pool)
-    with wire.counted() as first:
+    with redis_proxy.count_round_trips() as first:
         client.ping()
-    with wire.counted() as second:
+    with redis_proxy.count_round_trips() as second:
         client.ping()
     assert second.number == 1
     assert first.number <= 4  # sign-in, our name, which server it is, the command
     pool.disconnect()
-    wire.close()
+    redis_proxy.close()
 
 
 def test_every_namespace_has_a_life_time_and_none_is_made_up() -> None:

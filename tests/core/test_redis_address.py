@@ -10,21 +10,24 @@ from pathlib import Path
 import pytest
 import redis
 
-from chatbot.core.redis import blocking_client, make_pool
+from chatbot.core.redis import create_blocking_client, create_pool
 from config import ConfigError
 from tests.support.ports import free_port, wait_for
 from tests.support.redis_server import APP_PASSWORD, APP_USER, RedisServer
-from tests.support.sentinels import Family
+from tests.support.sentinels import SentinelCluster
 from tests.support.settings import make_settings
 
-WHO = f"{APP_USER}:{APP_PASSWORD}"
+CREDENTIALS = f"{APP_USER}:{APP_PASSWORD}"
 
 
-def speaks(url: str | None) -> bool:
+def reaches_server(url: str | None) -> bool:
     """Whether the shared pool and a blocking client both reach the server as the app's user."""
     assert url is not None
-    pool = make_pool(url, max_connections=1)
-    shared, blocking = redis.Redis(connection_pool=pool), blocking_client(url, "t", timeout_s=5)
+    pool = create_pool(url, max_connections=1)
+    shared, blocking = (
+        redis.Redis(connection_pool=pool),
+        create_blocking_client(url, "t", timeout_s=5),
+    )
     try:
         return {shared.acl_whoami(), blocking.acl_whoami()} == {APP_USER}
     except redis.RedisError:
@@ -72,20 +75,22 @@ def ports(certificate: Path) -> Iterator[tuple[int, int]]:
 def test_host_socket_and_credentials(
     ports: tuple[int, int], redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    tcp = make_settings(tmp_path, REDIS_URL=f"redis://{WHO}@127.0.0.1:{ports[0]}/0").redis_url
-    assert speaks(tcp)
-    assert speaks(make_settings(tmp_path, REDIS_URL=redis_server.url).redis_url)
+    tcp = make_settings(
+        tmp_path, REDIS_URL=f"redis://{CREDENTIALS}@127.0.0.1:{ports[0]}/0"
+    ).redis_url
+    assert reaches_server(tcp)
+    assert reaches_server(make_settings(tmp_path, REDIS_URL=redis_server.url).redis_url)
     assert tcp is not None
-    assert not speaks(tcp.replace(APP_PASSWORD, "wrong"))
+    assert not reaches_server(tcp.replace(APP_PASSWORD, "wrong"))
 
 
 def test_a_certificate_is_verified_unless_a_setting_says_otherwise(
     ports: tuple[int, int], certificate: Path, tmp_path: Path
 ) -> None:
-    url = f"rediss://{WHO}@localhost:{ports[1]}/0"
+    url = f"rediss://{CREDENTIALS}@localhost:{ports[1]}/0"
 
     def speaks_with(**settings: str) -> bool:
-        return speaks(make_settings(tmp_path, REDIS_URL=url, **settings).redis_url)
+        return reaches_server(make_settings(tmp_path, REDIS_URL=url, **settings).redis_url)
 
     assert not speaks_with(), "nobody signed it but itself"
     assert speaks_with(REDIS_TLS_CA=str(certificate))
@@ -118,21 +123,25 @@ def test_a_wrong_address_is_refused_with_the_right_forms(tmp_path: Path, url: st
 
 
 @pytest.fixture
-def family() -> Iterator[Family]:
-    made = Family().start()
+def sentinel_cluster() -> Iterator[SentinelCluster]:
+    made = SentinelCluster().start()
     yield made
     made.stop()
 
 
-def test_the_primary_is_found_by_name_and_found_again_after_a_failover(family: Family) -> None:
-    assert speaks(family.url)
-    pool = make_pool(family.url, max_connections=2)
+def test_the_primary_is_found_by_name_and_found_again_after_a_failover(
+    sentinel_cluster: SentinelCluster,
+) -> None:
+    assert reaches_server(sentinel_cluster.url)
+    pool = create_pool(sentinel_cluster.url, max_connections=2)
     client = redis.Redis(connection_pool=pool)
-    first = family.primary_port()
+    first = sentinel_cluster.primary_port()
     client.set("prosa:x", "1", ex=60)
     # Asked to hand over, the old primary lives on as a replica: our socket to it still works.
-    redis.Redis("127.0.0.1", family.sentinel_ports[0], protocol=2).sentinel_failover("prosa")
-    wait_for(lambda: family.primary_port() != first, 30)
+    redis.Redis("127.0.0.1", sentinel_cluster.sentinel_ports[0], protocol=2).sentinel_failover(
+        "prosa"
+    )
+    wait_for(lambda: sentinel_cluster.primary_port() != first, 30)
 
     def writes() -> bool:
         try:
@@ -140,7 +149,7 @@ def test_the_primary_is_found_by_name_and_found_again_after_a_failover(family: F
         except redis.RedisError:
             return False
 
-    wait_for(lambda: writes() and _port_of(client) == family.primary_port(), 30)
+    wait_for(lambda: writes() and _port_of(client) == sentinel_cluster.primary_port(), 30)
     assert pool.breaker.trips <= 3, "one trip per outage, not one per idle socket"
     pool.disconnect()
 
@@ -149,11 +158,13 @@ def _port_of(client: redis.Redis) -> int:
     return int(client.info("server")["tcp_port"])
 
 
-def test_without_sentinels_nobody_waits_long_and_open_connections_go_on(family: Family) -> None:
-    pool = make_pool(family.url, max_connections=1)
+def test_without_sentinels_nobody_waits_long_and_open_connections_go_on(
+    sentinel_cluster: SentinelCluster,
+) -> None:
+    pool = create_pool(sentinel_cluster.url, max_connections=1)
     client = redis.Redis(connection_pool=pool)
     client.set("prosa:x", "1", ex=60)
-    family.stop_sentinels()
+    sentinel_cluster.stop_sentinels()
     assert client.get("prosa:x") == b"1"
     pool.disconnect()
     began = time.monotonic()

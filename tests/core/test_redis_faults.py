@@ -14,9 +14,9 @@ from flask import Flask
 from chatbot import create_app
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
-from tests.support.degraded import FEATURES, Scene
-from tests.support.faults import FAULTS, Fault
 from tests.support.ports import wait_for
+from tests.support.redis_degradation import FEATURES, Scenario
+from tests.support.redis_faults import FAULTS, RedisFault
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
@@ -47,19 +47,19 @@ def degradable(sqlite_url: str, tmp_path: Path, own_server: RedisServer) -> Iter
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_each_use_of_redis_does_without_it(
-    degradable: Flask, own_server: RedisServer, fault: Fault
+    degradable: Flask, own_server: RedisServer, fault: RedisFault
 ) -> None:
-    scene, breaker = Scene(degradable), prosa_redis.breaker()
-    features = [feature(scene) for feature in FEATURES]
+    scenario, breaker = Scenario(degradable), prosa_redis.breaker()
+    features = [feature(scenario) for feature in FEATURES]
     for feature in features:
         feature.prepare()
     assert not breaker.is_open
-    fault.make(own_server)
+    fault.inject(own_server)
     for feature in features:
         assert feature.during(), feature.name
     assert breaker.is_open
     assert breaker.trips == 1, "a time-out for the whole process, not one for each request"
-    fault.mend(own_server)
+    fault.repair(own_server)
     wait_for(lambda: not breaker.is_open, 10)
     for feature in features:
         feature.after()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from chatbot.core.redis import BreakerPool, blocking_client, make_pool
+from chatbot.core.redis import BreakerPool, create_blocking_client, create_pool
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:
 
 @pytest.fixture
 def pool(redis_server: RedisServer) -> Iterator[BreakerPool]:
-    made = make_pool(redis_server.url, max_connections=4)
+    made = create_pool(redis_server.url, max_connections=4)
     yield made
     made.disconnect()
 
@@ -30,7 +30,7 @@ def client(pool: BreakerPool) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def born(action: Callable[[], object]) -> int:
+def fork_child(action: Callable[[], object]) -> int:
     """The process id of a forked child that runs `action`."""
     pid = os.fork()
     if pid == 0:
@@ -44,7 +44,7 @@ def born(action: Callable[[], object]) -> int:
     return pid
 
 
-def ended(pid: int) -> int:
+def wait_exit_code(pid: int) -> int:
     """The exit code of a child: 0 when its action returned."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -52,15 +52,15 @@ def ended(pid: int) -> int:
 def test_a_child_has_connections_of_its_own(
     client: redis.Redis, pool: BreakerPool, redis_server: RedisServer
 ) -> None:
-    blocking = blocking_client(redis_server.url, "t", timeout_s=5)
+    blocking = create_blocking_client(redis_server.url, "t", timeout_s=5)
     ours = {client.client_id(), blocking.client_id()}
 
     def use() -> None:
         assert not ours & {client.client_id(), blocking.client_id()}
 
     with pool._lock:  # a thread of the parent may hold it at the fork
-        child = born(use)
-    assert ended(child) == 0
+        child = fork_child(use)
+    assert wait_exit_code(child) == 0
     assert ours == {client.client_id(), blocking.client_id()}
     blocking.connection_pool.disconnect()
 
@@ -85,8 +85,8 @@ def test_no_child_ever_reads_what_another_asked(client: redis.Redis) -> None:
             thread.join()
         assert failures == []
 
-    children = [born(ask_under_own_name) for _ in range(3)]
-    assert [ended(child) for child in children] == [0, 0, 0]
+    children = [fork_child(ask_under_own_name) for _ in range(3)]
+    assert [wait_exit_code(child) for child in children] == [0, 0, 0]
 
 
 def test_a_child_born_during_an_outage_probes_for_itself(
@@ -105,8 +105,8 @@ def test_a_child_born_during_an_outage_probes_for_itself(
         wait_for(lambda: not pool.breaker.is_open, 8)
         assert client.ping()
 
-    child = born(wait_until_back)
+    child = fork_child(wait_until_back)
     wait_for(started.exists, 5)
     redis_server.start()
-    assert ended(child) == 0
+    assert wait_exit_code(child) == 0
     started.unlink()

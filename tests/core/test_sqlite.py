@@ -12,28 +12,27 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.core import sqlite
-from chatbot.core.db import db
-from chatbot.core.sqlite import Connection
+from chatbot.core.db import db, sqlite
+from chatbot.core.db.sqlite import SQLiteConnection
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     path = tmp_path / "turns.db"
-    connection = sqlite3.connect(path, factory=Connection)
-    sqlite.prepare(connection, None)
+    connection = sqlite3.connect(path, factory=SQLiteConnection)
+    sqlite.configure_connection(connection, None)
     connection.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
     connection.close()
     return path
 
 
 @pytest.fixture
-def open_one(place: Path) -> Iterator[Callable[[], Connection]]:
-    made: list[Connection] = []
+def open_one(place: Path) -> Iterator[Callable[[], SQLiteConnection]]:
+    made: list[SQLiteConnection] = []
 
-    def make() -> Connection:
-        connection = sqlite3.connect(place, factory=Connection, check_same_thread=False)
-        sqlite.prepare(connection, None)
+    def make() -> SQLiteConnection:
+        connection = sqlite3.connect(place, factory=SQLiteConnection, check_same_thread=False)
+        sqlite.configure_connection(connection, None)
         made.append(connection)
         return connection
 
@@ -42,13 +41,13 @@ def open_one(place: Path) -> Iterator[Callable[[], Connection]]:
         connection.close()
 
 
-def test_who_waits_is_woken_by_who_ends(open_one: Callable[[], Connection]) -> None:
+def test_who_waits_is_woken_by_who_ends(open_one: Callable[[], SQLiteConnection]) -> None:
     first, second = open_one(), open_one()
-    first.begin_writing()
+    first.begin_immediate()
     entered = threading.Event()
 
     def write() -> None:
-        second.begin_writing()
+        second.begin_immediate()
         entered.set()
         second.commit()
 
@@ -61,46 +60,46 @@ def test_who_waits_is_woken_by_who_ends(open_one: Callable[[], Connection]) -> N
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
-def test_every_end_of_a_transaction_passes_the_turn(
-    open_one: Callable[[], Connection], end: str
+def test_every_end_of_a_transaction_releases_the_write_lock(
+    open_one: Callable[[], SQLiteConnection], end: str
 ) -> None:
     first, second = open_one(), open_one()
-    first.begin_writing()
+    first.begin_immediate()
     getattr(first, end)()
-    assert not sqlite._turn.locked()
-    second.begin_writing()
-    assert sqlite._turn.locked()
+    assert not sqlite._write_lock.locked()
+    second.begin_immediate()
+    assert sqlite._write_lock.locked()
     second.rollback()
 
 
 def test_a_lock_that_another_process_keeps_is_told_and_the_turn_passed(
-    open_one: Callable[[], Connection], place: Path
+    open_one: Callable[[], SQLiteConnection], place: Path
 ) -> None:
     other = sqlite3.connect(place, isolation_level=None)  # takes no turns, as another process's
     other.execute("BEGIN IMMEDIATE")
     mine = open_one()
     mine.execute("PRAGMA busy_timeout = 50")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        mine.begin_writing()
-    assert not sqlite._turn.locked()
+        mine.begin_immediate()
+    assert not sqlite._write_lock.locked()
     other.rollback()
     other.close()
-    mine.begin_writing()
+    mine.begin_immediate()
     mine.rollback()
 
 
 def test_without_the_turn_sqlite_itself_decides(
-    open_one: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+    open_one: Callable[[], SQLiteConnection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     first, second = open_one(), open_one()
     second.execute("PRAGMA busy_timeout = 50")
-    first.begin_writing()
+    first.begin_immediate()
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        second.begin_writing()
-    assert sqlite._turn.locked(), "the turn is still the first one's"
+        second.begin_immediate()
+    assert sqlite._write_lock.locked(), "the turn is still the first one's"
     first.commit()
-    assert not sqlite._turn.locked()
+    assert not sqlite._write_lock.locked()
 
 
 def test_through_an_engine_the_error_is_one_of_sqlalchemys(
@@ -113,19 +112,19 @@ def test_through_an_engine_the_error_is_one_of_sqlalchemys(
     db.engine.dispose()  # new connections have the shorter patience
     with pytest.raises(sa.exc.OperationalError, match="locked"), db.engine.begin():
         pass
-    assert not sqlite._turn.locked()
+    assert not sqlite._write_lock.locked()
     other.rollback()
     other.close()
     with db.engine.begin() as connection:
         assert connection.scalar(sa.select(1)) == 1
 
 
-def test_many_threads_lose_no_write(open_one: Callable[[], Connection]) -> None:
+def test_many_threads_lose_no_write(open_one: Callable[[], SQLiteConnection]) -> None:
     connections = [open_one() for _ in range(8)]
 
-    def write(connection: Connection, start: int) -> None:
+    def write(connection: SQLiteConnection, start: int) -> None:
         for number in range(start, start + 50):
-            connection.begin_writing()
+            connection.begin_immediate()
             connection.execute("INSERT INTO numbers VALUES (?)", (number,))
             connection.commit()
 
@@ -143,12 +142,12 @@ def test_many_threads_lose_no_write(open_one: Callable[[], Connection]) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_process_does_not_wait_for_its_parents_turn(
-    open_one: Callable[[], Connection],
+    open_one: Callable[[], SQLiteConnection],
 ) -> None:
     parent = open_one()
-    parent.begin_writing()
+    parent.begin_immediate()
     child = os.fork()
     if child == 0:
-        os._exit(1 if sqlite._turn.locked() else 0)
+        os._exit(1 if sqlite._write_lock.locked() else 0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     parent.rollback()

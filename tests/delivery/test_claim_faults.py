@@ -13,33 +13,33 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.campaigns import service
-from chatbot.campaigns.jobs import settle
-from chatbot.campaigns.ledger import CampaignSource
 from chatbot.campaigns.models import Campaign, OnDoubt, Recipient
-from chatbot.core.db import db, reading
+from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.tasks import reconcile_campaigns
+from chatbot.core.db import db, read_only
 from chatbot.core.errors import Conflict
-from chatbot.delivery.receipts import mark_drained
-from chatbot.delivery.states import State
-from tests.support.campaigns import counts, draft, state
-from tests.support.making import ago, make_campaign, make_contact, make_recipients
+from chatbot.delivery.receipts import advance_watermark
+from chatbot.delivery.states import MessageState
+from tests.support.campaigns import get_campaign_counts, get_campaign_state, make_draft
+from tests.support.factories import ago, make_campaign, make_contact, make_recipients
 
 CLAIMANTS = 16
 fork = multiprocessing.get_context("fork")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_6_sixteen_processes_claim_ten_thousand_rows_and_each_has_one_owner(any_app: Flask) -> None:
+def test_6_sixteen_processes_claim_all_rows_and_each_has_one_owner(any_app: Flask) -> None:
     campaign = make_campaign()
     make_recipients(campaign, 10_000)
     barrier, channel_id = fork.Barrier(CLAIMANTS), campaign.channel_id
-    _all_end(
+    _run_all(
         [fork.Process(target=_claim_all, args=(barrier, channel_id, n)) for n in range(CLAIMANTS)]
     )
     rows = db.session.execute(sa.select(Recipient.attempt, Recipient.claim_token)).all()
     assert len(rows) == 10_000
     assert {row.attempt for row in rows} == {1}, "no row was claimed a second time"
-    slices = Counter(row.claim_token for row in rows)
-    assert max(slices.values()) <= 64
+    batches = Counter(row.claim_token for row in rows)
+    assert max(batches.values()) <= 64
 
 
 def _claim_all(barrier: Barrier, channel_id: int, number: int) -> None:
@@ -54,8 +54,8 @@ def _claim_all(barrier: Barrier, channel_id: int, number: int) -> None:
 
 def _has_more() -> bool:
     """An empty claim may mean that others hold what it would have taken."""
-    with reading(), db.engine.connect() as connection:
-        query = sa.select(Recipient.id).where(Recipient.state == State.QUEUED).limit(1)
+    with read_only(), db.engine.connect() as connection:
+        query = sa.select(Recipient.id).where(Recipient.state == MessageState.QUEUED).limit(1)
         return connection.scalar(query) is not None
 
 
@@ -63,11 +63,11 @@ def _has_more() -> bool:
 def test_6_a_campaign_that_is_started_twice_at_once_has_one_row_a_person(any_app: Flask) -> None:
     for _ in range(20):
         make_contact()
-    number = draft("Olá!", ())
+    number = make_draft("Olá!", ())
     barrier, told = fork.Barrier(4), fork.Queue()
-    _all_end([fork.Process(target=_start, args=(barrier, number, told)) for _ in range(4)])
+    _run_all([fork.Process(target=_start, args=(barrier, number, told)) for _ in range(4)])
     assert sorted(told.get(timeout=10) for _ in range(4)) == ["conflict"] * 3 + ["started"]
-    assert counts(number) == {"pending": 20}
+    assert get_campaign_counts(number) == {"pending": 20}
 
 
 def _start(barrier: Barrier, number: int, told: Any) -> None:
@@ -81,7 +81,7 @@ def _start(barrier: Barrier, number: int, told: Any) -> None:
         told.put("conflict")
 
 
-def _all_end(processes: list[Any]) -> None:
+def _run_all(processes: list[Any]) -> None:
     db.session.rollback()
     for process in processes:
         process.start()
@@ -108,7 +108,7 @@ def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
         else:
             _answer(claimed)
         _prove_silence(campaign.channel_id)
-        settle()
+        reconcile_campaigns()
     assert tries == 3
     assert together == [20, 8, 1], "fewer and fewer suffer with it"
     found = {row.id: row for row in db.session.scalars(sa.select(Recipient))}
@@ -117,8 +117,8 @@ def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
     db.session.rollback()
     db.session.execute(sa.update(Recipient).values(doubt_until=ago(60)))
     db.session.commit()
-    settle()
-    assert state(campaign.id) == "finished", "and it holds up nobody"
+    reconcile_campaigns()
+    assert get_campaign_state(campaign.id) == "finished", "and it holds up nobody"
 
 
 def _answer(row_ids: set[int]) -> None:
@@ -126,18 +126,23 @@ def _answer(row_ids: set[int]) -> None:
     db.session.execute(
         sa.update(Recipient)
         .where(Recipient.id.in_(row_ids))
-        .values(state=State.SENT, accepted_at=ago(-1), sent_at=ago(-1))
+        .values(state=MessageState.SENT, accepted_at=ago(-1), sent_at=ago(-1))
     )
     db.session.commit()
 
 
 def _prove_silence(channel_id: int) -> None:
     """Its worker's lease is over, then its window, and others' statuses have come since."""
-    settle()
+    reconcile_campaigns()
     db.session.execute(
-        sa.update(Recipient).where(Recipient.state == State.UNKNOWN).values(doubt_until=ago(1))
+        sa.update(Recipient)
+        .where(Recipient.state == MessageState.UNKNOWN)
+        .values(doubt_until=ago(1))
     )
-    if db.session.scalar(sa.select(Recipient.id).where(Recipient.state == State.SENT)) is None:
+    if (
+        db.session.scalar(sa.select(Recipient.id).where(Recipient.state == MessageState.SENT))
+        is None
+    ):
         other = make_recipients(db.session.scalars(sa.select(Campaign)).one(), 1)
         db.session.execute(
             sa.update(Recipient)
@@ -146,4 +151,4 @@ def _prove_silence(channel_id: int) -> None:
         )
     db.session.commit()
     with db.engine.begin() as connection:
-        mark_drained(connection, [channel_id], 0)
+        advance_watermark(connection, [channel_id], 0)

@@ -7,42 +7,50 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.campaigns.ledger import LEDGER
 from chatbot.campaigns.models import Recipient
+from chatbot.campaigns.sending.send_table import SEND_TABLE
 from chatbot.core.db import db
 from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.outcomes import Outcome, Result, record
 from chatbot.delivery.receipts import Receipt, apply_receipts
-from chatbot.delivery.states import LADDER, RANK, State, may_rise
-from tests.support.making import make_campaign, make_recipients
+from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
+from chatbot.delivery.states import RANK, STATE_ORDER, MessageState, may_advance
+from tests.support.factories import make_campaign, make_recipients
 
-EVENTS = (State.ACCEPTED, State.SENT, State.DELIVERED, State.READ, State.FAILED)
+EVENTS = (
+    MessageState.ACCEPTED,
+    MessageState.SENT,
+    MessageState.DELIVERED,
+    MessageState.READ,
+    MessageState.FAILED,
+)
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def _apply(connection: sa.Connection, row_id: int, event: State) -> None:
-    if event is State.ACCEPTED:
-        outcome = Outcome(row_id=row_id, attempt=1, result=Result.ACCEPTED, wamid=f"w{row_id}")
-        record(connection, LEDGER, [outcome], 60)
+def _apply(connection: sa.Connection, row_id: int, event: MessageState) -> None:
+    if event is MessageState.ACCEPTED:
+        outcome = DeliveryResult(
+            row_id=row_id, attempt=1, result=ResultKind.ACCEPTED, wamid=f"w{row_id}"
+        )
+        record_results(connection, SEND_TABLE, [outcome], 60)
         return
     receipt = Receipt(
         wamid=f"w{row_id}",
         state=event,
         happened_at=BEGIN + timedelta(seconds=RANK[event]),
         callback=CallbackId("r", row_id, 1),
-        error_code=131026 if event is State.FAILED else None,
+        error_code=131026 if event is MessageState.FAILED else None,
     )
-    assert apply_receipts(connection, [LEDGER], [receipt]) == []
+    assert apply_receipts(connection, [SEND_TABLE], [receipt]) == []
 
 
-def _end_states(events: tuple[State, ...]) -> set[tuple[object, ...]]:
+def _end_states(events: tuple[MessageState, ...]) -> set[tuple[object, ...]]:
     orders = list(permutations(events))
-    ids = make_recipients(make_campaign(), len(orders), state=State.SENDING, attempt=1)
+    ids = make_recipients(make_campaign(), len(orders), state=MessageState.SENDING, attempt=1)
     with db.engine.begin() as connection:
         for row_id, order in zip(ids, orders, strict=True):
             for event in order:
                 _apply(connection, row_id, event)
-        t = LEDGER.table
+        t = SEND_TABLE.table
         moments = (t.c.sent_at, t.c.delivered_at, t.c.read_at, t.c.failed_at, t.c.error_code)
         rows = connection.execute(sa.select(t.c.state, t.c.attempt, *moments)).all()
     return {tuple(row) for row in rows}
@@ -59,30 +67,32 @@ def test_all_120_orders_of_events_end_in_one_state(any_app: Flask) -> None:
 @pytest.mark.parametrize(
     ("events", "end"),
     [
-        ((State.ACCEPTED, State.SENT, State.FAILED), "failed"),
-        ((State.ACCEPTED, State.DELIVERED, State.FAILED), "delivered"),
-        ((State.SENT, State.FAILED), "failed"),
-        ((State.ACCEPTED, State.READ), "read"),
+        ((MessageState.ACCEPTED, MessageState.SENT, MessageState.FAILED), "failed"),
+        ((MessageState.ACCEPTED, MessageState.DELIVERED, MessageState.FAILED), "delivered"),
+        ((MessageState.SENT, MessageState.FAILED), "failed"),
+        ((MessageState.ACCEPTED, MessageState.READ), "read"),
     ],
 )
 def test_an_incomplete_story_ends_alike_in_any_order(
-    app: Flask, events: tuple[State, ...], end: str
+    app: Flask, events: tuple[MessageState, ...], end: str
 ) -> None:
     assert {row[0] for row in _end_states(events)} == {end}
 
 
-def test_each_state_has_its_rung_and_nothing_goes_down() -> None:
-    assert set(LADDER) == set(State)
-    for low in State:
-        for high in State:
-            assert may_rise(low, high) == (LADDER.index(high) > LADDER.index(low))
+def test_each_state_has_its_rank_and_nothing_goes_down() -> None:
+    assert set(STATE_ORDER) == set(MessageState)
+    for low in MessageState:
+        for high in MessageState:
+            assert may_advance(low, high) == (STATE_ORDER.index(high) > STATE_ORDER.index(low))
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.SKIPPED, State.SENDING, State.UNKNOWN])
-def test_a_status_settles_a_row_wherever_it_stands(app: Flask, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [MessageState.QUEUED, MessageState.SKIPPED, MessageState.SENDING, MessageState.UNKNOWN]
+)
+def test_a_status_settles_a_row_wherever_it_stands(app: Flask, state: MessageState) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=state, attempt=1)
     with db.engine.begin() as connection:
-        _apply(connection, row_id, State.DELIVERED)
+        _apply(connection, row_id, MessageState.DELIVERED)
     row = db.session.get_one(Recipient, row_id)
     assert (row.state, row.wamid) == ("delivered", f"w{row_id}")
     assert row.accepted_at is not None

@@ -21,7 +21,7 @@ def pytest_runtest_makereport(
     if report.failed and call.when == "call":
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, Stack):
-                report.sections.append(("how the stack stands", value.stands()))
+                report.sections.append(("how the stack stands", value.describe_processes()))
     return report
 
 
@@ -34,9 +34,9 @@ def own_redis() -> Iterator[RedisServer]:
     yield server
     if server.is_running:
         server.thaw()
-        endless = server.endless_keys()
+        without_ttl = server.keys_without_ttl()
         server.kill()
-        assert endless == []
+        assert without_ttl == []
 
 
 @pytest.fixture

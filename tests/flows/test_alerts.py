@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from tests.flows.conftest import StackMaker
+from tests.support.alert_receiver import AlertReceiver
 from tests.support.ports import wait_for
-from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 
 
 @pytest.mark.flow
 def test_the_scheduler_alone_tells_that_workers_and_redis_are_gone(
-    make_stack: StackMaker, own_redis: RedisServer, receiver: Receiver
+    make_stack: StackMaker, own_redis: RedisServer, receiver: AlertReceiver
 ) -> None:
     stack = make_stack(
         own_redis.url,
@@ -21,8 +21,8 @@ def test_the_scheduler_alone_tells_that_workers_and_redis_are_gone(
     )
     stack.spawn("scheduler")
     wait_for(lambda: "Workers are missing" in receiver.titles(), 60)
-    assert "inbound" in receiver.got[0]["message"]
-    assert "scheduler" not in receiver.got[0]["message"].partition(". Start")[0]
+    assert "inbound" in receiver.received[0]["message"]
+    assert "scheduler" not in receiver.received[0]["message"].partition(". Start")[0]
     own_redis.kill()
     wait_for(lambda: "Redis is away" in receiver.titles(), 60)
     own_redis.start()

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import StackMaker
-from tests.support.ports import answers, wait_for
+from tests.support.ports import is_responding, wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.staff import PASSWORD, make_users
+from tests.support.stack_users import PASSWORD, create_users
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
-class Person:
+class PanelUser:
     """Somebody with a browser; the cookie is good for each process, as behind a load balancer."""
 
     def __init__(self, stack: Stack, role: str) -> None:
@@ -53,7 +53,7 @@ class Person:
 
 def start_web(stack: Stack) -> Stack:
     stack.spawn("web")
-    wait_for(lambda: answers(f"{stack.address}/health"), 90)
+    wait_for(lambda: is_responding(f"{stack.address}/health"), 90)
     return stack
 
 
@@ -62,9 +62,9 @@ def test_what_changed_without_redis_is_seen_at_once_by_every_process_when_it_is_
 ) -> None:
     own_redis.admin.config_set("appendfsync", "always")
     one, two = (start_web(make_stack(own_redis.url)) for _ in range(2))
-    make_users(one)
+    create_users(one)
     one.flask("demo", "load")
-    admin, agent = Person(one, "admin"), Person(one, "agent")
+    admin, agent = PanelUser(one, "admin"), PanelUser(one, "agent")
     agent_id = role_form_of(admin.get(one, "/users/")[1], "agent@prosa.test")
     for stack in (one, two, one, two):
         assert "Nome novo" not in agent.get(stack, "/contacts/1")[1]

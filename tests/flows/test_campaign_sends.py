@@ -20,8 +20,8 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.flow
 
 PEOPLE = 2000
-SLICE = 128  # the most that may be in doubt: two overlapping claims of 64
-FAST = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
+MAX_IN_DOUBT = 128  # the most that may be in doubt: two overlapping claims of 64
+FAST_RECEIPTS = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
 
 
 def write_csv(path: Path, people: int = PEOPLE) -> Path:
@@ -78,7 +78,7 @@ def sent_so_far(stack: Stack) -> int:
 
 
 def test_everybody_gets_it_once_and_the_figures_add_up(stack: Stack, tmp_path: Path) -> None:
-    stack.simulator("settings", FAST)
+    stack.simulator("settings", FAST_RECEIPTS)
     campaign_id = start_campaign(stack, tmp_path)
     figures = wait_until_settled(stack, campaign_id)
     counts = accepted_per_person(stack)
@@ -89,10 +89,10 @@ def test_everybody_gets_it_once_and_the_figures_add_up(stack: Stack, tmp_path: P
     wait_for(lambda: stack.figures(campaign_id)["state"] == "finished", 20, every=1)
 
 
-def test_a_killed_worker_doubles_nobody_and_leaves_at_most_a_slice_in_doubt(
+def test_a_killed_worker_doubles_nobody_and_leaves_at_most_two_batches_in_doubt(
     stack: Stack, tmp_path: Path
 ) -> None:
-    stack.simulator("settings", FAST | {"latency_ms": 100})
+    stack.simulator("settings", FAST_RECEIPTS | {"latency_ms": 100})
     campaign_id = start_campaign(stack, tmp_path)
     wait_for(lambda: sent_so_far(stack) > 300, 30)
     stack.kill("campaigns")
@@ -101,14 +101,14 @@ def test_a_killed_worker_doubles_nobody_and_leaves_at_most_a_slice_in_doubt(
     counts = accepted_per_person(stack)
     assert set(counts.values()) == {1}
     assert figures["planned"] == PEOPLE
-    assert figures["unknown"] <= SLICE
+    assert figures["unknown"] <= MAX_IN_DOUBT
     assert len(counts) == PEOPLE - figures["unknown"]
 
 
 def test_an_emptied_redis_costs_nothing_but_time(
     stack: Stack, own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    stack.simulator("settings", FAST)
+    stack.simulator("settings", FAST_RECEIPTS)
     campaign_id = start_campaign(stack, tmp_path)
     for _ in range(3):
         wait_for(lambda: sent_so_far(stack) > 200, 30)
@@ -125,7 +125,7 @@ def test_a_campaign_runs_to_its_end_with_redis_gone_for_good(
 ) -> None:
     own_redis.kill()
     stack = make_stack(own_redis.url).start()
-    stack.simulator("settings", FAST)
+    stack.simulator("settings", FAST_RECEIPTS)
     campaign_id = start_campaign(stack, tmp_path)
     wait_until_settled(stack, campaign_id, 110)
     counts = accepted_per_person(stack)

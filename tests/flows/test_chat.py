@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.flows.conftest import StackMaker
-from tests.support.browser import chromium, complaints_of
+from tests.support.browser import collect_console_errors, launch_chromium
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
@@ -29,7 +29,7 @@ def chatting(stack: Stack) -> Stack:
 def ask(stack: Stack, text: str, wa_id: str = MARIA) -> list[str]:
     """What is answered to `text`."""
     before = len(stack.replies_to(wa_id))
-    stack.says(wa_id, text)
+    stack.send_as_customer(wa_id, text)
     wait_for(lambda: len(stack.replies_to(wa_id)) > before, PATIENCE_S)
     time.sleep(0.5)  # several messages may belong to one answer
     return stack.replies_to(wa_id)[before:]
@@ -61,7 +61,7 @@ def test_a_chat_goes_on_through_an_emptied_and_a_dead_redis(
 
 def test_a_burst_is_answered_once(chatting: Stack) -> None:
     for text in ("oi", "bom dia", "queria a segunda via", "do boleto"):
-        chatting.says(MARIA, text)
+        chatting.send_as_customer(MARIA, text)
     wait_for(lambda: chatting.replies_to(MARIA), PATIENCE_S)
     time.sleep(2.5)
     replies = chatting.replies_to(MARIA)
@@ -76,7 +76,7 @@ def test_a_worker_killed_in_a_chat_neither_loses_nor_doubles(
     stack.flask("demo", "load")
     people = [f"55119876{n:05d}" for n in range(20)]
     for person in people:
-        stack.says(person, "oi")
+        stack.send_as_customer(person, "oi")
     stack.kill("inbound")
     stack.kill("replies")
     stack.spawn("inbound")
@@ -88,9 +88,9 @@ def test_a_worker_killed_in_a_chat_neither_loses_nor_doubles(
 
 @pytest.fixture
 def phone(chatting: Stack) -> Iterator[Page]:
-    with chromium() as browser:
+    with launch_chromium() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844}, locale="pt-BR")
-        complaints = complaints_of(page)
+        complaints = collect_console_errors(page)
         page.goto(f"{chatting.simulator_address}/?numero={MARIA}&nome=Maria")
         yield page
         assert complaints == []

@@ -13,12 +13,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.flows.conftest import StackMaker
-from tests.support.browser import chromium, complaints_of
-from tests.support.meta_files import PDF
+from tests.support.browser import collect_console_errors, launch_chromium
+from tests.support.meta_media_server import PDF
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.staff import make_users, sign_in
+from tests.support.stack_users import create_users, sign_in
 
 pytestmark = [pytest.mark.flow, pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -30,15 +30,15 @@ PATIENCE_MS = 30_000
 def served(make_stack: StackMaker, own_redis: RedisServer) -> Stack:
     stack = make_stack(own_redis.url)
     stack.flask("demo", "load")
-    make_users(stack)
+    create_users(stack)
     return stack.start("simulator", "web", "inbound", "replies", "media")
 
 
 @pytest.fixture
 def page(served: Stack) -> Iterator[Page]:
-    with chromium() as browser:
+    with launch_chromium() as browser:
         page = browser.new_page(locale="pt-BR")
-        complaints = complaints_of(page)
+        complaints = collect_console_errors(page)
         sign_in(page, served, "agent")
         yield page
         assert complaints == []
@@ -77,7 +77,7 @@ def documents_to(stack: Stack, wa_id: str) -> list[dict[str, Any]]:
 def test_a_picture_appears_on_the_open_page_and_a_document_reaches_the_phone(
     served: Stack, page: Page
 ) -> None:
-    served.says(MARIA, "oi")
+    served.send_as_customer(MARIA, "oi")
     wait_for(lambda: served.replies_to(MARIA), 60)
     page.goto(f"{served.address}/conversations/")
     page.get_by_role("link", name="Maria").first.click()

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from tests.flows.conftest import StackMaker
-from tests.support.load import Load, guess, signed_in
+from tests.support.load import Load, guess_password, open_sessions
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.staff import make_users
+from tests.support.stack_users import create_users
 
 pytestmark = [pytest.mark.flow, pytest.mark.alone, pytest.mark.timeout(400)]
 
@@ -40,29 +40,29 @@ def test_it_dies_again_and_again_and_nothing_is_lost(
 ) -> None:
     stack = make_stack(own_redis.url, TRUSTED_PROXIES=1).start()
     stack.flask("demo", "load")
-    make_users(stack)
-    visits = signed_in(stack, 4)
-    sessions = [visit.session_id for visit in visits]
+    create_users(stack)
+    panel_sessions = open_sessions(stack, 4)
+    sessions = [panel_session.session_id for panel_session in panel_sessions]
     wait_for(lambda: is_whole(stack, own_redis), 30)
     back_s = []
-    with Load(stack, visits).running() as load:
+    with Load(stack, panel_sessions).running() as load:
         for number in range(ROUNDS):
             own_redis.kill()
-            guesses = guess(stack, number, 4)
+            guesses = guess_password(stack, number, 4)
             own_redis.start()
             began = time.monotonic()
             wait_for(lambda: is_whole(stack, own_redis), BACK_WITHIN_S)
             back_s.append(time.monotonic() - began)
-            guesses += guess(stack, number, 3)
+            guesses += guess_password(stack, number, 3)
             assert guesses == {401: 5, 429: 2}, "five guesses are answered, whatever Redis does"
     assert load.failures == {}
     assert load.webhooks_refused == 0
     wait_for(lambda: not load.unanswered(), 60, every=1)
     time.sleep(2)  # a second answer would come now
     assert load.answered_twice() == []
-    assert [visit.session_id for visit in visits] == sessions
+    assert [panel_session.session_id for panel_session in panel_sessions] == sessions
     print(
-        f"{ROUNDS} deaths of Redis: {load.codes.total()} pages, all 200; {len(load.asked)} messages, "
+        f"{ROUNDS} deaths of Redis: {load.codes.total()} pages, all 200; {len(load.senders)} messages, "
         f"all answered once; back within {max(back_s):.1f} s at most"
     )
 
@@ -78,7 +78,7 @@ def test_it_hangs_and_all_work_goes_on(make_stack: StackMaker, own_redis: RedisS
         *("campaigns", "create", "--name", "A", "--template", "lembrete_fatura", "--all"),
         *("--param", "1=field:name", "--param", "2=text:10", "--start"),
     )
-    stack.says(ANA, "oi")
+    stack.send_as_customer(ANA, "oi")
     wait_for(lambda: stack.replies_to(ANA), 30)
     wait_for(lambda: is_sent(stack.figures(int(campaign))), 60, every=1)
     own_redis.thaw()

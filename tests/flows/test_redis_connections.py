@@ -11,27 +11,27 @@ import pytest
 
 from config import ROOT
 from tests.flows.conftest import StackMaker
+from tests.support.panel_session import PanelSession
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUEUES
-from tests.support.staff import make_users
-from tests.support.visits import Visit
+from tests.support.stack_users import create_users
 
 pytestmark = pytest.mark.flow
 
 MOST = 20
-VISITORS = 16  # as many as the two web processes have threads
+CLIENTS = 16  # as many as the two web processes have threads
 PEOPLE = [f"55119876{n:05d}" for n in range(12)]
 
 
-class Count:
+class ConnectionCount:
     """The most connections seen at once, and by which name they went then."""
 
     def __init__(self) -> None:
         self.most = 0
         self.by_name: dict[str, int] = {}
 
-    def look(self, server: RedisServer) -> None:
+    def sample(self, server: RedisServer) -> None:
         names = [client["name"] for client in server.admin.client_list() if not is_ours(client)]
         if len(names) > self.most:
             self.most, self.by_name = len(names), dict(Counter(names))
@@ -43,12 +43,12 @@ def is_ours(client: dict[str, str]) -> bool:
 
 
 @contextmanager
-def counted(server: RedisServer) -> Iterator[Count]:
-    count, done = Count(), threading.Event()
+def counted(server: RedisServer) -> Iterator[ConnectionCount]:
+    count, done = ConnectionCount(), threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
-            count.look(server)
+            count.sample(server)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -88,14 +88,16 @@ def test_twenty_connections_are_enough_for_everything_at_once(
     stack.start()
     stack.flask("demo", "load")
     stack.flask("templates", "sync")
-    make_users(stack)
-    visits = [Visit(stack) for _ in range(VISITORS)]
-    assert [visit.sign_in() for visit in visits] == [303] * VISITORS
+    create_users(stack)
+    panel_sessions = [PanelSession(stack) for _ in range(CLIENTS)]
+    assert [panel_session.sign_in() for panel_session in panel_sessions] == [303] * CLIENTS
     codes: Counter[int] = Counter()
-    actions = [lambda v=visit: codes.update([v.get("/")]) for visit in visits]
+    actions = [
+        lambda v=panel_session: codes.update([v.get("/")]) for panel_session in panel_sessions
+    ]
     with counted(own_redis) as count, repeated(actions):
         for person in PEOPLE:
-            stack.says(person, "oi")
+            stack.send_as_customer(person, "oi")
         campaign = stack.flask(
             *("campaigns", "create", "--name", "A", "--template", "lembrete_fatura", "--all"),
             *("--param", "1=field:name", "--param", "2=text:10", "--start"),

@@ -26,7 +26,7 @@ ANA = "5511987699999"
 PASSWORDS = {"REDIS_URL": "prosa:other-random-words", "ADMIN": "default:long-random-words"}
 
 
-def blocks(name: str) -> list[str]:
+def find_runnable_blocks(name: str) -> list[str]:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     return re.findall(r"^```sh runnable\n(.*?)^```$", text, re.M | re.S)
 
@@ -39,7 +39,7 @@ class Reader:
         self.web_port = 8000
         (home / "exported").touch()
 
-    def types(self, block: str) -> str:
+    def run_block(self, block: str) -> str:
         block = block.replace("6379", str(self.redis_port)).replace("8000", str(self.web_port))
         done = subprocess.run(
             ["bash", "-c", f". ./exported\nset -euo pipefail\n{block}\nexport -p > exported"],
@@ -70,16 +70,16 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 def test_both_languages_say_the_same_commands() -> None:
-    assert blocks("redis.md") == blocks("redis.pt-BR.md")
-    assert len(blocks("redis.md")) == 9
+    assert find_runnable_blocks("redis.md") == find_runnable_blocks("redis.pt-BR.md")
+    assert len(find_runnable_blocks("redis.md")) == 9
 
 
 def test_every_command_of_the_page_works(make_stack: StackMaker, reader: Reader) -> None:
-    install, user, ping, health, *rest = blocks("redis.md")
-    reader.types(install)
+    install, user, ping, health, *rest = find_runnable_blocks("redis.md")
+    reader.run_block(install)
     wait_for(lambda: is_up(reader))
-    assert "OK" in reader.types(user)
-    assert "PONG" in reader.types(ping)
+    assert "OK" in reader.run_block(user)
+    assert "PONG" in reader.run_block(ping)
     with_redis, without = (
         make_stack(reader.url("REDIS_URL"), REDIS_ENABLED=switch) for switch in ("true", "false")
     )
@@ -88,20 +88,20 @@ def test_every_command_of_the_page_works(make_stack: StackMaker, reader: Reader)
     with_redis.start("simulator", "web", *QUEUES, "scheduler")
     wait_for(lambda: status_of(with_redis) == "healthy", 30)
     reader.web_port = with_redis.port
-    assert json.loads(reader.types(health))["checks"]["redis"] is True
+    assert json.loads(reader.run_block(health))["checks"]["redis"] is True
     works_for_its_own_user(with_redis)
-    told = "".join(reader.types(block) for block in rest[:-1])
+    told = "".join(reader.run_block(block) for block in rest[:-1])
     for expected in ("aof_enabled:1", "maxmemory_policy:volatile-ttl", "Biggest"):
         assert expected in told
     with_redis.stop()
-    reader.types(rest[-1])
+    reader.run_block(rest[-1])
     assert not is_up(reader)
 
 
 def works_for_its_own_user(stack: Stack) -> None:
     """The rights that the page gives are enough for pages, bot and RQ."""
     stack.flask("demo", "load")
-    stack.says(ANA, "oi")
+    stack.send_as_customer(ANA, "oi")
     wait_for(lambda: stack.replies_to(ANA), 30)
     log = (stack.home / "stack.log").read_text()
     assert "NOPERM" not in log

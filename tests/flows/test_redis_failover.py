@@ -10,18 +10,18 @@ import pytest
 
 from tests.flows.conftest import StackMaker
 from tests.flows.test_campaign_sends import (
-    FAST,
+    FAST_RECEIPTS,
     accepted_per_person,
     sent_so_far,
     start_campaign,
     wait_until_settled,
 )
-from tests.support.load import Load, signed_in
+from tests.support.load import Load, open_sessions
+from tests.support.panel_session import PanelSession
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
-from tests.support.sentinels import Family
-from tests.support.staff import make_users
-from tests.support.visits import Visit
+from tests.support.sentinels import SentinelCluster
+from tests.support.stack_users import create_users
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
@@ -30,8 +30,8 @@ PEOPLE = 700
 
 
 @pytest.fixture
-def family() -> Iterator[Family]:
-    made = Family().start()
+def sentinel_cluster() -> Iterator[SentinelCluster]:
+    made = SentinelCluster().start()
     yield made
     made.stop()
 
@@ -43,23 +43,23 @@ def listens_to(server: RedisServer) -> bool:
 
 
 def test_the_primary_dies_under_load_and_no_message_row_or_sign_in_is_lost(
-    make_stack: StackMaker, family: Family, tmp_path: Path
+    make_stack: StackMaker, sentinel_cluster: SentinelCluster, tmp_path: Path
 ) -> None:
-    stack = make_stack(family.url, TRUSTED_PROXIES=1, MESSAGES_PER_SECOND=40).start()
-    stack.simulator("settings", FAST)
-    make_users(stack)
-    visits = signed_in(stack, 3)
-    sessions = [visit.session_id for visit in visits]
+    stack = make_stack(sentinel_cluster.url, TRUSTED_PROXIES=1, MESSAGES_PER_SECOND=40).start()
+    stack.simulator("settings", FAST_RECEIPTS)
+    create_users(stack)
+    panel_sessions = open_sessions(stack, 3)
+    sessions = [panel_session.session_id for panel_session in panel_sessions]
     campaign_id = start_campaign(stack, tmp_path, people=PEOPLE)
     wait_for(lambda: sent_so_far(stack) > 100, 60)
-    meanwhile = Visit(stack, "10.1.0.99")
-    with Load(stack, visits).running() as load:
-        wait_for(lambda: len(load.asked) > 5, 30)
-        family.kill_primary()
+    meanwhile = PanelSession(stack, "10.1.0.99")
+    with Load(stack, panel_sessions).running() as load:
+        wait_for(lambda: len(load.senders) > 5, 30)
+        sentinel_cluster.kill_primary()
         assert meanwhile.sign_in() == 303
         assert sent_so_far(stack) < PEOPLE, "the campaign must still be under way"
         figures = wait_until_settled(stack, campaign_id, 120)
-        wait_for(lambda: listens_to(family.servers[1]), 30)
+        wait_for(lambda: listens_to(sentinel_cluster.servers[1]), 30)
     assert load.failures == {}
     assert load.webhooks_refused == 0
     wait_for(lambda: not load.unanswered(), 60, every=1)
@@ -67,7 +67,9 @@ def test_the_primary_dies_under_load_and_no_message_row_or_sign_in_is_lost(
     assert load.answered_twice() == []
     assert figures["planned"] == figures["delivered"] + figures["read"] == PEOPLE
     counts = accepted_per_person(stack)
-    assert {counts[person] for person in set(counts) - set(load.asked)} == {1}
-    assert len(set(counts) - set(load.asked)) == PEOPLE
-    assert [visit.get("/account/") for visit in (*visits, meanwhile)] == [200] * 4
-    assert [visit.session_id for visit in visits] == sessions
+    assert {counts[person] for person in set(counts) - set(load.senders)} == {1}
+    assert len(set(counts) - set(load.senders)) == PEOPLE
+    assert [panel_session.get("/account/") for panel_session in (*panel_sessions, meanwhile)] == [
+        200
+    ] * 4
+    assert [panel_session.session_id for panel_session in panel_sessions] == sessions

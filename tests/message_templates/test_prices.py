@@ -10,14 +10,14 @@ from flask import Flask
 from chatbot.accounts.models import Role
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
-from chatbot.message_templates.prices import cost_of, delete_price, set_price
+from chatbot.message_templates.prices import delete_price, find_price, set_price
 from tests.support.panel import sign_in
 
 TODAY = date(2026, 11, 26)
 
 
 def amount(category: str, country: str = "BR", on: date = TODAY) -> Decimal | None:
-    price = cost_of(category, country, on)
+    price = find_price(category, country, on)
     return price.amount if price else None
 
 
@@ -31,7 +31,7 @@ def test_a_price_holds_from_its_day_until_the_next_one(any_app: Flask) -> None:
     row = set_price("marketing", "PT", date(2026, 1, 1), Decimal("0.05"), "USD")
     db.session.commit()
     assert amount("marketing") == Decimal("0.0625")
-    later = cost_of("marketing", "BR", date(2027, 1, 1))
+    later = find_price("marketing", "BR", date(2027, 1, 1))
     assert later is not None
     assert (later.amount, later.currency) == (Decimal("0.34"), "BRL")
     assert amount("marketing", "pt") == Decimal("0.05")

@@ -16,13 +16,13 @@ from chatbot.accounts.models import Role
 from chatbot.channels.models import Channel
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.message_templates.jobs import sync, sync_due
 from chatbot.message_templates.models import MessageTemplate
-from tests.support.making import make_channel
+from chatbot.message_templates.tasks import sync, sync_due
+from tests.support.factories import make_channel
 from tests.support.panel import make_template, sign_in
 
 
-class Listing:
+class TemplateListing:
     """Meta's list of templates; `status` 500 is a Meta that fails."""
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Listing:
 
 
 @pytest.fixture
-def listing() -> Iterator[tuple[Listing, str]]:
-    found = Listing()
+def listing() -> Iterator[tuple[TemplateListing, str]]:
+    found = TemplateListing()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -58,7 +58,7 @@ def listing() -> Iterator[tuple[Listing, str]]:
 
 
 def test_templates_are_asked_for_by_themselves_and_once(
-    app: Flask, listing: tuple[Listing, str]
+    app: Flask, listing: tuple[TemplateListing, str]
 ) -> None:
     meta, url = listing
     app.extensions["prosa_settings"] = replace(
@@ -114,4 +114,4 @@ def test_the_button_has_a_worker_ask_meta(app: Flask) -> None:
     answer = sign_in(app, "Marta", Role.MANAGER).post("/templates/sync")
     assert answer.status_code == 303
     prosa = app.extensions["prosa_redis"].client
-    assert prosa.exists(f"prosa:rung:templates.sync:{make_channel().id}") == 1
+    assert prosa.exists(f"prosa:dedupe:templates.sync:{make_channel().id}") == 1

@@ -13,28 +13,29 @@ from flask import Flask
 
 from chatbot import create_app
 from chatbot.accounts.models import Role
-from chatbot.core import cache_counts, metrics
+from chatbot.core import metrics
 from chatbot.core import redis as prosa_redis
+from chatbot.core.cache import stats
 from chatbot.core.db import db, db_now
-from chatbot.core.hints import CHANNEL, Kind, read_hint
-from chatbot.core.queue import QUEUES
+from chatbot.core.live_events import PUBSUB_CHANNEL, LiveEventKind, parse_live_event
+from chatbot.core.tasks import QUEUES
 from chatbot.delivery.models import DoubleAcceptance
-from chatbot.extensions import settings_of
+from chatbot.extensions import get_settings
 from chatbot.ops import alerts
-from chatbot.ops.jobs import watch, watch_due
 from chatbot.ops.models import Alert, AlertState
-from tests.support.making import ago
-from tests.support.panel import make_contact, make_conversation, say
+from chatbot.ops.tasks import check_alerts, list_due_alert_checks
+from tests.support.alert_receiver import AlertReceiver
+from tests.support.clients import make_signed_in_client
+from tests.support.factories import ago
+from tests.support.panel import make_contact, make_conversation, make_message
 from tests.support.ports import wait_for
-from tests.support.receiver import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
-from tests.support.visitors import signed_in
 
 
 @pytest.fixture
 def watched(
-    database_url: str, tmp_path: Path, redis_server: RedisServer, receiver: Receiver
+    database_url: str, tmp_path: Path, redis_server: RedisServer, receiver: AlertReceiver
 ) -> Iterator[Flask]:
     """An application whose alerts reach the receiver at once, with all its workers alive."""
     made = create_app(
@@ -62,11 +63,11 @@ def watched(
     redis_server.admin.connection_pool.disconnect()
 
 
-def look_again() -> None:
+def watch_again() -> None:
     """As if the time between two looks had passed."""
     db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
     db.session.commit()
-    watch()
+    check_alerts()
 
 
 def state_of(name: str) -> str:
@@ -76,82 +77,88 @@ def state_of(name: str) -> str:
 
 
 def test_redis_really_stopped_is_told_once_and_once_when_it_is_back(
-    watched: Flask, redis_server: RedisServer, receiver: Receiver
+    watched: Flask, redis_server: RedisServer, receiver: AlertReceiver
 ) -> None:
-    watch()
-    assert receiver.got == []
+    check_alerts()
+    assert receiver.received == []
     redis_server.kill()
     for _ in range(3):
-        look_again()
+        watch_again()
     assert receiver.titles() == ["Redis is away"]
-    assert "Connection" in receiver.got[0]["message"]
-    assert receiver.got[0]["type"] == "failure"
-    page = signed_in(watched, Role.MANAGER)[0].get("/", headers={"Accept-Language": "en"}).text
+    assert "Connection" in receiver.received[0]["message"]
+    assert receiver.received[0]["type"] == "failure"
+    page = (
+        make_signed_in_client(watched, Role.MANAGER)[0]
+        .get("/", headers={"Accept-Language": "en"})
+        .text
+    )
     assert "Redis is away" in page
     redis_server.start()
     wait_for(lambda: not prosa_redis.breaker().is_open)
     for _ in range(3):
-        look_again()
+        watch_again()
     assert receiver.titles() == ["Redis is away", "Redis is away"]
-    assert receiver.got[1]["message"] == "It is over."
-    assert receiver.got[1]["type"] == "success"
+    assert receiver.received[1]["message"] == "It is over."
+    assert receiver.received[1]["type"] == "success"
 
 
 def test_a_full_redis_is_told_and_shown_until_there_is_room(
-    watched: Flask, redis_server: RedisServer, receiver: Receiver
+    watched: Flask, redis_server: RedisServer, receiver: AlertReceiver
 ) -> None:
-    client, _ = signed_in(watched, Role.MANAGER)
+    client, _ = make_signed_in_client(watched, Role.MANAGER)
     redis_server.admin.setrange("other:large", 30_000_000, b"x")
     used = redis_server.admin.info()["used_memory"]
     redis_server.admin.config_set("maxmemory", int(used * 1.15))  # some room is left for our own
     try:
-        look_again_all(2)
+        watch_repeatedly(2)
         assert receiver.titles() == ["Redis's memory is nearly full"]
         page = client.get("/redis/", headers={"Accept-Language": "en"}).text
         assert "Redis&#39;s memory is nearly full" in page
         assert "Redis&#39;s memory" in client.get("/now", headers={"Accept-Language": "en"}).text
     finally:
         redis_server.admin.config_set("maxmemory", "128mb")
-    look_again_all(2)
+    watch_repeatedly(2)
     assert receiver.titles() == ["Redis's memory is nearly full"] * 2
     wait_for(
         lambda: "Redis&#39;s memory" not in client.get("/redis/now").text, seconds=20, every=0.5
     )
 
 
-def test_open_pages_are_told_when_an_alert_changes_and_not_of_each_look(
+def test_open_pages_get_an_event_when_an_alert_changes_and_not_at_each_check(
     watched: Flask, redis_server: RedisServer
 ) -> None:
-    client, _ = signed_in(watched, Role.MANAGER)
-    watch()
+    client, _ = make_signed_in_client(watched, Role.MANAGER)
+    check_alerts()
     with redis_server.admin.pubsub(ignore_subscribe_messages=True) as heard:
-        heard.subscribe(CHANNEL)
-        wait_for(lambda: redis_server.admin.pubsub_numsub(CHANNEL)[0][1] == 1)
+        heard.subscribe(PUBSUB_CHANNEL)
+        wait_for(lambda: redis_server.admin.pubsub_numsub(PUBSUB_CHANNEL)[0][1] == 1)
         heard.get_message(timeout=1)
         assert "No worker" not in client.get("/now", headers={"Accept-Language": "en"}).text
         db.session.execute(sa.delete(metrics.ProcessReport))
         db.session.commit()
-        look_again_all(3)
-        hints = [h for _ in range(6) if (h := heard.get_message(timeout=0.5)) is not None]
-    assert [read_hint(hint["data"]).kind for hint in hints] == [Kind.HEALTH]  # type: ignore[union-attr]
+        watch_repeatedly(3)
+        live_events = [h for _ in range(6) if (h := heard.get_message(timeout=0.5)) is not None]
+    assert [parse_live_event(live_event["data"]).kind for live_event in live_events] == [
+        LiveEventKind.HEALTH
+    ]  # type: ignore[union-attr]
     page = client.get("/now", headers={"Accept-Language": "en"}).text
-    assert all(notice.title in unescape(page) for notice in alerts.firing())
-    assert alerts.firing()
+    assert all(notice.title in unescape(page) for notice in alerts.list_firing_alerts())
+    assert alerts.list_firing_alerts()
 
 
-def look_again_all(times: int) -> None:
+def watch_repeatedly(times: int) -> None:
     for _ in range(times):
-        look_again()
+        watch_again()
 
 
-def test_of_several_processes_one_looks(watched: Flask) -> None:
+def test_of_several_processes_one_checks(watched: Flask) -> None:
     looked: list[bool] = []
 
     def one() -> None:
         with watched.app_context():
-            looked.append(alerts.look(lambda _notice: True))
+            looked.append(alerts.evaluate_alerts(lambda _notice: True))
 
-    watch()
+    check_alerts()
     db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
     db.session.commit()
     threads = [threading.Thread(target=one) for _ in range(6)]
@@ -160,30 +167,30 @@ def test_of_several_processes_one_looks(watched: Flask) -> None:
     for thread in threads:
         thread.join()
     assert sorted(looked) == [False] * 5 + [True]
-    assert watch_due() == []
+    assert list_due_alert_checks() == []
 
 
-def test_what_nobody_received_is_told_again(watched: Flask, receiver: Receiver) -> None:
+def test_what_nobody_received_is_told_again(watched: Flask, receiver: AlertReceiver) -> None:
     make_double()
     receiver.status = 500
-    look_again_all(2)
-    assert (receiver.got, state_of("double_acceptance")) == ([], "firing")
+    watch_repeatedly(2)
+    assert (receiver.received, state_of("double_acceptance")) == ([], "firing")
     receiver.status = 200
-    look_again_all(2)
+    watch_repeatedly(2)
     assert receiver.titles() == ["A message was accepted twice"]
 
 
 def make_double() -> None:
-    row = DoubleAcceptance(ledger="r", row_id=1, attempt=2, wamid="wamid.two", seen_at=ago(60))
+    row = DoubleAcceptance(send_table="r", row_id=1, attempt=2, wamid="wamid.two", seen_at=ago(60))
     db.session.add(row)
     db.session.commit()
 
 
-def fire(watched: Flask, name: str) -> alerts.Notice:
+def fire(watched: Flask, name: str) -> alerts.AlertNotice:
     """The alert that is to fire after a look, alone."""
-    look_again()
-    found = [notice for notice in alerts.firing() if notice.name == name]
-    assert len(found) == 1, [notice.name for notice in alerts.firing()]
+    watch_again()
+    found = [notice for notice in alerts.list_firing_alerts() if notice.name == name]
+    assert len(found) == 1, [notice.name for notice in alerts.list_firing_alerts()]
     return found[0]
 
 
@@ -195,13 +202,13 @@ def missing_worker(_watched: Flask, _redis: RedisServer) -> None:
 
 def stuck_queue(_watched: Flask, _redis: RedisServer) -> None:
     conversation = make_conversation(make_contact())
-    say(conversation, "olá", author="bot", state="queued", due_at=ago(900))
+    make_message(conversation, "olá", author="bot", state="queued", due_at=ago(900))
 
 
 def webhook_backlog(_watched: Flask, _redis: RedisServer) -> None:
     db.session.execute(
         sa.text(
-            "INSERT INTO webhook_bodies (received_at, lane, raw, state) "
+            "INSERT INTO webhook_bodies (received_at, queue, raw, state) "
             "SELECT :now, 'statuses', :raw, 'new' FROM "
             "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5001) "
             "SELECT i FROM n) AS numbers"
@@ -212,7 +219,7 @@ def webhook_backlog(_watched: Flask, _redis: RedisServer) -> None:
 
 
 def evictions(_watched: Flask, redis: RedisServer) -> None:
-    look_again()
+    watch_again()
     used = redis.admin.info()["used_memory"]
     redis.admin.config_set("maxmemory", used + 3_000_000)
     with redis.admin.pipeline(transaction=False) as pipe:
@@ -224,15 +231,15 @@ def evictions(_watched: Flask, redis: RedisServer) -> None:
 
 
 def low_hit_rate(_watched: Flask, _redis: RedisServer) -> None:
-    look_again()
+    watch_again()
     for outcome, number in (("hits", 200), ("misses", 800)):
         for _ in range(number):
-            cache_counts.count("contact:1", outcome)
+            stats.count_lookup("contact:1", outcome)
 
 
 def many_connections(watched: Flask, redis: RedisServer) -> None:
     """Twenty are as many as a thousand, where somebody set it so."""
-    settings = replace(settings_of(watched), alert_connections=20)
+    settings = replace(get_settings(watched), alert_connections=20)
     watched.extensions["prosa_settings"] = settings
     pool = redis.admin.connection_pool
     for connection in [pool.get_connection() for _ in range(25)]:
@@ -261,18 +268,18 @@ def test_each_trouble_fires_its_alert(
     assert words in fire(watched, name).sentence
 
 
-def test_what_flickers_is_not_told() -> None:
+def test_a_flickering_condition_is_not_notified() -> None:
     alert = Alert(name="redis_down", state=AlertState.QUIET, values={})
-    holds, holds_not = alerts.Verdict(True, {}), alerts.Verdict(False, {})
+    holds, holds_not = alerts.RuleResult(True, {}), alerts.RuleResult(False, {})
     now = ago(1000)
     for seconds, verdict in ((0, holds), (30, holds_not), (40, holds), (90, holds)):
-        alerts.move(alert, verdict, now + timedelta(seconds=seconds), 60)
+        alerts.apply_result(alert, verdict, now + timedelta(seconds=seconds), 60)
         assert alert.state == AlertState.QUIET
-    alerts.move(alert, alerts.Verdict(None, {}), now + timedelta(seconds=200), 60)
+    alerts.apply_result(alert, alerts.RuleResult(None, {}), now + timedelta(seconds=200), 60)
     assert alert.state == AlertState.QUIET
-    alerts.move(alert, holds, now + timedelta(seconds=101), 60)
+    alerts.apply_result(alert, holds, now + timedelta(seconds=101), 60)
     assert alert.state == AlertState.FIRING
-    alerts.move(alert, holds_not, now + timedelta(seconds=110), 60)
+    alerts.apply_result(alert, holds_not, now + timedelta(seconds=110), 60)
     assert alert.state == AlertState.FIRING
-    alerts.move(alert, holds_not, now + timedelta(seconds=171), 60)
+    alerts.apply_result(alert, holds_not, now + timedelta(seconds=171), 60)
     assert alert.state == AlertState.QUIET

@@ -13,41 +13,40 @@ from flask import Flask
 
 from chatbot import create_app
 from chatbot.core.redis.keys import key
-from chatbot.ops.doctor.checks import CHECKS, Severity
-from chatbot.ops.doctor.diagnosis import Outcome, diagnose, worst
-from chatbot.ops.doctor.facts import Facts
-from tests.support.patients import HEALTHY, seen, troubles
+from chatbot.ops.doctor.catalog import CHECKS, Severity
+from chatbot.ops.doctor.diagnosis import CheckOutcome, diagnose, get_worst_severity
+from chatbot.ops.doctor.facts import ServerFacts
+from tests.support.doctor import HEALTHY_OPTIONS, run_diagnosis, trouble_names
 from tests.support.ports import free_port, wait_for
-from tests.support.real_redis import (
-    client_of,
-    far_away,
-    redis_process,
-)
+from tests.support.redis_processes import connect_to, redis_process, slow_proxy
 from tests.support.settings import make_settings
 
 
 def test_a_healthy_server_has_none_and_hides_nothing(app: Flask, tmp_path: Path) -> None:
-    with redis_process(*HEALTHY) as port:
-        client_of(port).set(key("probe"), "1", ex=9)
-        findings = seen(f"redis://127.0.0.1:{port}/0", tmp_path)
-    assert troubles(findings) == set()
-    assert [f.name for f in findings if f.outcome is Outcome.UNKNOWN] == []
+    with redis_process(*HEALTHY_OPTIONS) as port:
+        connect_to(port).set(key("probe"), "1", ex=9)
+        findings = run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
+    assert trouble_names(findings) == set()
+    assert [f.name for f in findings if f.outcome is CheckOutcome.UNKNOWN] == []
 
 
 def test_switched_off_is_noted(app: Flask, tmp_path: Path) -> None:
-    findings = seen(None, tmp_path)
-    assert (troubles(findings), worst(findings)) == ({"switched_off"}, Severity.NOTE)
+    findings = run_diagnosis(None, tmp_path)
+    assert (trouble_names(findings), get_worst_severity(findings)) == (
+        {"switched_off"},
+        Severity.NOTE,
+    )
 
 
 # --- what is wrong with one that lets us in: its options, and what is done to it ---
 
 
-def nothing(_port: int) -> None:
+def do_nothing(_port: int) -> None:
     """The options are trouble enough."""
 
 
 def fill(port: int) -> None:
-    client = client_of(port)
+    client = connect_to(port)
     most = int(client.config_get("maxmemory")["maxmemory"])
     for number in range(1000):
         if client.info()["used_memory"] > most - 60_000:
@@ -56,13 +55,13 @@ def fill(port: int) -> None:
 
 
 def overfill(port: int) -> None:
-    client = client_of(port)
+    client = connect_to(port)
     client.setrange("other", 900_000, b"x")
     client.config_set("maxmemory", client.info()["used_memory"] - 100_000)
 
 
 def break_its_disk(port: int) -> None:
-    client = client_of(port)
+    client = connect_to(port)
     client.config_set("appendonly", "no")
     folder = Path(client.config_get("dir")["dir"])
     (folder / "dump.rdb").mkdir()  # a folder is in the place of its file
@@ -72,28 +71,28 @@ def break_its_disk(port: int) -> None:
 
 
 def send_a_slow_command(port: int) -> None:
-    client_of(port).execute_command("DEBUG", "SLEEP", "0.05")
+    connect_to(port).execute_command("DEBUG", "SLEEP", "0.05")
 
 
 def store_a_large_value(port: int) -> None:
-    client_of(port).set(key("cache", "large"), b"x" * 2_000_000, ex=60)
+    connect_to(port).set(key("cache", "large"), b"x" * 2_000_000, ex=60)
 
 
 def store_without_ttl(port: int) -> None:
-    client_of(port).set(key("conversation", 12), b"x")
+    connect_to(port).set(key("conversation", 12), b"x")
 
 
 CLIENTS: list[object] = []
 
 
 def connect_many(port: int) -> None:
-    CLIENTS[:] = [client_of(port) for _ in range(20)]
+    CLIENTS[:] = [connect_to(port) for _ in range(20)]
     for client in CLIENTS:
         client.ping()  # type: ignore[attr-defined]
 
 
-def follow_nobody(port: int) -> None:
-    client_of(port).replicaof("127.0.0.1", free_port())
+def replicate_from_nobody(port: int) -> None:
+    connect_to(port).replicaof("127.0.0.1", free_port())
 
 
 FULL = {"out_of_memory", "no_eviction", "memory_high"}
@@ -105,17 +104,17 @@ WITH_SLOWLOG = ("--enable-debug-command", "yes", "--slowlog-log-slower-than", "1
     [
         (("--maxmemory-policy", "noeviction"), overfill, FULL, "maxmemory"),
         (("--maxmemory", "4mb"), fill, {"memory_high"}, "maxmemory"),
-        (("--maxmemory", "0"), nothing, {"no_maxmemory"}, "maxmemory"),
-        (("--maxmemory-policy", "allkeys-lru"), nothing, {"eviction_policy"}, "allkeys-lru"),
-        (("--maxmemory-policy", "noeviction"), nothing, {"no_eviction"}, "noeviction"),
-        (("--appendonly", "no"), nothing, {"persistence"}, "appendonly yes"),
+        (("--maxmemory", "0"), do_nothing, {"no_maxmemory"}, "maxmemory"),
+        (("--maxmemory-policy", "allkeys-lru"), do_nothing, {"eviction_policy"}, "allkeys-lru"),
+        (("--maxmemory-policy", "noeviction"), do_nothing, {"no_eviction"}, "noeviction"),
+        (("--appendonly", "no"), do_nothing, {"persistence"}, "appendonly yes"),
         (("--save", "900 1"), break_its_disk, {"last_save", "not_writable"}, "RDB"),
-        (("--bind", "0.0.0.0", "--protected-mode", "no"), nothing, {"exposed"}, "0.0.0.0"),
+        (("--bind", "0.0.0.0", "--protected-mode", "no"), do_nothing, {"exposed"}, "0.0.0.0"),
         (WITH_SLOWLOG, send_a_slow_command, {"slow_commands"}, "DEBUG"),
         ((), store_a_large_value, {"large_keys"}, "prosa:cache:large (2.0 MB)"),
         ((), store_without_ttl, {"keys_without_ttl"}, "prosa:conversation:12"),
         (("--maxclients", "24"), connect_many, {"many_clients"}, "24"),
-        ((), follow_nobody, {"replica_lag", "not_writable"}, "127.0.0.1"),
+        ((), replicate_from_nobody, {"replica_lag", "not_writable"}, "127.0.0.1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_inside_is_named(
@@ -126,11 +125,11 @@ def test_what_is_wrong_inside_is_named(
     names: set[str],
     words: str,
 ) -> None:
-    with redis_process(*HEALTHY, *options) as port:
+    with redis_process(*HEALTHY_OPTIONS, *options) as port:
         do(port)
-        findings = seen(f"redis://127.0.0.1:{port}/0", tmp_path)
-    assert troubles(findings) == names, findings
-    told = " ".join(f.sentence + f.mend for f in findings if f.name in names)
+        findings = run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
+    assert trouble_names(findings) == names, findings
+    told = " ".join(f.sentence + f.fix for f in findings if f.name in names)
     assert words in told
 
 
@@ -145,59 +144,65 @@ def test_what_is_wrong_inside_is_named(
 def test_what_only_looks_open_is_not_called_so(
     app: Flask, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    with redis_process(*HEALTHY, *options) as port:
+    with redis_process(*HEALTHY_OPTIONS, *options) as port:
         password = ":right@" if "right" in options else ""
-        findings = seen(f"redis://{password}127.0.0.1:{port}/0", tmp_path)
+        findings = run_diagnosis(f"redis://{password}127.0.0.1:{port}/0", tmp_path)
     exposed = next(f for f in findings if f.name == "exposed")
-    assert exposed.outcome is Outcome.FINE
+    assert exposed.outcome is CheckOutcome.FINE
 
 
 def test_a_replica_that_stops_is_late(app: Flask, tmp_path: Path) -> None:
-    with redis_process(*HEALTHY, "--repl-diskless-sync-delay", "0") as port:
-        primary = client_of(port)
+    with redis_process(*HEALTHY_OPTIONS, "--repl-diskless-sync-delay", "0") as port:
+        primary = connect_to(port)
         with redis_process("--replicaof", "127.0.0.1", str(port)) as other:
             wait_for(lambda: primary.info().get("slave0", {}).get("state") == "online", 60)
-            assert "replica_lag" not in troubles(seen(f"redis://127.0.0.1:{port}/0", tmp_path))
-            replica = client_of(other).info()["process_id"]
+            assert "replica_lag" not in trouble_names(
+                run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
+            )
+            replica = connect_to(other).info()["process_id"]
             os.kill(replica, signal.SIGSTOP)
             for number in range(20):
                 primary.set(f"other:{number}", b"x" * 100_000, ex=60)
-            findings = seen(f"redis://127.0.0.1:{port}/0", tmp_path)
+            findings = run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
             os.kill(replica, signal.SIGCONT)
-    assert troubles(findings) == {"replica_lag"}
+    assert trouble_names(findings) == {"replica_lag"}
 
 
 def test_a_server_far_away_is_named(app: Flask, tmp_path: Path) -> None:
-    with redis_process(*HEALTHY) as port, far_away(port, 0.02) as way:
-        findings = seen(f"redis://127.0.0.1:{way}/0", tmp_path)
+    with redis_process(*HEALTHY_OPTIONS) as port, slow_proxy(port, 0.02) as way:
+        findings = run_diagnosis(f"redis://127.0.0.1:{way}/0", tmp_path)
     latency = next(f for f in findings if f.name == "latency")
-    assert latency.outcome is Outcome.TROUBLE
+    assert latency.outcome is CheckOutcome.TROUBLE
 
 
 def test_the_age_of_a_version_is_told(app: Flask) -> None:
     """The server of this machine is of one age only."""
-    for version, name in (("5.0.14", "too_old"), ("7.0.15", "not_mended"), ("7.4.1", None)):
-        findings = diagnose(Facts(is_configured=True, info={"redis_version": version}))
-        named = {f.name for f in findings if f.outcome is Outcome.TROUBLE}
+    for version, name in (
+        ("5.0.14", "too_old"),
+        ("7.0.15", "unsupported_version"),
+        ("7.4.1", None),
+    ):
+        findings = diagnose(ServerFacts(is_configured=True, info={"redis_version": version}))
+        named = {f.name for f in findings if f.outcome is CheckOutcome.TROUBLE}
         assert named == ({name} if name else set())
 
 
 def test_what_a_server_does_not_tell_is_unknown_and_no_trouble(app: Flask, tmp_path: Path) -> None:
     """As managed ones do: CONFIG, SLOWLOG, MEMORY and ACL are forbidden."""
-    with redis_process(*HEALTHY) as port:
+    with redis_process(*HEALTHY_OPTIONS) as port:
         rights = ("-config", "-slowlog", "-memory", "-acl")
-        client_of(port).execute_command(
+        connect_to(port).execute_command(
             "ACL", "SETUSER", "app", "on", ">right", "~*", "&*", "+@all", *rights
         )
-        findings = seen(f"redis://app:right@127.0.0.1:{port}/0", tmp_path)
-    assert troubles(findings) == set()
-    unknown = {f.name for f in findings if f.outcome is Outcome.UNKNOWN}
+        findings = run_diagnosis(f"redis://app:right@127.0.0.1:{port}/0", tmp_path)
+    assert trouble_names(findings) == set()
+    unknown = {f.name for f in findings if f.outcome is CheckOutcome.UNKNOWN}
     assert unknown == {"exposed", "slow_commands"}
 
 
-def test_every_check_has_a_name_of_its_own_a_sentence_and_a_mend() -> None:
+def test_every_check_has_a_unique_name_a_sentence_and_a_fix() -> None:
     assert len({check.name for check in CHECKS}) == len(CHECKS)
-    assert all(check.question.endswith("?") and check.sentence and check.mend for check in CHECKS)
+    assert all(check.question.endswith("?") and check.sentence and check.fix for check in CHECKS)
 
 
 @pytest.mark.parametrize(("locale", "words"), [("en", "No connection"), ("pt_BR", "Sem conexão")])

@@ -12,18 +12,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatbot import create_app
 from chatbot.core import metrics
-from chatbot.core.cache import Entry, Kind, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
 from chatbot.core.db import db
-from chatbot.core.queue import ring_job
-from chatbot.delivery.states import State
-from tests.support.making import (
-    body_of,
+from chatbot.core.tasks import enqueue_job
+from chatbot.delivery.states import MessageState
+from tests.support.factories import (
     make_campaign,
     make_contact,
     make_conversation,
+    make_message_value,
     make_recipients,
-    message_value,
-    signed,
+    make_webhook_body,
+    signature_headers,
 )
 from tests.support.redis_server import RedisServer
 from tests.support.settings import environment, make_settings
@@ -32,7 +32,7 @@ FAR = {"REMOTE_ADDR": "203.0.113.9"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def read(client: FlaskClient, **options: object) -> Samples:
+def read_samples(client: FlaskClient, **options: object) -> Samples:
     """Every sample of the page by its name and labels, read by Prometheus' own parser."""
     answer = client.get("/metrics", **options)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
@@ -43,34 +43,34 @@ def read(client: FlaskClient, **options: object) -> Samples:
     }
 
 
-def of(samples: Samples, name: str, **labels: str) -> float:
+def sample_value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
 def test_it_tells_of_redis_and_of_both_hit_rates(client: FlaskClient) -> None:
     for _ in range(4):
         get_or_compute(
-            Entry(Kind("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
+            CacheEntry(CacheSpec("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
         )
-    found = read(client)
-    assert of(found, "redis_up") == 1
-    assert of(found, "redis_connected_clients") >= 1
-    assert of(found, "redis_used_memory_bytes") > 100_000
-    assert of(found, "redis_hit_rate", source="prosa") == 75
-    assert 0 < of(found, "redis_hit_rate", source="server") <= 100
-    assert of(found, "prosa_redis_breaker_open", role="web") == 0
-    assert of(found, "prosa_redis_pool_size", role="web") >= 1
-    assert of(found, "prosa_redis_commands_total") > 4
+    found = read_samples(client)
+    assert sample_value(found, "redis_up") == 1
+    assert sample_value(found, "redis_connected_clients") >= 1
+    assert sample_value(found, "redis_used_memory_bytes") > 100_000
+    assert sample_value(found, "redis_hit_rate", source="prosa") == 75
+    assert 0 < sample_value(found, "redis_hit_rate", source="server") <= 100
+    assert sample_value(found, "prosa_redis_breaker_open", role="web") == 0
+    assert sample_value(found, "prosa_redis_pool_size", role="web") >= 1
+    assert sample_value(found, "prosa_redis_commands_total") > 4
 
 
 def test_it_counts_answers_by_route_and_status_with_their_time(client: FlaskClient) -> None:
     for path in ("/health/live", "/health/live", "/contacts/1", "/nowhere"):
         client.get(path)
-    found = read(client)
+    found = read_samples(client)
     live = {"method": "GET", "route": "/health/live", "status": "200"}
-    assert of(found, "prosa_http_requests_total", **live) == 2
+    assert sample_value(found, "prosa_http_requests_total", **live) == 2
     unknown = {"method": "GET", "route": "(none)", "status": "404"}
-    assert of(found, "prosa_http_requests_total", **unknown) == 1
+    assert sample_value(found, "prosa_http_requests_total", **unknown) == 1
     buckets = [
         (float(dict(labels)["le"]), value)
         for (name, labels), value in found.items()
@@ -78,34 +78,34 @@ def test_it_counts_answers_by_route_and_status_with_their_time(client: FlaskClie
     ]
     assert [value for _, value in sorted(buckets)] == sorted(value for _, value in buckets)
     assert dict(buckets)[float("inf")] == 2
-    assert of(found, "prosa_http_request_seconds_count", route="/health/live") == 2
+    assert sample_value(found, "prosa_http_request_seconds_count", route="/health/live") == 2
 
 
 def test_webhooks_are_counted_in_and_refused(client: FlaskClient) -> None:
-    raw = body_of(message_value("oi"))
-    client.post("/webhooks/whatsapp", data=raw, headers=signed(raw))
-    client.post("/webhooks/whatsapp", data=raw, headers=signed(b"other"))
-    found = read(client)
-    assert of(found, "prosa_webhooks_total", outcome="stored") == 1
-    assert of(found, "prosa_webhooks_total", outcome="refused") == 1
-    assert of(found, "prosa_queue_length", queue="inbound") == 1
-    assert of(found, "prosa_queue_oldest_seconds", queue="inbound") >= 0
+    raw = make_webhook_body(make_message_value("oi"))
+    client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(raw))
+    client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(b"other"))
+    found = read_samples(client)
+    assert sample_value(found, "prosa_webhooks_total", outcome="stored") == 1
+    assert sample_value(found, "prosa_webhooks_total", outcome="refused") == 1
+    assert sample_value(found, "prosa_queue_length", queue="inbound") == 1
+    assert sample_value(found, "prosa_queue_oldest_seconds", queue="inbound") >= 0
 
 
 def test_work_that_waits_and_messages_are_counted_in_sql(any_app: Flask) -> None:
     campaign = make_campaign()
     make_recipients(campaign, 3)
-    make_recipients(campaign, 2, state=State.READ)
+    make_recipients(campaign, 2, state=MessageState.READ)
     make_recipients(make_campaign("paused"), 4)
     make_conversation(make_contact())
-    ring_job("campaigns.send", campaign.channel_id)
-    found = read(any_app.test_client())
-    assert of(found, "prosa_queue_length", queue="campaigns") == 3
-    assert of(found, "prosa_messages", ledger="recipients", state="queued") == 7
-    assert of(found, "prosa_messages", ledger="recipients", state="read") == 2
-    assert of(found, "prosa_rq_jobs", queue="campaigns") == 1
-    assert of(found, "prosa_rq_oldest_seconds", queue="campaigns") >= 0
-    assert of(found, "prosa_workers", queue="inbound") == 0
+    enqueue_job("campaigns.send", campaign.channel_id)
+    found = read_samples(any_app.test_client())
+    assert sample_value(found, "prosa_queue_length", queue="campaigns") == 3
+    assert sample_value(found, "prosa_messages", ledger="recipients", state="queued") == 7
+    assert sample_value(found, "prosa_messages", ledger="recipients", state="read") == 2
+    assert sample_value(found, "prosa_rq_jobs", queue="campaigns") == 1
+    assert sample_value(found, "prosa_rq_oldest_seconds", queue="campaigns") >= 0
+    assert sample_value(found, "prosa_workers", queue="inbound") == 0
 
 
 def test_it_answers_without_redis_and_counts_the_outage(
@@ -113,11 +113,11 @@ def test_it_answers_without_redis_and_counts_the_outage(
 ) -> None:
     redis_server.kill()
     client.get("/health")
-    found = read(client)
-    assert of(found, "redis_up") == 0
-    assert of(found, "prosa_redis_breaker_open", role="web") == 1
-    assert of(found, "prosa_redis_breaker_trips_total") == 1
-    assert of(found, "prosa_database_up") == 1
+    found = read_samples(client)
+    assert sample_value(found, "redis_up") == 0
+    assert sample_value(found, "prosa_redis_breaker_open", role="web") == 1
+    assert sample_value(found, "prosa_redis_breaker_trips_total") == 1
+    assert sample_value(found, "prosa_database_up") == 1
     assert ("redis_used_memory_bytes", frozenset()) not in found
 
 
@@ -128,7 +128,7 @@ def test_a_redis_that_hangs_is_counted_as_timeouts(
     redis_server.freeze()
     client.get("/health")
     redis_server.thaw()
-    assert of(read(client), "prosa_redis_timeouts_total") >= 1
+    assert sample_value(read_samples(client), "prosa_redis_timeouts_total") >= 1
 
 
 COUNT_IN_A_PROCESS = """
@@ -154,13 +154,13 @@ def test_other_processes_are_in_the_sums_and_among_the_living(app: Flask, tmp_pa
     assert other.stdin is not None
     try:
         assert other.stdout.readline() == b"ready\n"
-        assert of(read(app.test_client()), "prosa_workers", queue="statuses") == 1
+        assert sample_value(read_samples(app.test_client()), "prosa_workers", queue="statuses") == 1
         other.communicate(b"\n", timeout=60)
     finally:
         other.kill()
-    found = read(app.test_client())
-    assert of(found, "prosa_deliveries_total", ledger="messages", result="accepted") == 7
-    assert of(found, "prosa_workers", queue="statuses") == 0
+    found = read_samples(app.test_client())
+    assert sample_value(found, "prosa_deliveries_total", ledger="messages", result="accepted") == 7
+    assert sample_value(found, "prosa_workers", queue="statuses") == 0
 
 
 def test_a_child_counts_for_itself_and_not_its_parents_counts_again(app: Flask) -> None:
@@ -172,7 +172,9 @@ def test_a_child_counts_for_itself_and_not_its_parents_counts_again(app: Flask) 
         metrics.flush()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert of(read(app.test_client()), "prosa_webhooks_total", outcome="stored") == 4
+    assert (
+        sample_value(read_samples(app.test_client()), "prosa_webhooks_total", outcome="stored") == 4
+    )
 
 
 def test_counts_are_kept_while_the_database_is_away(
@@ -184,9 +186,11 @@ def test_counts_are_kept_while_the_database_is_away(
     db_error = metrics.sa.exc.OperationalError("INSERT", {}, Exception("away"))
     metrics.count("webhooks", 3, outcome="stored")
     with monkeypatch.context() as patch:
-        patch.setattr(metrics, "_add", away)
+        patch.setattr(metrics, "_add_to_sums", away)
         metrics.flush()
-    assert of(read(app.test_client()), "prosa_webhooks_total", outcome="stored") == 3
+    assert (
+        sample_value(read_samples(app.test_client()), "prosa_webhooks_total", outcome="stored") == 3
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from chatbot.core import metrics
-from tests.support.making import make_campaign, make_recipients
+from tests.support.factories import make_campaign, make_recipients
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 PROMTOOL = shutil.which("promtool")

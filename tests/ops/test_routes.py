@@ -5,12 +5,12 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chatbot.core import beats
-from chatbot.core.cache import Entry, Kind, get_or_compute
+from chatbot.core import heartbeats
+from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
 from chatbot.core.db import db
-from chatbot.ops.health import MODES
+from chatbot.ops.health import FEATURE_MODES
+from tests.support.call_counts import RedisProxy, count_sql
 from tests.support.redis_server import RedisServer
-from tests.support.wire import RedisWire, counted_sql
 
 
 def test_health_has_the_shape_that_monitors_read(client: FlaskClient) -> None:
@@ -23,9 +23,9 @@ def test_health_has_the_shape_that_monitors_read(client: FlaskClient) -> None:
     assert isinstance(answer.json["checks"]["timestamp"], int)
 
 
-def test_health_counts_the_workers_that_beat(client: FlaskClient) -> None:
-    beats._last.clear()
-    beats.beat("inbound")
+def test_health_counts_workers_with_a_heartbeat(client: FlaskClient) -> None:
+    heartbeats._last_sent.clear()
+    heartbeats.send_heartbeat("inbound")
     assert client.get("/health").json["checks"]["workers"] == {"inbound": 1}
 
 
@@ -53,9 +53,9 @@ def test_without_the_database_it_is_unhealthy_and_503(app: Flask, client: FlaskC
 
 
 def test_cache_stats_count_by_namespace(client: FlaskClient) -> None:
-    kind = Kind("contact", dict[str, str], fresh_s=60)
+    kind = CacheSpec("contact", dict[str, str], fresh_s=60)
     for _ in range(4):
-        get_or_compute(Entry(kind, 1, lambda: {"name": "Ana"}))
+        get_or_compute(CacheEntry(kind, 1, lambda: {"name": "Ana"}))
     found = client.get("/cache/stats").json
     assert found["namespaces"]["contact"]["hits"] == 3
     assert found["namespaces"]["contact"]["misses"] == 1
@@ -76,14 +76,14 @@ def test_health_tells_by_what_each_feature_works(
     assert modes["rate_limits"] == "memory"
     assert modes["sessions"] == modes["cache"] == "database"
     assert modes["queue"] == modes["live_pages"] == "polling"
-    assert set(modes) == set(MODES)
+    assert set(modes) == set(FEATURE_MODES)
 
 
 def test_ready_asks_the_database_and_live_asks_nobody(
     app: Flask, client: FlaskClient, redis_server: RedisServer
 ) -> None:
-    wire = RedisWire(redis_server.url)
-    with wire.counted() as trips, counted_sql(db.engine) as statements:
+    redis_proxy = RedisProxy(redis_server.url)
+    with redis_proxy.count_round_trips() as trips, count_sql(db.engine) as statements:
         assert client.get("/health/live").json == {"status": "healthy"}
     assert (trips.number, statements.number) == (0, 0)
     redis_server.kill()
@@ -92,4 +92,4 @@ def test_ready_asks_the_database_and_live_asks_nobody(
     answer = client.get("/health/ready")
     assert (answer.status_code, answer.json["checks"]["database"]) == (503, False)
     assert client.get("/health/live").status_code == 200
-    wire.close()
+    redis_proxy.close()

@@ -6,44 +6,46 @@ from flask import Flask
 
 from chatbot.accounts.models import Role, User
 from chatbot.conversations.models import Author, ConversationState
-from chatbot.core.cache_store import new_generation
+from chatbot.core.cache.store import start_cache_epoch
 from chatbot.core.db import db
-from tests.support.panel import counted_statements, make_contact, make_conversation, say
+from tests.support.clients import make_signed_in_client
+from tests.support.panel import count_statements, make_contact, make_conversation, make_message
 from tests.support.redis_server import RedisServer
-from tests.support.visitors import signed_in
 
 
-def outbound(conversation: object, state: str) -> None:
-    say(conversation, "olá", author=Author.BOT, state=state)  # type: ignore[arg-type]
+def make_outbound(conversation: object, state: str) -> None:
+    make_message(conversation, "olá", author=Author.BOT, state=state)  # type: ignore[arg-type]
 
 
 def test_it_counts_todays_conversations_and_messages_by_state(any_app: Flask) -> None:
-    client, _ = signed_in(any_app)
+    client, _ = make_signed_in_client(any_app)
     conversation = make_conversation(make_contact(), state=ConversationState.WAITING)
-    say(conversation, "oi")
+    make_message(conversation, "oi")
     for state in ("read", "read", "delivered", "failed"):
-        outbound(conversation, state)
+        make_outbound(conversation, state)
     page = client.get("/now").text
-    assert figures(page) == ["1", "1", "1", "4"]
+    assert parse_figures(page) == ["1", "1", "1", "4"]
     assert "Lida <b>2</b>" in page
     assert "Entregue <b>1</b>" in page
     assert "Falhou <b>1</b>" in page
 
 
-def figures(page: str) -> list[str]:
+def parse_figures(page: str) -> list[str]:
     return [part.split("<")[0] for part in page.split('<div class="figure">')[1:]]
 
 
 def test_without_anything_it_teaches_what_comes_here(app: Flask) -> None:
-    page = signed_in(app, Role.MANAGER)[0].get("/").text
+    page = make_signed_in_client(app, Role.MANAGER)[0].get("/").text
     assert "Nada foi enviado hoje ainda." in page
     assert "Nenhuma campanha ainda" in page
     assert "Criar uma campanha" in page
-    assert "Criar uma campanha" not in signed_in(app, Role.AGENT, "Bia")[0].get("/").text
+    assert (
+        "Criar uma campanha" not in make_signed_in_client(app, Role.AGENT, "Bia")[0].get("/").text
+    )
 
 
 def test_it_moves_by_a_fragment_that_holds_no_page(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     assert 'data-refresh-url="/now"' in client.get("/").text
     fragment = client.get("/now").text
     assert "<html" not in fragment
@@ -51,7 +53,7 @@ def test_it_moves_by_a_fragment_that_holds_no_page(app: Flask) -> None:
 
 
 def test_without_redis_it_shows_the_same_and_says_so(app: Flask, redis_server: RedisServer) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     redis_server.kill()
     answer = client.get("/")
     assert answer.status_code == 200
@@ -61,32 +63,32 @@ def test_without_redis_it_shows_the_same_and_says_so(app: Flask, redis_server: R
 def test_its_statements_do_not_grow_with_the_conversations(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
 
     def statements() -> int:
-        new_generation(app.extensions["prosa_redis"].client)
-        with counted_statements() as seen:
+        start_cache_epoch(app.extensions["prosa_redis"].client)
+        with count_statements() as seen:
             assert client.get("/now").status_code == 200
         return len(seen)
 
     few = statements()
     for number in range(8):
         conversation = make_conversation(make_contact("Ana", f"55119876500{number:02}"))
-        outbound(conversation, "read")
+        make_outbound(conversation, "read")
     assert statements() == few <= 8
 
 
 def test_a_second_look_within_seconds_counts_nothing_again(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     client.get("/now")
-    with counted_statements() as seen:
+    with count_statements() as seen:
         client.get("/now")
     assert [statement for statement in seen if "count(" in statement.lower()] == []
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.ADMIN])
 def test_the_redis_page_tells_mode_memory_clients_and_namespaces(app: Flask, role: Role) -> None:
-    client, _ = signed_in(app, role)
+    client, _ = make_signed_in_client(app, role)
     client.get("/now")
     client.get("/now")
     page = client.get("/redis/").text
@@ -97,7 +99,7 @@ def test_the_redis_page_tells_mode_memory_clients_and_namespaces(app: Flask, rol
 def test_the_redis_page_says_since_when_redis_is_away(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    client, _ = signed_in(app, Role.MANAGER)
+    client, _ = make_signed_in_client(app, Role.MANAGER)
     redis_server.kill()
     page = client.get("/redis/now").text
     assert "O Redis está fora do ar." in page
@@ -105,7 +107,7 @@ def test_the_redis_page_says_since_when_redis_is_away(
 
 
 def test_a_name_with_markup_is_only_text(app: Flask) -> None:
-    client, _ = signed_in(app)
+    client, _ = make_signed_in_client(app)
     db.session.execute(sa.update(User).values(name="<img/src=x/onerror=alert(1)>"))
     db.session.commit()
     assert "<img/src" not in client.get("/").text

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from chatbot.accounts.models import Role
 from chatbot.core.db import db
-from tests.support.browser import chromium, complaints_of
+from tests.support.browser import collect_console_errors, launch_chromium
 from tests.support.panel import PASSWORD, make_user
 
 pytestmark = pytest.mark.browser
@@ -39,7 +39,7 @@ def page(address: str) -> Iterator[Page]:
     Chromium starts after the application and ends before it: Playwright keeps an event loop running
     in this thread, in which Flask's teardown functions can't be run.
     """
-    with chromium() as browser:
+    with launch_chromium() as browser:
         context = browser.new_context(
             viewport={"width": 390, "height": 844}, locale="pt-BR", base_url=address
         )
@@ -55,7 +55,7 @@ def page(address: str) -> Iterator[Page]:
 
 
 def test_pages_complain_of_nothing_and_fit_a_phone(page: Page) -> None:
-    complaints = complaints_of(page)
+    complaints = collect_console_errors(page)
     for path in ("/", "/users/", "/account/", "/redis/"):
         page.goto(path)
         page.wait_for_load_state("networkidle")
@@ -113,7 +113,7 @@ def test_a_form_is_sent_once_however_often_one_clicks(app: Flask, page: Page) ->
     assert seen == [1]
 
 
-def pass_time(page: Page, seconds: int) -> None:
+def advance_clock(page: Page, seconds: int) -> None:
     """On the page's clock, in steps, so that what it asks is answered before it gives up waiting."""
     for _ in range(seconds):
         page.clock.run_for(1000)
@@ -134,16 +134,16 @@ def test_moving_parts_move_and_say_when_they_do_not(app: Flask, page: Page) -> N
     page.goto("/")
     part = page.locator("[data-refresh-url]")
     for text in ("um", "dois"):
-        pass_time(page, 5)
+        advance_clock(page, 5)
         part.locator(f"p:has-text('{text}')").wait_for()
     assert part.get_attribute("data-stale") is None
-    pass_time(page, 16)  # the second failure in a row is told
+    advance_clock(page, 16)  # the second failure in a row is told
     assert part.get_attribute("data-stale") == ""
     assert page.locator("text=Os números não puderam ser atualizados").is_visible()
-    pass_time(page, 120)
+    advance_clock(page, 120)
     assert 5 <= len(asked) <= 9  # waits double, up to a minute
     answers += ["<p>de volta</p>"] * 3
-    pass_time(page, 61)
+    advance_clock(page, 61)
     part.locator("p:has-text('de volta')").wait_for()
     assert part.get_attribute("data-stale") is None
 
@@ -152,7 +152,7 @@ def test_a_session_that_ended_leads_to_the_sign_in(page: Page) -> None:
     page.clock.install()
     page.goto("/")
     page.context.clear_cookies()
-    pass_time(page, 6)
+    advance_clock(page, 6)
     page.wait_for_url("**/login**")
 
 

@@ -5,10 +5,10 @@ from flask import Flask
 
 from chatbot.channels.media.models import MediaFile
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity, ContactTag
-from chatbot.contacts.service import Sender, opt_in, opt_out, resolve_contact
+from chatbot.contacts.service import SenderIdentity, opt_in, opt_out, resolve_contact
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core.db import db
-from tests.support.making import make_channel, make_contact, make_conversation, make_inbound
+from tests.support.factories import make_channel, make_contact, make_conversation, make_inbound
 
 PHONE = "5511987650001"
 SECRETS = ("Maria", PHONE[4:], "maria@", "52998224725", "Recife", "segredo", "fibra")
@@ -47,7 +47,7 @@ def test_a_contact_is_forgotten_but_not_that_they_opted_out(any_app: Flask) -> N
         left = [row for row in rows if any(secret in repr(row) for secret in SECRETS)]
         assert not left, model
     assert db.session.scalars(sa.select(MediaFile.id)).all() == [shared]
-    again = resolve_contact(Sender(wa_id=PHONE))
+    again = resolve_contact(SenderIdentity(wa_id=PHONE))
     assert again.id != maria.id
     assert again.opted_out_at is not None
     assert db.session.get_one(Contact, other.id).name == "Outra"

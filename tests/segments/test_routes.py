@@ -10,8 +10,8 @@ from chatbot.campaigns.models import Recipient
 from chatbot.contacts.models import ContactTag
 from chatbot.core.db import db
 from chatbot.segments.models import Segment
-from tests.support.making import kept, make_contact
-from tests.support.panel import make_template, sign_in, the_campaign, write_campaign
+from tests.support.factories import commit_and_detach, make_contact
+from tests.support.panel import draft_campaign_in_panel, get_only_campaign, make_template, sign_in
 
 XSS = "<script>alert(1)</script>"
 VIP = {"kind-0": "tag", "value-0": "vip"}
@@ -32,7 +32,7 @@ def make_vip(name: str) -> int:
 def make_segment(name: str = "VIPs") -> Segment:
     segment = Segment(name=name, rule=[[{"kind": "tag", "value": "vip"}]])
     db.session.add(segment)
-    return kept(segment)
+    return commit_and_detach(segment)
 
 
 def test_an_empty_list_teaches_what_a_segment_is(marta: FlaskClient) -> None:
@@ -70,7 +70,7 @@ def test_looking_counts_and_saves_nothing_saving_keeps_the_lines(marta: FlaskCli
     listed = marta.get("/segments/").text
     assert "tem a etiqueta “vip” ou não concordou em receber mensagens" in listed
     page = marta.get("/segments/1").text
-    assert '<option value="seen_within" data-takes="days" selected>' in page
+    assert '<option value="seen_within" data-value-type="days" selected>' in page
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_campaign_goes_to_who_is_in_the_segment_at_its_start(marta: FlaskClien
     first = make_vip("Ana")
     make_contact("Outro")
     segment = make_segment()
-    check = write_campaign(marta, make_template())
+    check = draft_campaign_in_panel(marta, make_template())
     audience = check.replace("/check", "/audience")
     assert marta.post(audience, data={"audience": f"segment:{segment.id}"}).status_code == 303
     page = marta.get(check).text
@@ -112,7 +112,7 @@ def test_a_campaign_goes_to_who_is_in_the_segment_at_its_start(marta: FlaskClien
 def test_a_segment_that_is_gone_or_broken_stops_the_start_in_words(marta: FlaskClient) -> None:
     make_vip("Ana")
     segment = make_segment()
-    check = write_campaign(marta, make_template())
+    check = draft_campaign_in_panel(marta, make_template())
     audience, start = check.replace("/check", "/audience"), check.replace("/check", "/start")
     marta.post(audience, data={"audience": f"segment:{segment.id}"})
     db.session.execute(sa.update(Segment).values(rule=[["nonsense"]]))
@@ -125,7 +125,7 @@ def test_a_segment_that_is_gone_or_broken_stops_the_start_in_words(marta: FlaskC
     page = marta.post(start)
     assert page.status_code == 422
     assert "O segmento foi excluído" in page.text
-    assert the_campaign().state == "draft"
+    assert get_only_campaign().state == "draft"
 
 
 def test_the_command_line_makes_and_shows_one(app: Flask) -> None:

@@ -13,9 +13,9 @@ from chatbot.contacts.service import opt_out
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
-from chatbot.segments.kinds import KINDS
-from chatbot.segments.rules import MOST_CONDITIONS, parse_rule, select_contacts
-from tests.support.making import ago, make_contact, make_conversation
+from chatbot.segments.condition_kinds import CONDITION_KINDS
+from chatbot.segments.rules import MAX_CONDITIONS, parse_rule, select_contacts
+from tests.support.factories import ago, make_contact, make_conversation
 
 TODAY = date(2026, 11, 26)
 
@@ -64,14 +64,14 @@ def people(any_app: Flask) -> None:
     make_invoice(davi, TODAY)
 
 
-def names(*groups: list[dict[str, Any]]) -> set[str]:
+def list_names(*groups: list[dict[str, Any]]) -> set[str]:
     query = select_contacts(parse_rule(list(groups)), TODAY)
     found = db.session.scalars(sa.select(Contact.name).where(Contact.id.in_(query)))
     return set(found)
 
 
 EVERYBODY = {"Ana", "Bia", "Caio", "Davi"}
-ASKED = [
+CONDITIONS = [
     ({"kind": "tag", "value": "vip"}, {"Ana"}),
     ({"kind": "attribute_is", "name": "plano", "value": "FIBRA 100"}, {"Bia"}),
     ({"kind": "attribute_contains", "name": "plano", "value": "fibra"}, {"Ana", "Bia"}),
@@ -89,17 +89,17 @@ ASKED = [
 
 
 def test_each_kind_finds_its_people_and_denied_everybody_else(people: None) -> None:
-    for condition, found in ASKED:
-        assert names([condition]) == found, condition
-        assert names([{**condition, "negated": True}]) == EVERYBODY - found, condition
-    assert {condition["kind"] for condition, _found in ASKED} == set(KINDS)
+    for condition, found in CONDITIONS:
+        assert list_names([condition]) == found, condition
+        assert list_names([{**condition, "negated": True}]) == EVERYBODY - found, condition
+    assert {condition["kind"] for condition, _found in CONDITIONS} == set(CONDITION_KINDS)
 
 
 def test_groups_are_demands_and_their_conditions_choices(people: None) -> None:
     vip, late = {"kind": "tag", "value": "vip"}, {"kind": "tag", "value": "inadimplente"}
-    assert names([vip, late]) == {"Ana", "Bia"}
-    assert names([vip], [late]) == set()
-    assert names([vip, late], [{"kind": "opted_out", "negated": True}]) == {"Ana"}
+    assert list_names([vip, late]) == {"Ana", "Bia"}
+    assert list_names([vip], [late]) == set()
+    assert list_names([vip, late], [{"kind": "opted_out", "negated": True}]) == {"Ana"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_groups_are_demands_and_their_conditions_choices(people: None) -> None:
         ([[{"kind": "seen_within", "value": "²"}]], "number of days"),
         ([[{"kind": "seen_within", "value": "99999"}]], "number of days"),
         ([[{"kind": "tag", "value": "x" * 201}]], "at most 200"),
-        ([[{"kind": "opted_in"}] * (MOST_CONDITIONS + 1)], "at most 30"),
+        ([[{"kind": "opted_in"}] * (MAX_CONDITIONS + 1)], "at most 30"),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused_in_words(stored: Any, fault: str) -> None:

@@ -120,7 +120,7 @@ class Client:
         assert answer.status == 200, answer.body
         return answer.json["id"]
 
-    def give_file(self, content: bytes, mime_type: str, name: str) -> str:
+    def upload_file(self, content: bytes, mime_type: str, name: str) -> str:
         """A file on the person's phone, ready to be sent; returns its id."""
         query = urllib.parse.urlencode({"mime": mime_type, "name": name})
         headers = {"Content_Type": "application/octet-stream"}
@@ -131,7 +131,7 @@ class Client:
     def summary(self) -> dict[str, Any]:
         return self.control("/log/summary").json
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         wait_for(lambda: self.summary()["webhooks_pending"] == 0)
 
 
@@ -177,7 +177,7 @@ def start(**changes: str) -> subprocess.Popen[str]:
     )
 
 
-class _Door(BaseHTTPRequestHandler):
+class _WebhookHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     receiver: Receiver
 
@@ -210,9 +210,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @pytest.fixture(scope="session")
-def _door() -> Iterator[Receiver]:
+def _webhook_receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    server = _Server(("127.0.0.1", 0), type("Door", (_Door,), {"receiver": receiver}))
+    server = _Server(
+        ("127.0.0.1", 0), type("WebhookHandler", (_WebhookHandler,), {"receiver": receiver})
+    )
     receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield receiver
@@ -221,9 +223,9 @@ def _door() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def _process(_door: Receiver) -> Iterator[Client]:
+def _process(_webhook_receiver: Receiver) -> Iterator[Client]:
     port = free_port()
-    process = start(SIMULATOR_PORT=str(port), SIMULATOR_CALLBACK_URL=_door.url)
+    process = start(SIMULATOR_PORT=str(port), SIMULATOR_CALLBACK_URL=_webhook_receiver.url)
     assert process.stdout
     assert "Simulador" in process.stdout.readline()
     yield Client(port)
@@ -233,16 +235,16 @@ def _process(_door: Receiver) -> Iterator[Client]:
 
 
 @pytest.fixture
-def receiver(_door: Receiver) -> Receiver:
-    return _door
+def receiver(_webhook_receiver: Receiver) -> Receiver:
+    return _webhook_receiver
 
 
 @pytest.fixture
-def simulator(_process: Client, _door: Receiver) -> Client:
+def simulator(_process: Client, _webhook_receiver: Receiver) -> Client:
     """As if freshly started, with statuses that come at once."""
     assert _process.control("/reset", {}).status == 200
     _process.settings(**INSTANT)
-    _door.answers.clear()
-    _door.refuses_handshake = False
-    _door.received.clear()
+    _webhook_receiver.answers.clear()
+    _webhook_receiver.refuses_handshake = False
+    _webhook_receiver.received.clear()
     return _process

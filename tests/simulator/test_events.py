@@ -8,7 +8,7 @@ from .test_platform import BOAS_VINDAS
 NEW = "5511912345678"
 
 
-def happen(simulator: Client, **event: Any) -> Any:
+def post_event(simulator: Client, **event: Any) -> Any:
     answer = simulator.control("/events", event)
     assert answer.status == 200, answer.body
     return answer.json
@@ -18,27 +18,27 @@ def test_a_person_with_a_new_number_has_left_the_old_one(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(service_window=False)
-    happen(simulator, event="number_changed", **{"from": MARIA}, to=NEW)
+    post_event(simulator, event="number_changed", **{"from": MARIA}, to=NEW)
     simulator.send()
     simulator.send(NEW)
-    simulator.settle()
+    simulator.wait_until_idle()
     [message] = receiver.messages()
     assert (message["from"], message["system"]["wa_id"]) == (MARIA, NEW)
     assert message["system"]["type"] == "user_changed_number"
     ends = {s.get("recipient_id"): s["status"] for s in receiver.statuses()}
     assert ends == {MARIA: "failed", NEW: "read"}
     receiver.received.clear()
-    happen(simulator, event="number_changed", **{"from": NEW}, to=MARIA)
+    post_event(simulator, event="number_changed", **{"from": NEW}, to=MARIA)
     simulator.send()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert receiver.statuses()[-1]["status"] == "read", "the old number may come back"
 
 
 def test_a_new_user_id_is_told_with_the_one_before(simulator: Client, receiver: Receiver) -> None:
     simulator.write()
-    ids = happen(simulator, event="user_id_changed", **{"from": MARIA})
+    ids = post_event(simulator, event="user_id_changed", **{"from": MARIA})
     simulator.write()
-    simulator.settle()
+    simulator.wait_until_idle()
     texts = {m["from_user_id"] for m in receiver.messages() if m["type"] == "text"}
     assert texts == {ids["previous_user_id"], ids["user_id"]}
     [change] = [m["system"] for m in receiver.messages() if m["type"] == "system"]
@@ -55,9 +55,9 @@ def test_who_stopped_marketing_gets_none_until_resuming(
     body = {"type": "body", "parameters": [{"type": "text", "text": "Maria"}]}
     for value, end in (("stop", "failed"), ("resume", "read")):
         receiver.received.clear()
-        happen(simulator, event="marketing_choice", **{"from": MARIA}, value=value)
+        post_event(simulator, event="marketing_choice", **{"from": MARIA}, value=value)
         simulator.send(type="template", template={**marketing, "components": [body]})
-        simulator.settle()
+        simulator.wait_until_idle()
         preferences = [v["user_preferences"] for p in receiver.received for v in p.values()
                        if "user_preferences" in v]  # fmt: skip
         assert preferences[0][0]["value"] == value
@@ -76,13 +76,13 @@ def test_a_restricted_account_sends_no_templates_and_a_disabled_one_nothing(
     simulator.settings(service_window=False)
     found = {}
     for name in ("restricted", "disabled", "reinstated"):
-        happen(simulator, event="account", name=name)
+        post_event(simulator, event="account", name=name)
         found[name] = codes()
     assert found == {"restricted": [368, 0], "disabled": [131031, 131031], "reinstated": [0, 0]}
-    simulator.settle()
+    simulator.wait_until_idle()
     entries = [post.json["entry"][0] for post in receiver.received]
-    told = [e["changes"][0]["value"].get("event") for e in entries if "time" in e]
-    assert sorted(told) == ["ACCOUNT_RESTRICTION", "DISABLED_UPDATE", "DISABLED_UPDATE"]
+    reported = [e["changes"][0]["value"].get("event") for e in entries if "time" in e]
+    assert sorted(reported) == ["ACCOUNT_RESTRICTION", "DISABLED_UPDATE", "DISABLED_UPDATE"]
 
 
 def test_every_account_event_has_a_body_and_any_other_can_be_made(
@@ -90,10 +90,10 @@ def test_every_account_event_has_a_body_and_any_other_can_be_made(
 ) -> None:
     names = simulator.control("/events").json["account"]
     for name in names:
-        happen(simulator, event="account", name=name)
-    happen(simulator, event="field", field="flows", value={"flow_id": "1"})
-    happen(simulator, event="error", code=130429)
-    simulator.settle()
+        post_event(simulator, event="account", name=name)
+    post_event(simulator, event="field", field="flows", value={"flow_id": "1"})
+    post_event(simulator, event="error", code=130429)
+    simulator.wait_until_idle()
     changes = [change for post in receiver.received for change in post.json["entry"][0]["changes"]]
     assert len(changes) == len(names) + 2
     assert {"flows", "security", "account_alerts"} <= {change["field"] for change in changes}
@@ -128,7 +128,7 @@ def test_messages_share_posts_with_statuses(simulator: Client, receiver: Receive
     simulator.control("/inbound/burst", [{"from": number, "text": "Oi"} for number in people])
     for number in people:
         simulator.send(number)
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.messages()) == 20
     assert len(receiver.statuses()) == 60
     kinds = [{"messages" in v for v in post.values()} for post in receiver.received]
@@ -140,7 +140,7 @@ def test_a_webhook_may_come_twice_or_with_a_false_signature(
 ) -> None:
     simulator.settings(duplicate_webhook=1)
     simulator.write()
-    simulator.settle()
+    simulator.wait_until_idle()
     first, second = receiver.received
     assert (first.body, first.signature) == (second.body, second.signature)
     simulator.settings(duplicate_webhook=0)
@@ -148,6 +148,6 @@ def test_a_webhook_may_come_twice_or_with_a_false_signature(
     receiver.answers += [403] * 4
     for signature in ("wrong", "missing", "upper", "truncated"):
         simulator.control("/webhook", {"body": {"entry": []}, "signature": signature})
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.received) == 4, "a spoilt one is not repeated"
     assert len({post.signature for post in receiver.received}) == 4

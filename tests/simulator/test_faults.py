@@ -67,7 +67,7 @@ def test_a_hang_may_come_before_or_after_the_acceptance(
             {"messaging_product": "whatsapp", "to": "5511900000504", "text": {"body": "a"}},
             timeout=0.4,
         )
-    simulator.settle()
+    simulator.wait_until_idle()
     assert entries(simulator)[1]["accepted"] is True
     assert receiver.statuses()
 
@@ -78,7 +78,7 @@ def test_a_magic_number_fails_after_acceptance(
 ) -> None:
     simulator.settings(service_window=False, magic_recipients=True)
     assert simulator.send(f"551198765{digits}").status == 200
-    simulator.settle()
+    simulator.wait_until_idle()
     [status] = receiver.statuses()
     assert (status["status"], status["errors"][0]["code"]) == ("failed", code)
 
@@ -155,14 +155,16 @@ def test_a_script_decides_the_next_messages_to_one_person(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(service_window=False)
-    fates = ["131056", "html_502_before", "ok", "failed:131049"]
-    assert simulator.control("/scripts", {"to": "5511987651234", "fates": fates}).status == 200
+    outcomes = ["131056", "html_502_before", "ok", "failed:131049"]
+    assert (
+        simulator.control("/scripts", {"to": "5511987651234", "outcomes": outcomes}).status == 200
+    )
     assert [simulator.send().status for _ in range(5)] == [400, 502, 200, 200, 200]
     assert simulator.send("5511987659999").status == 200
-    simulator.settle()
+    simulator.wait_until_idle()
     failed = [s["errors"][0]["code"] for s in receiver.statuses() if s["status"] == "failed"]
     assert failed == [131049]
-    answer = simulator.control("/scripts", {"to": "5511987651234", "fates": ["rain"]})
+    answer = simulator.control("/scripts", {"to": "5511987651234", "outcomes": ["rain"]})
     assert (answer.status, "rain" in answer.json["error"]) == (400, True)
 
 
@@ -178,11 +180,11 @@ def test_one_seed_gives_one_run_whatever_the_order(simulator: Client, receiver: 
         )
         for number in numbers:
             simulator.send(f"5511987{number:06d}", biz_opaque_callback_data=str(number))
-        simulator.settle()
-        fates: dict[str, Any] = {}
+        simulator.wait_until_idle()
+        outcomes: dict[str, Any] = {}
         for status in receiver.statuses():
-            fates.setdefault(status["biz_opaque_callback_data"], []).append(status["status"])
-        return {key: sorted(names) for key, names in fates.items()}
+            outcomes.setdefault(status["biz_opaque_callback_data"], []).append(status["status"])
+        return {key: sorted(names) for key, names in outcomes.items()}
 
     numbers = list(range(1100, 1160))
     first = run(7, numbers)

@@ -97,7 +97,7 @@ def test_what_cannot_be_sent_is_accepted_and_fails_with_131053(
     for image in good + bad:
         assert simulator.send(type="image", image=image).status == 200
     assert simulator.send(type="audio", audio={"id": photo}).status == 200
-    simulator.settle()
+    simulator.wait_until_idle()
     failed = [s["errors"][0]["code"] for s in receiver.statuses() if s["status"] == "failed"]
     assert failed == [131053] * 4
 
@@ -105,9 +105,9 @@ def test_what_cannot_be_sent_is_accepted_and_fails_with_131053(
 def test_a_persons_file_can_be_downloaded_by_its_id_and_by_its_address(
     simulator: Client, receiver: Receiver
 ) -> None:
-    media_id = simulator.give_file(PNG, "image/png", "foto.png")
+    media_id = simulator.upload_file(PNG, "image/png", "foto.png")
     simulator.write(type="image", media_id=media_id, text="Veja")
-    simulator.settle()
+    simulator.wait_until_idle()
     [message] = receiver.messages()
     image = message["image"]
     assert (image["id"], image["mime_type"], image["caption"]) == (media_id, "image/png", "Veja")
@@ -121,7 +121,7 @@ def test_a_file_may_be_larger_than_any_message(simulator: Client) -> None:
     content = b"%PDF" + b"\0" * (6 * 1024 * 1024)
     media_id = upload(simulator, content, "application/pdf").json["id"]
     assert look_up(simulator, media_id)["file_size"] == len(content)
-    assert simulator.give_file(content, "application/pdf", "a.pdf")
+    assert simulator.upload_file(content, "application/pdf", "a.pdf")
     connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=10)
     connection.request("GET", f"/_sim/media/{media_id}")
     answer = connection.getresponse()

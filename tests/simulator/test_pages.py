@@ -75,7 +75,7 @@ def test_a_customer_chats_taps_a_button_and_picks_from_a_list(
     page.click("dialog >> text=Sem conexão")
     page.click("dialog >> text=Enviar")
     page.wait_for_selector(".inbound >> nth=2")
-    simulator.settle()
+    simulator.wait_until_idle()
     replies = [message.get("interactive") for message in receiver.messages()]
     assert {"type": "button_reply", "button_reply": reply["reply"]} in replies
     assert {"type": "list_reply", "list_reply": rows[1]} in replies
@@ -123,7 +123,7 @@ def test_a_customer_sends_a_photo_and_a_place_and_reacts(
     page.click("#attach")
     page.click("text=Localização")
     page.wait_for_selector("text=Praça da Sé")
-    simulator.settle()
+    simulator.wait_until_idle()
     kinds = [message["type"] for message in receiver.messages()]
     assert sorted(kinds) == ["image", "location", "reaction"]
 
@@ -137,7 +137,7 @@ def test_the_control_page_lets_events_happen(
     page.wait_for_selector("text=Feito.")
     page.click("#clock button")
     page.wait_for_selector("text=Adiantado: 24.0 h")
-    simulator.settle()
+    simulator.wait_until_idle()
     assert receiver.received[0].json["entry"][0]["changes"][0]["field"] == "account_update"
 
 

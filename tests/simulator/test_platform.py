@@ -34,7 +34,7 @@ def test_who_hides_the_number_is_a_user_id_with_a_username(
 ) -> None:
     simulator.settings(hidden_share=1)
     simulator.write(name="Ana")
-    simulator.settle()
+    simulator.wait_until_idle()
     [value] = receiver.received[0].values()
     [contact], [message] = value["contacts"], value["messages"]
     user_id = message["from_user_id"]
@@ -45,7 +45,7 @@ def test_who_hides_the_number_is_a_user_id_with_a_username(
     text = {"type": "text", "text": {"body": "Olá"}}
     answer = send_to_user(simulator, user_id, **text)
     assert answer.json["contacts"] == [{"input": user_id, "user_id": user_id}]
-    simulator.settle()
+    simulator.wait_until_idle()
     statuses = receiver.statuses()
     assert [status["status"] for status in statuses] == ["sent", "delivered", "read"]
     assert {status["recipient_user_id"] for status in statuses} == {user_id}
@@ -61,7 +61,7 @@ def test_a_message_to_the_number_shows_it_again_for_30_days(
     simulator.write()
     simulator.control("/clock", {"advance_s": 31 * 86_400})
     simulator.write()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert [message.get("from") for message in receiver.messages()] == [MARIA, None]
 
 
@@ -115,7 +115,7 @@ def test_planned_statuses_follow_the_clock(simulator: Client, receiver: Receiver
     simulator.send()
     assert simulator.summary()["webhooks_pending"] >= 2
     simulator.control("/clock", {"advance_s": 7200})
-    simulator.settle()
+    simulator.wait_until_idle()
     sent, delivered, read = receiver.statuses()
     assert int(delivered["timestamp"]) - int(sent["timestamp"]) in (7199, 7200, 7201)
     assert [s["status"] for s in (sent, delivered, read)] == ["sent", "delivered", "read"]
@@ -126,9 +126,9 @@ def test_a_reaction_to_nothing_fails_later(simulator: Client, receiver: Receiver
     simulator.send(type="reaction", reaction={"message_id": "wamid.nothing", "emoji": "👍"})
     known = simulator.write()
     simulator.send(type="reaction", reaction={"message_id": known, "emoji": "👍"})
-    simulator.settle()
-    told = [(s["status"], s.get("errors", [{}])[0].get("code")) for s in receiver.statuses()]
-    assert sorted(told, key=str) == [("failed", 131009), ("sent", None)]
+    simulator.wait_until_idle()
+    reported = [(s["status"], s.get("errors", [{}])[0].get("code")) for s in receiver.statuses()]
+    assert sorted(reported, key=str) == [("failed", 131009), ("sent", None)]
 
 
 def test_held_messages_wait_and_may_be_dropped(simulator: Client, receiver: Receiver) -> None:
@@ -137,7 +137,7 @@ def test_held_messages_wait_and_may_be_dropped(simulator: Client, receiver: Rece
     assert answer.json["messages"][0]["message_status"] == "held_for_quality_assessment"
     assert receiver.statuses() == []
     simulator.control("/clock", {"advance_s": 3600})
-    simulator.settle()
+    simulator.wait_until_idle()
     [status] = receiver.statuses()
     assert (status["status"], status["errors"][0]["code"]) == ("failed", 132015)
 
@@ -156,14 +156,14 @@ def test_a_template_is_created_reviewed_edited_and_deleted(
     assert (created["status"], created["category"]) == ("PENDING", "UTILITY")
     assert call("POST", f"{ACCOUNT}/message_templates", new).json["error"]["code"] == 100
     simulator.control("/clock", {"advance_s": 60})
-    simulator.settle()
+    simulator.wait_until_idle()
     edited = [{"type": "BODY", "text": "Olá, {{1}}"}]
     assert call("POST", created["id"], {"components": edited}).json == {"success": True}
     assert simulator.graph(f"/{created['id']}").json["status"] == "PENDING"
     deleted = call("DELETE", f"{ACCOUNT}/message_templates?name=oi_ana")
     assert deleted.json == {"success": True}
     simulator.control("/clock", {"advance_s": 60})
-    simulator.settle()
+    simulator.wait_until_idle()
     changes = [post.json["entry"][0]["changes"][0] for post in receiver.received]
     status = "message_template_status_update"
     events = [change["value"]["event"] for change in changes if change["field"] == status]

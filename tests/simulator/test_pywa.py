@@ -100,9 +100,9 @@ def _enveloped(entry: Any, change: Any) -> bytes:
     return json.dumps(content).encode()
 
 
-def hand_over(pywa: WhatsApp, simulator: Client, receiver: Receiver) -> int:
+def feed_pywa(pywa: WhatsApp, simulator: Client, receiver: Receiver) -> int:
     """Give pywa all that came, once its signature has satisfied pywa; returns how many updates."""
-    simulator.settle()
+    simulator.wait_until_idle()
     count = 0
     for post in receiver.received:
         assert pywa.webhook_update_validator(post.body, post.signature) is None
@@ -139,7 +139,7 @@ def test_pywa_uploads_sends_looks_up_downloads_and_deletes_a_file(
     found = pywa.get_media_url(media.id)
     assert (found.mime_type, found.file_size) == ("image/png", len(PNG))
     assert pywa.get_media_bytes(found.url) == PNG
-    simulator.settle()
+    simulator.wait_until_idle()
     assert {s["status"] for s in receiver.statuses() if s["id"] == sent.id} >= {"delivered"}
     assert pywa.delete_media(media.id)
     with pytest.raises(errors.WhatsAppError) as missing:
@@ -192,8 +192,8 @@ def test_pywa_reads_every_message_and_status(
     pywa.send_message("5511987650026", "Oi", tracker="r:2:1")
     pywa.send_message(ANA_HIDDEN, "Oi")
     with caplog.at_level(logging.WARNING, logger="pywa"):
-        count = hand_over(pywa, simulator, receiver)
-    assert _complaints(caplog) == []
+        count = feed_pywa(pywa, simulator, receiver)
+    assert _pywa_warnings(caplog) == []
     assert len(parsed) == count
     messages = [update for update in parsed if isinstance(update, types.Message)]
     kinds = {str(message.type) for message in messages}
@@ -212,8 +212,8 @@ def test_pywa_reads_every_message_and_status(
 
 
 def _write_one_of_each(simulator: Client) -> str:
-    photo = simulator.give_file(PNG, "image/png", "foto.png")
-    voice = simulator.give_file(b"OggS" + b"\0" * 20, "audio/ogg; codecs=opus", "")
+    photo = simulator.upload_file(PNG, "image/png", "foto.png")
+    voice = simulator.upload_file(b"OggS" + b"\0" * 20, "audio/ogg; codecs=opus", "")
     first = simulator.write(text="Olá 😀")
     simulator.write(ANA_HIDDEN, text="Sem número", name="Ana")
     simulator.write(type="image", media_id=photo, text="Veja")
@@ -254,8 +254,8 @@ def test_pywa_reads_every_event(
     ):
         simulator.control("/templates", {"name": "promocao_fibra", **change})
     with caplog.at_level(logging.WARNING, logger="pywa"):
-        hand_over(pywa, simulator, receiver)
-    assert _complaints(caplog) == []
+        feed_pywa(pywa, simulator, receiver)
+    assert _pywa_warnings(caplog) == []
     assert {type(update).__name__ for update in parsed} == {
         "PhoneNumberChange",
         "IdentityChange",
@@ -268,6 +268,6 @@ def test_pywa_reads_every_event(
     }
 
 
-def _complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+def _pywa_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Of the client itself, not of the library that it speaks HTTP with."""
     return [r.message for r in caplog.records if r.name.startswith("pywa")]

@@ -56,7 +56,7 @@ def test_a_stopped_template_is_refused_and_told_by_webhook(
 ) -> None:
     simulator.control("/templates", {"name": "promocao_fibra", "status": status})
     assert code_of(send(simulator, "promocao_fibra", "Maria")) == code
-    simulator.settle()
+    simulator.wait_until_idle()
     [change] = receiver.received[0].json["entry"][0]["changes"]
     assert change["field"] == "message_template_status_update"
     assert change["value"]["event"] == status

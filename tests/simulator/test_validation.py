@@ -184,6 +184,6 @@ def test_of_two_errors_the_body_decides_which_one_is_told(simulator: Client) -> 
         error = simulator.post_message(body).json["error"]
         return error["code"], error["error_data"]["details"].split()[1]
 
-    told = [code_of("a" * length) for length in range(4100, 4120)]
-    assert {field for _, field in told} == {"to", "text.body"}
-    assert told == [code_of("a" * length) for length in range(4100, 4120)]
+    reported = [code_of("a" * length) for length in range(4100, 4120)]
+    assert {field for _, field in reported} == {"to", "text.body"}
+    assert reported == [code_of("a" * length) for length in range(4100, 4120)]

@@ -10,7 +10,7 @@ def test_a_message_in_the_window_is_sent_delivered_and_read(
 ) -> None:
     simulator.write()
     wamid = simulator.send(biz_opaque_callback_data='r:1 "ç"').json["messages"][0]["id"]
-    simulator.settle()
+    simulator.wait_until_idle()
     statuses = receiver.statuses()
     assert [status["status"] for status in statuses] == ["sent", "delivered", "read"]
     for status in statuses:
@@ -25,7 +25,7 @@ def test_every_body_is_ascii_and_signed_over_its_bytes(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.write(text="Olá, ação 😀 a/b", name="João")
-    simulator.settle()
+    simulator.wait_until_idle()
     [post] = receiver.received
     assert post.body.isascii()
     assert b"\\ud83d\\ude00" in post.body
@@ -40,7 +40,7 @@ def test_free_form_outside_the_window_fails_with_131047(
     assert simulator.send().status == 200
     simulator.write(timestamp=time.time() - 25 * 3600)
     assert simulator.send().status == 200
-    simulator.settle()
+    simulator.wait_until_idle()
     statuses = receiver.statuses()
     assert [status["status"] for status in statuses] == ["failed", "failed"]
     assert {status["errors"][0]["code"] for status in statuses} == {131047}
@@ -50,7 +50,7 @@ def test_free_form_outside_the_window_fails_with_131047(
 def test_the_window_can_be_switched_off(simulator: Client, receiver: Receiver) -> None:
     simulator.settings(service_window=False)
     simulator.send()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert receiver.statuses()[0]["status"] == "sent"
 
 
@@ -59,7 +59,7 @@ def test_many_statuses_share_posts_values_and_entries(
 ) -> None:
     simulator.settings(service_window=False, batch_window_ms=300, batch_size=50)
     sent = [simulator.send(f"55119876512{n}").json["messages"][0]["id"] for n in range(60, 90)]
-    simulator.settle()
+    simulator.wait_until_idle()
     statuses = receiver.statuses()
     assert sorted(s["id"] for s in statuses if s["status"] == "read") == sorted(sent)
     assert len(statuses) == 90
@@ -75,7 +75,7 @@ def test_a_refused_webhook_comes_again_with_the_same_bytes(
     simulator.settings(retry_first_s=0.02)
     receiver.answers += [500, 302, 404]
     simulator.write()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.received) == 4
     assert len({post.body for post in receiver.received}) == 1
     assert simulator.summary()["webhook_attempts_failed"] == 3
@@ -85,7 +85,7 @@ def test_after_the_last_try_a_webhook_is_given_up(simulator: Client, receiver: R
     simulator.settings(retry_first_s=0.02, retry_give_up_s=0)
     receiver.answers += [500] * 10
     simulator.write()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert simulator.summary()["webhooks_given_up"] == 1
     assert len(receiver.received) < 5
 
@@ -111,7 +111,7 @@ def test_an_outage_holds_webhooks_and_delivers_them_later(
     assert receiver.received == []
     assert simulator.summary()["webhooks_pending"] == 1
     simulator.settings(webhook_outage=False)
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.messages()) == 1
 
 
@@ -120,7 +120,7 @@ def test_statuses_come_twice_out_of_order_or_without_delivered(
 ) -> None:
     simulator.settings(service_window=False, duplicate_status=1)
     simulator.send()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.statuses()) == 6
     receiver.received.clear()
     simulator.settings(
@@ -130,12 +130,12 @@ def test_statuses_come_twice_out_of_order_or_without_delivered(
         **dict.fromkeys(("read_min_s", "read_max_s"), 0.2),
     )
     simulator.send()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert [s["status"] for s in receiver.statuses()] == ["read", "delivered", "sent"]
     receiver.received.clear()
     simulator.settings(shuffle_status=0, skip_delivered=1)
     simulator.send()
-    simulator.settle()
+    simulator.wait_until_idle()
     assert [s["status"] for s in receiver.statuses()] == ["sent", "read"]
     assert "pricing" in receiver.statuses()[1]
 
@@ -158,7 +158,7 @@ def test_a_button_tap_is_an_interactive_message_with_its_context(
     simulator.write(type="list_reply", reply_id="r1", title="Segunda via", description="Boleto")
     simulator.write(type="button", text="SAIR", payload="sair")
     simulator.write(type="raw", message={"type": "order", "order": {"catalog_id": "1"}})
-    simulator.settle()
+    simulator.wait_until_idle()
     by_type = {m.get("interactive", m)["type"]: m for m in receiver.messages()}
     assert by_type["button_reply"]["interactive"]["button_reply"] == {"id": "pix", "title": "Pagar"}
     assert by_type["button_reply"]["context"]["id"] == "wamid.a"
@@ -169,7 +169,7 @@ def test_a_button_tap_is_an_interactive_message_with_its_context(
 
 def test_an_inbound_message_carries_its_contact(simulator: Client, receiver: Receiver) -> None:
     simulator.write("5541987651234", name="Ana")
-    simulator.settle()
+    simulator.wait_until_idle()
     [value] = receiver.received[0].values()
     [contact] = value["contacts"]
     assert contact["profile"] == {"name": "Ana"}
@@ -180,7 +180,7 @@ def test_an_inbound_message_carries_its_contact(simulator: Client, receiver: Rec
 def test_any_body_can_be_sent_signed_and_in_copies(simulator: Client, receiver: Receiver) -> None:
     simulator.control("/webhook", {"body": {"entry": []}, "copies": 3})
     simulator.control("/webhook", {"body": "not json"})
-    simulator.settle()
+    simulator.wait_until_idle()
     assert sorted(post.body for post in receiver.received) == [b"not json"] + [b'{"entry":[]}'] * 3
     assert all(post.signature == signature_of(post.body) for post in receiver.received)
 
@@ -199,7 +199,7 @@ def test_nothing_is_delivered_before_the_handshake_if_so_set(
     assert simulator.control("/verify", {}).json == {"verified": False}
     assert receiver.received == []
     receiver.refuses_handshake = False
-    simulator.settle()
+    simulator.wait_until_idle()
     assert len(receiver.messages()) == 1
 
 

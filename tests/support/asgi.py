@@ -11,13 +11,13 @@ from typing import Any
 from flask import Flask
 
 from chatbot.core.db import db
-from chatbot.realtime.door import PATH, Live
-from tests.support.visitors import Visitor
+from chatbot.realtime.websocket import WEBSOCKET_PATH, LiveApp
+from tests.support.clients import PanelClient
 
 PATIENCE_S = 10.0
 
 
-def scope_of(kind: str, path: str, query: str = "", **headers: str) -> dict[str, Any]:
+def make_scope(kind: str, path: str, query: str = "", **headers: str) -> dict[str, Any]:
     return {
         "type": kind,
         "http_version": "1.1",
@@ -34,7 +34,7 @@ def scope_of(kind: str, path: str, query: str = "", **headers: str) -> dict[str,
     }
 
 
-class Page:
+class LiveSocketClient:
     """A page's socket. `said` holds what it was told; `is_stuck` is a page that reads no more."""
 
     def __init__(self, live: Any, watch: str = "", cookie: str = "", **headers: str) -> None:
@@ -43,12 +43,12 @@ class Page:
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
         self._changed = asyncio.Event()
-        self.said: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.is_open = False
         self.close_code: int | None = None
         self.is_stuck = False
-        scope = scope_of("websocket", PATH, query, **headers)
-        self.served = asyncio.create_task(live(scope, self._inbox.get, self._send))
+        scope = make_scope("websocket", WEBSOCKET_PATH, query, **headers)
+        self.task = asyncio.create_task(live(scope, self._inbox.get, self._send))
 
     async def _send(self, message: dict[str, Any]) -> None:
         while self.is_stuck:
@@ -58,57 +58,57 @@ class Page:
         elif message["type"] == "websocket.close":
             self.is_open, self.close_code = False, message.get("code", 1000)
         else:
-            self.said.append(json.loads(message["text"]))
+            self.received.append(json.loads(message["text"]))
         self._changed.set()
 
-    def say(self, **message: Any) -> None:
+    def send_to_server(self, **message: Any) -> None:
         self._inbox.put_nowait({"type": "websocket.receive", **message})
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
-    async def hears(self, kind: str, thing_id: int | None = None) -> None:
+    async def wait_for_event(self, kind: str, object_id: int | None = None) -> None:
         """Wait until it is told so."""
         async with asyncio.timeout(PATIENCE_S):
-            while not any((s["kind"], s["id"]) == (kind, thing_id) for s in self.said):
+            while not any((s["kind"], s["id"]) == (kind, object_id) for s in self.received):
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def ends(self) -> None:
+    async def wait_closed(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            await asyncio.wait([self.served])
-        self.served.result()
+            await asyncio.wait([self.task])
+        self.task.result()
 
     @property
     def kinds(self) -> list[str]:
-        return [said["kind"] for said in self.said]
+        return [said["kind"] for said in self.received]
 
 
 @asynccontextmanager
-async def running(app: Flask) -> AsyncIterator[Live]:
-    live = Live(app)
+async def run_live_app(app: Flask) -> AsyncIterator[LiveApp]:
+    live = LiveApp(app)
     live.start()
     try:
         if app.extensions["prosa_redis"].url is not None:
-            await until(lambda: live.hub.position != "")
+            await wait_until(lambda: live.hub.position != "")
         yield live
     finally:
         live.stop()
         app.extensions.pop("prosa_live", None)
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-def cookie_of(client: Visitor) -> str:
+def get_session_cookie(client: PanelClient) -> str:
     cookie = client.get_cookie("prosa")
     assert cookie is not None
     return cookie.value
 
 
-def run(test: Awaitable[None]) -> None:
+def run_async(test: Awaitable[None]) -> None:
     db.session.rollback()
     asyncio.run(test)  # type: ignore[arg-type]

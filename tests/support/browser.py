@@ -14,7 +14,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def launch_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
@@ -23,7 +23,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def complaints_of(page: Page) -> list[str]:
+def collect_console_errors(page: Page) -> list[str]:
     """Fills with what the page's console, its scripts and its security policy complain of."""
     found: list[str] = []
     page.on("console", lambda m: found.append(m.text) if m.type in ("error", "warning") else None)

@@ -9,66 +9,68 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conftest import SHARED_SAMPLES
-from tests.support.fields import FIELD_VALUES
-from tests.support.making import body_of, message_value, status_value
+from tests.support.factories import make_message_value, make_status_value, make_webhook_body
 from tests.support.settings import SECRETS
+from tests.support.webhook_fields import FIELD_VALUES
 
 SAMPLES = sorted((SHARED_SAMPLES / "webhooks").glob("*.json"))
 
-ODD: list[Any] = [
+ODD_VALUES: list[Any] = [
     None, True, 0, -1, 2**70, 1e308, "", " ", "\x00", "a\x00b", "\ud83d", "💚" * 300, "9" * 400,
     "x" * 5000, "NaN", "-1", "1e400", "٣", [], {}, [[]], [None], {"a": {"b": []}}, "BR.abc", [1, "x"],
 ]  # fmt: skip
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def _list_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for name, inner in items:
-            found += _places(inner, (*path, name))
+            found += _list_paths(inner, (*path, name))
     return found
 
 
-def mutate(body: Any, chance: random.Random) -> Any:
+def mutate(body: Any, rng: random.Random) -> Any:
     mutated = copy.deepcopy(body)
-    for _ in range(chance.randint(1, 3)):
-        places = _places(mutated)
-        if not places:
+    for _ in range(rng.randint(1, 3)):
+        paths = _list_paths(mutated)
+        if not paths:
             break
-        *way, last = chance.choice(places)
+        *way, last = rng.choice(paths)
         inner = mutated
         for name in way:
             inner = inner[name]
-        action = chance.random()
+        action = rng.random()
         if action < 0.25:
             del inner[last]
         elif action < 0.35 and isinstance(inner, list):
             inner.append(copy.deepcopy(inner[last]))
         else:
             # A copy: a second mutation inside it must not change, or close a circle in, the next one's.
-            inner[last] = copy.deepcopy(chance.choice(ODD))
+            inner[last] = copy.deepcopy(rng.choice(ODD_VALUES))
     return mutated
 
 
-def seeds() -> list[Any]:
+def make_seed_bodies() -> list[Any]:
     ours = [
-        body_of(message_value(), status_value("w", biz_opaque_callback_data="r:1:1")),
-        body_of(message_value(type="interactive", text=None,
+        make_webhook_body(make_message_value(), make_status_value("w", biz_opaque_callback_data="r:1:1")),
+        make_webhook_body(make_message_value(type="interactive", text=None,
                               interactive={"type": "button_reply",
                                            "button_reply": {"id": "x", "title": "y"}})),
-        body_of(message_value(type="system", text=None,
+        make_webhook_body(make_message_value(type="system", text=None,
                               system={"type": "user_changed_number", "wa_id": "5521976543210"})),
-        body_of(message_value(type="contacts", text=None, contacts=[
+        make_webhook_body(make_message_value(type="contacts", text=None, contacts=[
             {"origin": "contact_request", "name": {"formatted_name": "A"},
              "phones": [{"wa_id": "5511987654321"}]}])),
-        body_of(status_value("w", "failed", errors=[{"code": 1, "error_data": {"details": "x"}}])),
-        *(body_of(value, field=field) for field, value in FIELD_VALUES),
+        make_webhook_body(make_status_value("w", "failed", errors=[{"code": 1, "error_data": {"details": "x"}}])),
+        *(make_webhook_body(value, field=field) for field, value in FIELD_VALUES),
     ]  # fmt: skip
-    return [_of_our_number(json.loads(raw)) for raw in [*ours, *(p.read_bytes() for p in SAMPLES)]]
+    return [
+        _readdress_to_us(json.loads(raw)) for raw in [*ours, *(p.read_bytes() for p in SAMPLES)]
+    ]
 
 
-def _of_our_number(body: Any) -> Any:
+def _readdress_to_us(body: Any) -> Any:
     """Else the pipeline would set them aside before it looks at them."""
     for entry in body["entry"]:
         entry["id"] = SECRETS["WHATSAPP_BUSINESS_ACCOUNT_ID"]
@@ -80,18 +82,18 @@ def _of_our_number(body: Any) -> Any:
 
 def mutated_bodies(count: int, seed: int) -> Iterator[bytes]:
     """Types changed, keys removed, lists doubled, depth, sizes; some bytes changed, some cut short."""
-    chance, known = random.Random(seed), seeds()
+    rng, known = random.Random(seed), make_seed_bodies()
     for _ in range(count):
-        raw = json.dumps(mutate(chance.choice(known), chance)).encode()
-        fate = chance.random()
-        cut = chance.randrange(len(raw))
-        if fate < 0.1:
+        raw = json.dumps(mutate(rng.choice(known), rng)).encode()
+        roll = rng.random()
+        cut = rng.randrange(len(raw))
+        if roll < 0.1:
             yield raw[:cut]
-        elif fate < 0.25:
-            yield raw[:cut] + bytes([chance.randrange(256)]) + raw[cut + 1 :]
-        elif fate < 0.27:
-            yield b"[" * chance.randrange(1, 5000) + raw
-        elif fate < 0.29:
-            yield raw.decode().encode(chance.choice(("utf-16", "utf-32", "utf-8-sig", "cp037")))
+        elif roll < 0.25:
+            yield raw[:cut] + bytes([rng.randrange(256)]) + raw[cut + 1 :]
+        elif roll < 0.27:
+            yield b"[" * rng.randrange(1, 5000) + raw
+        elif roll < 0.29:
+            yield raw.decode().encode(rng.choice(("utf-16", "utf-32", "utf-8-sig", "cp037")))
         else:
             yield raw

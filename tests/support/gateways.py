@@ -9,22 +9,22 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from chatbot.channels.gateway import Accepted, Answer
+from chatbot.channels.gateway import Accepted, GatewayAnswer
 
-Script = Callable[[Mapping[str, Any]], Answer]
+Script = Callable[[Mapping[str, Any]], GatewayAnswer]
 _numbers = itertools.count(1)
 
 
-def accept(body: Mapping[str, Any]) -> Answer:
+def accept(body: Mapping[str, Any]) -> GatewayAnswer:
     return Accepted(f"wamid.out{next(_numbers)}", body.get("to"))
 
 
 class ScriptedGateway:
     """Notes every body with its monotonic time; `script` says what is answered after `takes_s`."""
 
-    def __init__(self, script: Script = accept, takes_s: float = 0.0) -> None:
+    def __init__(self, script: Script = accept, latency_s: float = 0.0) -> None:
         self._script = script
-        self._takes_s = takes_s
+        self._latency_s = latency_s
         self.sent: list[Mapping[str, Any]] = []
         self.times: list[float] = []
         self.is_open = False
@@ -41,11 +41,11 @@ class ScriptedGateway:
     ) -> None:
         self.is_open = False
 
-    async def send(self, body: Mapping[str, Any]) -> Answer:
+    async def send(self, body: Mapping[str, Any]) -> GatewayAnswer:
         assert self.is_open, "sent on a closed connection"
         self.sent.append(body)
         self.times.append(time.monotonic())
-        await asyncio.sleep(self._takes_s)
+        await asyncio.sleep(self._latency_s)
         return self._script(body)
 
     @property

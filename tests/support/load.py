@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.support.panel_session import PanelSession
 from tests.support.stack import Stack
-from tests.support.visits import Visit
 
 PAUSE_S = 0.2
 
@@ -17,17 +17,20 @@ PAUSE_S = 0.2
 class Load:
     """What happened so far. `codes` counts the answers of the panel, `asked` who wrote to the bot."""
 
-    def __init__(self, stack: Stack, visits: list[Visit]) -> None:
+    def __init__(self, stack: Stack, panel_sessions: list[PanelSession]) -> None:
         self.codes: Counter[int] = Counter()
-        self.asked: list[str] = []
+        self.senders: list[str] = []
         self._stack = stack
-        self._visits = visits
+        self._panel_sessions = panel_sessions
         self._done = threading.Event()
 
     @contextmanager
     def running(self) -> Iterator[Load]:
-        threads = [threading.Thread(target=self._look, args=(visit,)) for visit in self._visits]
-        threads.append(threading.Thread(target=self._ask))
+        threads = [
+            threading.Thread(target=self._browse, args=(panel_session,))
+            for panel_session in self._panel_sessions
+        ]
+        threads.append(threading.Thread(target=self._write_to_bot))
         for thread in threads:
             thread.start()
         try:
@@ -48,36 +51,36 @@ class Load:
         return int(self._stack.simulator("log/summary")["webhook_attempts_failed"])
 
     def unanswered(self) -> list[str]:
-        return [person for person in self.asked if not self._stack.replies_to(person)]
+        return [person for person in self.senders if not self._stack.replies_to(person)]
 
     def answered_twice(self) -> list[str]:
-        return [person for person in self.asked if len(self._stack.replies_to(person)) > 1]
+        return [person for person in self.senders if len(self._stack.replies_to(person)) > 1]
 
-    def _look(self, visit: Visit) -> None:
+    def _browse(self, panel_session: PanelSession) -> None:
         while not self._done.wait(PAUSE_S):
-            self.codes.update([visit.get("/"), visit.get("/conversations/")])
+            self.codes.update([panel_session.get("/"), panel_session.get("/conversations/")])
 
-    def _ask(self) -> None:
+    def _write_to_bot(self) -> None:
         """Each person writes once; the simulator brings it as Meta would, and again until it is taken."""
         while not self._done.wait(PAUSE_S):
-            person = f"55119876{len(self.asked):05d}"
-            self._stack.says(person, "oi")
-            self.asked.append(person)
+            person = f"55119876{len(self.senders):05d}"
+            self._stack.send_as_customer(person, "oi")
+            self.senders.append(person)
 
 
-def signed_in(stack: Stack, count: int) -> list[Visit]:
-    visits = [Visit(stack, f"10.1.0.{number}") for number in range(count)]
-    assert [visit.sign_in() for visit in visits] == [303] * count
-    return visits
+def open_sessions(stack: Stack, count: int) -> list[PanelSession]:
+    panel_sessions = [PanelSession(stack, f"10.1.0.{number}") for number in range(count)]
+    assert [panel_session.sign_in() for panel_session in panel_sessions] == [303] * count
+    return panel_sessions
 
 
-def guess(stack: Stack, account: int, times: int) -> Counter[int]:
+def guess_password(stack: Stack, account: int, times: int) -> Counter[int]:
     """Wrong passwords for one account, all at once and each from another address."""
     codes: Counter[int] = Counter()
 
     def once(number: int) -> None:
-        visit = Visit(stack, f"10.2.{account}.{number}")
-        codes.update([visit.sign_in(f"x{account}@prosa.test", "wrong password")])
+        panel_session = PanelSession(stack, f"10.2.{account}.{number}")
+        codes.update([panel_session.sign_in(f"x{account}@prosa.test", "wrong password")])
 
     threads = [threading.Thread(target=once, args=(number,)) for number in range(times)]
     for thread in threads:

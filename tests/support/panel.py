@@ -18,8 +18,8 @@ from chatbot.accounts.service import create_user
 from chatbot.campaigns.models import Campaign
 from chatbot.channels.service import get_default_channel
 from chatbot.contacts.models import Contact, ContactTag
-from chatbot.contacts.service import Sender, resolve_contact
-from chatbot.conversations.inbound import get_conversation
+from chatbot.contacts.service import SenderIdentity, resolve_contact
+from chatbot.conversations.inbound import get_or_create_conversation
 from chatbot.conversations.models import Author, Conversation, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db
@@ -34,7 +34,7 @@ def make_user(name: str, role: Role = Role.AGENT) -> User:
     return user
 
 
-class Browser(FlaskClient):
+class IsolatedClient(FlaskClient):
     """A client whose requests are as apart from each other, and from the test, as real ones: the
     test's own application context would lend them its user and its transaction."""
 
@@ -48,27 +48,27 @@ class Browser(FlaskClient):
 def sign_in(app: Flask, name: str = "Ana", role: Role = Role.AGENT) -> FlaskClient:
     """A browser of its own, signed in as a new user."""
     user = make_user(name, role)
-    client = Browser(app, app.response_class)
+    client = IsolatedClient(app, app.response_class)
     answer = client.post("/login", data={"email": user.email, "password": PASSWORD})
     assert answer.status_code in (302, 303), answer.text
     return client
 
 
 def make_contact(name: str = "Maria Souza", phone: str = "5511987650001") -> Contact:
-    contact = resolve_contact(Sender(wa_id=phone, name=name))
+    contact = resolve_contact(SenderIdentity(wa_id=phone, name=name))
     contact.phone = f"+{phone}"
     db.session.commit()
     return contact
 
 
-def tag(contact: Contact, name: str) -> None:
+def add_tag(contact: Contact, name: str) -> None:
     db.session.add(ContactTag(contact_id=contact.id, name=name))
     db.session.commit()
 
 
 def make_conversation(contact: Contact, **changes: Any) -> Conversation:
     """One whose service window is open."""
-    conversation = get_conversation(get_default_channel(), contact)
+    conversation = get_or_create_conversation(get_default_channel(), contact)
     conversation.last_inbound_at = clock.now() - timedelta(minutes=5)
     for name, value in changes.items():
         setattr(conversation, name, value)
@@ -76,7 +76,7 @@ def make_conversation(contact: Contact, **changes: Any) -> Conversation:
     return conversation
 
 
-def say(
+def make_message(
     conversation: Conversation, text: str, at: datetime | None = None, **changes: Any
 ) -> Message:
     """A message of the contact, unless `author` says otherwise."""
@@ -114,17 +114,17 @@ def find_user(name: str) -> User:
     return db.session.scalars(sa.select(User).where(User.name == name)).one()
 
 
-def fresh(conversation: Conversation) -> Conversation:
+def reload_conversation(conversation: Conversation) -> Conversation:
     db.session.rollback()
     return db.session.get_one(Conversation, conversation.id, populate_existing=True)
 
 
-def the_campaign() -> Campaign:
+def get_only_campaign() -> Campaign:
     db.session.rollback()
     return db.session.scalars(sa.select(Campaign)).one()
 
 
-def write_campaign(client: FlaskClient, template: Any, **changes: str) -> str:
+def draft_campaign_in_panel(client: FlaskClient, template: Any, **changes: str) -> str:
     """Walk through the steps as a person does; returns the address of the last one."""
     form = {"name": "Aviso", "template_id": str(template.id), "on_doubt": "show"} | changes
     answer = client.post("/campaigns/new", data=form)
@@ -138,7 +138,7 @@ def write_campaign(client: FlaskClient, template: Any, **changes: str) -> str:
 
 
 @contextmanager
-def counted_statements() -> Iterator[list[str]]:
+def count_statements() -> Iterator[list[str]]:
     """The SQL that is executed inside, transaction control apart."""
     seen: list[str] = []
 
@@ -154,7 +154,7 @@ def counted_statements() -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def plan_of(statement: Any) -> str:
+def explain_query(statement: Any) -> str:
     """How SQLite would run a query."""
     compiled = statement.compile(db.engine, compile_kwargs={"render_postcompile": True})
     processors = compiled._bind_processors

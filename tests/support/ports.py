@@ -25,7 +25,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 15, every: float 
     return value
 
 
-def answers(url: str) -> bool:
+def is_responding(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return response.status == 200

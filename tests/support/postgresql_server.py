@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.ports import free_port
 
 
-def programs() -> Path | None:
+def find_postgresql() -> Path | None:
     """The folder of initdb and pg_ctl, or None: then there is no PostgreSQL here."""
     on_path = shutil.which("initdb")
     folders = [Path(on_path).resolve().parent] if on_path else []
@@ -26,7 +26,7 @@ class PostgresqlServer:
     """Made as an unprivileged user: it refuses to run as root."""
 
     def __init__(self) -> None:
-        found = programs()
+        found = find_postgresql()
         assert found is not None, "no PostgreSQL here"
         self._programs = found
         self._home = Path(tempfile.mkdtemp(prefix="prosa-pg-"))

@@ -15,7 +15,7 @@ from redis.retry import Retry
 from chatbot.core.redis.keys import PREFIX, RQ_PREFIX
 from tests.support.ports import wait_for
 from workers import embedded_redis
-from workers.lifeline import die_with_parent
+from workers.parent_death import die_with_parent
 
 APP_USER = "prosa"
 APP_PASSWORD = "app-password"
@@ -28,7 +28,7 @@ class RedisServer:
         assert server, "no redis-server here; requirements-dev.txt brings one for Linux x86-64"
         self._home = Path(tempfile.mkdtemp(prefix="prosa-test-redis-"))
         self._socket = self._home / "r.sock"
-        self._command = embedded_redis.command(server, self._socket, self._home / "data")
+        self._command = embedded_redis.server_command(server, self._socket, self._home / "data")
         if settings:  # in a file of its own: a Sentinel rewrites it
             path = self._home / "redis.conf"
             path.write_text(settings)
@@ -91,7 +91,7 @@ class RedisServer:
         except redis.BusyLoadingError:
             return False
 
-    def endless_keys(self) -> list[str]:
+    def keys_without_ttl(self) -> list[str]:
         """Keys of ours without an end of life; RQ's own structures live as long as their queue."""
         names = [
             name

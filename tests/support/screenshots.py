@@ -12,10 +12,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.support.browser import chromium
+from tests.support.browser import launch_chromium
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.staff import make_users, sign_in
+from tests.support.stack_users import create_users, sign_in
 
 SIZES = {"1280": (1280, 860), "390": (390, 844)}
 THEMES = ("light", "dark")
@@ -60,12 +60,12 @@ def prepare(stack: Stack) -> None:
         ' [{"kind": "opted_out", "negated": true}]]'
     )
     stack.flask("segments", "create", "--name", "Em atraso", "--rule", rule)
-    make_users(stack)
-    stack.says("5511987650001", "oi, me manda o boleto?", "Maria Souza")
+    create_users(stack)
+    stack.send_as_customer("5511987650001", "oi, me manda o boleto?", "Maria Souza")
     time.sleep(8)
 
 
-def shoot(browser: Browser, stack: Stack, folder: Path) -> None:
+def take_screenshots(browser: Browser, stack: Stack, folder: Path) -> None:
     for size, (width, height) in SIZES.items():
         for theme in THEMES:
             context = browser.new_context(
@@ -94,8 +94,8 @@ def main(folder: Path) -> None:
     try:
         stack.flask("db", "upgrade")
         prepare(stack.start())
-        with chromium() as browser:
-            shoot(browser, stack, folder)
+        with launch_chromium() as browser:
+            take_screenshots(browser, stack, folder)
     finally:
         stack.stop()
         redis.kill()

@@ -13,13 +13,13 @@ from config import ROOT
 from tests.support.ports import free_port, wait_for
 from tests.support.redis_server import APP_PASSWORD, APP_USER, RedisServer
 from workers import embedded_redis
-from workers.lifeline import die_with_parent
+from workers.parent_death import die_with_parent
 
 PRIMARY = "prosa"
-SETTINGS = ROOT / "deploy" / "redis"
+SETTINGS_FOLDER = ROOT / "deploy" / "redis"
 
 
-class Family:
+class SentinelCluster:
     """`url` is what Prosa is given. The Sentinels ask for the same password as the servers do."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Family:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
         return f"redis+sentinel://{APP_USER}:{APP_PASSWORD}@{hosts}/{PRIMARY}/0"
 
-    def start(self) -> Family:
+    def start(self) -> SentinelCluster:
         for server in self.servers:
             server.start()
         replica = self.servers[1].admin
@@ -43,12 +43,14 @@ class Family:
         for port in self.sentinel_ports:
             self._sentinels.append(self._start_sentinel(port))
         for port in self.sentinel_ports:
-            wait_for(lambda port=port: _knows_all(port), 30)
+            wait_for(lambda port=port: _sees_all_servers(port), 30)
         return self
 
     def primary_port(self) -> int:
         """Whom the first Sentinel calls the primary."""
-        return int(_ask(self.sentinel_ports[0]).sentinel_get_master_addr_by_name(PRIMARY)[1])
+        return int(
+            _sentinel_client(self.sentinel_ports[0]).sentinel_get_master_addr_by_name(PRIMARY)[1]
+        )
 
     def kill_primary(self) -> None:
         """And wait until the replica has taken its place."""
@@ -76,7 +78,7 @@ class Family:
         path.write_text(
             f"port {port}\nbind 127.0.0.1\ndir {self._home}\nlogfile {path}.log\n"
             f"user {APP_USER} on >{APP_PASSWORD} allchannels +@all\n"
-            + (SETTINGS / "sentinel.conf")
+            + (SETTINGS_FOLDER / "sentinel.conf")
             .read_text()
             .replace("redis-primary 6379", f"127.0.0.1 {self.ports[0]}")
         )
@@ -87,17 +89,21 @@ class Family:
 
 def _server(port: int) -> RedisServer:
     return RedisServer(
-        "--port", str(port), "--bind", "127.0.0.1", settings=(SETTINGS / "redis.conf").read_text()
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        settings=(SETTINGS_FOLDER / "redis.conf").read_text(),
     )
 
 
-def _ask(port: int) -> redis.Redis:
+def _sentinel_client(port: int) -> redis.Redis:
     return redis.Redis("127.0.0.1", port, protocol=2, retry=None)
 
 
-def _knows_all(port: int) -> bool:
+def _sees_all_servers(port: int) -> bool:
     try:
-        state = _ask(port).sentinel_master(PRIMARY)
+        state = _sentinel_client(port).sentinel_master(PRIMARY)
     except redis.RedisError:
         return False
     return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2

@@ -14,9 +14,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.ports import answers, free_port, wait_for
+from tests.support.ports import free_port, is_responding, wait_for
 from tests.support.settings import environment
-from workers.lifeline import die_with_parent
+from workers.parent_death import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 QUEUES = ("inbound", "statuses", "replies", "media", "campaigns", "maintenance")
@@ -56,19 +56,19 @@ class Stack:
         """Start the named processes, or all; returns when web and simulator answer."""
         for name in names or ("simulator", "web", *QUEUES, "scheduler"):
             self.spawn(name)
-        wait_for(lambda: answers(f"{self.address}/health"), 60)
-        wait_for(lambda: answers(f"{self.simulator_address}/_sim/health"), 60)
+        wait_for(lambda: is_responding(f"{self.address}/health"), 60)
+        wait_for(lambda: is_responding(f"{self.simulator_address}/_sim/health"), 60)
         return self
 
-    def spawn(self, name: str, clock_off_s: float = 0) -> None:
+    def spawn(self, name: str, clock_skew_s: float = 0) -> None:
         """A process of Prosa; `clock_off_s`: on a host whose clock is wrong by so much."""
         command = {
             "simulator": ["-m", "chatbot.simulator"],
             "web": ["-m", *shlex.split(self.web)],
             "scheduler": ["-m", "workers.scheduler"],
         }.get(name.partition("-")[0], ["-m", "workers.run", name.partition("-")[0]])
-        if clock_off_s:
-            command = ["-m", "tests.support.wrong_clock", str(clock_off_s), *command[1:]]
+        if clock_skew_s:
+            command = ["-m", "tests.support.clock_skew", str(clock_skew_s), *command[1:]]
         self.processes[name] = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
@@ -137,7 +137,7 @@ class Stack:
                 self.kill(name)
         self._log.close()
 
-    def stands(self) -> str:
+    def describe_processes(self) -> str:
         """Who runs, and the end of what they logged: for the report of a test that failed."""
         ended = {name: process.poll() for name, process in self.processes.items()}
         log = (self.home / "stack.log").read_text(errors="replace")
@@ -180,7 +180,7 @@ class Stack:
         with urllib.request.urlopen(request, timeout=timeout) as response:
             return json.load(response)
 
-    def says(self, wa_id: str, text: str, name: str = "Ana") -> None:
+    def send_as_customer(self, wa_id: str, text: str, name: str = "Ana") -> None:
         self.simulator("inbound", {"from": wa_id, "name": name, "type": "text", "text": text})
 
     def replies_to(self, wa_id: str) -> list[str]:

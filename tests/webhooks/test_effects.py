@@ -7,13 +7,8 @@ from chatbot.channels.models import Channel
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity
 from chatbot.conversations.models import Conversation
 from chatbot.message_templates.models import MessageTemplate
-from tests.support.making import (
-    make_channel,
-    make_contact,
-    make_template,
-    message_value,
-)
-from tests.support.webhooks import ANNA, BIA, all_of, drain, receive
+from tests.support.factories import make_channel, make_contact, make_message_value, make_template
+from tests.support.webhooks import ANNA, BIA, drain_queues, list_all, store_webhook
 
 
 @pytest.mark.parametrize(
@@ -25,7 +20,7 @@ def test_a_templates_status_takes_effect(
     any_app: Flask, event: str, status: str, language: str
 ) -> None:
     template = make_template(status="PENDING")
-    receive(
+    store_webhook(
         {
             "event": event,
             "message_template_name": template.name,
@@ -33,8 +28,8 @@ def test_a_templates_status_takes_effect(
         },
         field="message_template_status_update",
     )
-    drain()
-    assert all_of(MessageTemplate)[0].status == status
+    drain_queues()
+    assert list_all(MessageTemplate)[0].status == status
 
 
 def test_stop_in_whatsapp_itself_is_an_opt_out_and_resume_ends_it(any_app: Flask) -> None:
@@ -42,34 +37,34 @@ def test_stop_in_whatsapp_itself_is_an_opt_out_and_resume_ends_it(any_app: Flask
     for value, kinds in (("stop", ["opt_out"]), ("stop", ["opt_out"]),
                          ("resume", ["opt_out", "opt_in"])):  # fmt: skip
         preference = {"wa_id": "551187654321", "category": "marketing_messages", "value": value}
-        receive({"user_preferences": [preference]}, field="user_preferences")
-        drain()
-        assert [event.kind for event in all_of(ConsentEvent)] == kinds
-        assert (all_of(Contact)[0].opted_out_at is not None) == (value == "stop")
+        store_webhook({"user_preferences": [preference]}, field="user_preferences")
+        drain_queues()
+        assert [event.kind for event in list_all(ConsentEvent)] == kinds
+        assert (list_all(Contact)[0].opted_out_at is not None) == (value == "stop")
 
 
 def test_a_new_number_is_the_same_person(any_app: Flask) -> None:
-    receive(message_value("oi", sender=ANNA))
-    drain()
-    receive(message_value(type="system", text=None, sender=ANNA,
+    store_webhook(make_message_value("oi", sender=ANNA))
+    drain_queues()
+    store_webhook(make_message_value(type="system", text=None, sender=ANNA,
                           system={"type": "user_changed_number", "wa_id": BIA}))  # fmt: skip
-    receive(message_value("troquei de número", sender=BIA))
-    drain()
-    (contact,) = all_of(Contact)
+    store_webhook(make_message_value("troquei de número", sender=BIA))
+    drain_queues()
+    (contact,) = list_all(Contact)
     assert contact.wa_id == BIA
-    assert len(all_of(Conversation)) == 1
-    assert {i.contact_id for i in all_of(ContactIdentity)} == {contact.id}
+    assert len(list_all(Conversation)) == 1
+    assert {i.contact_id for i in list_all(ContactIdentity)} == {contact.id}
 
 
 @pytest.mark.parametrize(
     ("told", "limit"),
     [(2000, 2000), ("TIER_10K", 10_000), ("TIER_250", 250), ("TIER_UNLIMITED", None), ("?", 77)],
 )
-def test_how_many_people_a_day_may_be_reached_is_told_by_meta(
-    app: Flask, told: object, limit: int | None
-) -> None:
+def test_the_daily_limit_comes_from_meta(app: Flask, told: object, limit: int | None) -> None:
     make_channel()
     for value in (77, told):
-        receive({"max_daily_conversations_per_business": value}, field="business_capability_update")
-    drain()
-    assert all_of(Channel)[0].daily_limit == limit
+        store_webhook(
+            {"max_daily_conversations_per_business": value}, field="business_capability_update"
+        )
+    drain_queues()
+    assert list_all(Channel)[0].daily_limit == limit

@@ -8,11 +8,16 @@ from flask import Flask
 
 from chatbot.conversations.models import Message
 from chatbot.core.db import db
-from chatbot.webhooks.jobs import drain_messages, drain_statuses
-from chatbot.webhooks.lanes import has_work
-from chatbot.webhooks.models import Lane, WebhookBody, WebhookUpdate
+from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate
+from chatbot.webhooks.queues import has_work
+from chatbot.webhooks.tasks import drain_messages, drain_statuses
+from tests.support.factories import (
+    make_channel,
+    make_message_value,
+    make_webhook_body,
+    signature_headers,
+)
 from tests.support.fuzz import mutated_bodies
-from tests.support.making import body_of, make_channel, message_value, signed
 
 COUNT = 10_000
 pytestmark = pytest.mark.timeout(900)
@@ -22,7 +27,8 @@ MOST_ROUNDS = 2_000
 def post(app: Flask, raws: list[bytes]) -> set[int]:
     client = app.test_client()
     return {
-        client.post("/webhooks/whatsapp", data=raw, headers=signed(raw)).status_code for raw in raws
+        client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(raw)).status_code
+        for raw in raws
     }
 
 
@@ -32,15 +38,15 @@ def drain_all() -> None:
         drain_statuses()
         db.session.rollback()
         db.session.expunge_all()
-        if not has_work(Lane.MESSAGES) and not has_work(Lane.STATUSES):
+        if not has_work(WebhookQueue.MESSAGES) and not has_work(WebhookQueue.STATUSES):
             return
-    raise AssertionError("the lanes do not run dry")
+    raise AssertionError("the queues do not run dry")
 
 
 def test_ten_thousand_mutated_bodies_stop_nothing_and_are_all_kept(app: Flask) -> None:
     make_channel()
     raws = list(mutated_bodies(COUNT, seed=2026))
-    raws.append(body_of(message_value("sou o último", wamid="wamid.last")))
+    raws.append(make_webhook_body(make_message_value("sou o último", wamid="wamid.last")))
     assert post(app, raws) == {200}
     drain_all()
     with db.engine.connect() as connection:
@@ -49,7 +55,7 @@ def test_ten_thousand_mutated_bodies_stop_nothing_and_are_all_kept(app: Flask) -
         reasons = connection.scalars(sa.select(WebhookUpdate.reason)).all()
         last = connection.scalar(sa.select(Message.text).where(Message.wamid == "wamid.last"))
     assert kept == raws
-    assert states == {"done", "parked"}
+    assert states == {"done", "quarantined"}
     # An exception's name in a reason would be a bug of ours, parked after it was tried four times.
     assert not [reason for reason in reasons if "Error:" in (reason or "")]
     assert last == "sou o último"

@@ -12,58 +12,58 @@ from chatbot.channels.models import Channel
 from chatbot.conversations.models import Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.webhooks.jobs import clean
 from chatbot.webhooks.models import WebhookBody, WebhookUpdate
-from tests.support.making import make_channel, message_value, status_value
-from tests.support.visitors import signed_in
-from tests.support.webhooks import all_of, drain, receive
+from chatbot.webhooks.tasks import delete_expired
+from tests.support.clients import make_signed_in_client
+from tests.support.factories import make_channel, make_message_value, make_status_value
+from tests.support.webhooks import drain_queues, list_all, store_webhook
 
 
-def receive_for_another(text: str = "para outro") -> None:
-    value = message_value(text)
+def store_foreign_webhook(text: str = "para outro") -> None:
+    value = make_message_value(text)
     value["metadata"]["phone_number_id"] = "999"
-    receive(value)
-    drain(1)
+    store_webhook(value)
+    drain_queues(1)
 
 
 def test_what_was_set_aside_shows_with_its_reason_and_is_applied_again(app: Flask) -> None:
-    receive(message_value("minha"), status_value("w", "in_orbit"))
-    receive_for_another()
-    manager, _ = signed_in(app, Role.MANAGER)
+    store_webhook(make_message_value("minha"), make_status_value("w", "in_orbit"))
+    store_foreign_webhook()
+    manager, _ = make_signed_in_client(app, Role.MANAGER)
     page = manager.get("/channel/webhooks/").text
     assert "phone_number_id 999 is not one of ours" in page
     for kind in ("message:text", "status:in_orbit"):
         assert f"<code>{kind}</code>" in page
-    number = all_of(WebhookBody)[-1].id
+    number = list_all(WebhookBody)[-1].id
     shown = manager.get(f"/channel/webhooks/{number}").text
     assert "para outro" in shown
     assert "phone_number_id 999 is not one of ours" in shown
     db.session.execute(sa.update(Channel).values(phone_number_id="999"))
     db.session.commit()
     assert manager.post(f"/channel/webhooks/{number}/replay").status_code == 303
-    drain(1)
-    assert [m.text for m in all_of(Message)] == ["minha", "para outro"]
+    drain_queues(1)
+    assert [m.text for m in list_all(Message)] == ["minha", "para outro"]
     assert "999 is not one of ours" not in manager.get("/channel/webhooks/").text
 
 
 def test_all_that_was_set_aside_is_applied_again_with_one_click(app: Flask) -> None:
     make_channel()
     for number in range(3):
-        receive_for_another(f"n{number}")
-    manager, _ = signed_in(app, Role.MANAGER)
+        store_foreign_webhook(f"n{number}")
+    manager, _ = make_signed_in_client(app, Role.MANAGER)
     db.session.execute(sa.update(Channel).values(phone_number_id="999"))
     db.session.commit()
     assert manager.post("/channel/webhooks/replay-parked").status_code == 303
-    drain(2)
-    assert len(all_of(Message)) == 3
-    assert all_of(WebhookUpdate) == []
+    drain_queues(2)
+    assert len(list_all(Message)) == 3
+    assert list_all(WebhookUpdate) == []
 
 
 def test_all_bodies_are_searched_by_what_stands_in_them(any_app: Flask) -> None:
-    receive(message_value("achado", sender="5511911112222"))
-    receive(message_value("outro", sender="5511933334444"))
-    drain(1)
-    manager, _ = signed_in(any_app, Role.MANAGER)
+    store_webhook(make_message_value("achado", sender="5511911112222"))
+    store_webhook(make_message_value("outro", sender="5511933334444"))
+    drain_queues(1)
+    manager, _ = make_signed_in_client(any_app, Role.MANAGER)
     page = manager.get("/channel/webhooks/?show=all&q=5511911112222").text
     assert "/channel/webhooks/1" in page
     assert "/channel/webhooks/2" not in page
@@ -71,9 +71,9 @@ def test_all_bodies_are_searched_by_what_stands_in_them(any_app: Flask) -> None:
 
 def test_a_body_that_is_no_text_is_shown_all_the_same(app: Flask) -> None:
     with db.engine.begin() as connection:
-        row = {"received_at": clock.now(), "lane": "statuses", "raw": b"\xff<script>\x00"}
+        row = {"received_at": clock.now(), "queue": "statuses", "raw": b"\xff<script>\x00"}
         connection.execute(sa.insert(WebhookBody), [row])
-    manager, _ = signed_in(app, Role.MANAGER)
+    manager, _ = make_signed_in_client(app, Role.MANAGER)
     page = manager.get("/channel/webhooks/1")
     assert (page.status_code, "<script>\x00" in page.text) == (200, False)
     assert manager.get("/channel/webhooks/77").status_code == 404
@@ -81,9 +81,9 @@ def test_a_body_that_is_no_text_is_shown_all_the_same(app: Flask) -> None:
 
 
 def test_the_command_lists_and_replays_by_filter(any_app: Flask) -> None:
-    receive(message_value("a"))
-    receive(status_value("w"))
-    receive_for_another()
+    store_webhook(make_message_value("a"))
+    store_webhook(make_status_value("w"))
+    store_foreign_webhook()
     runner = any_app.test_cli_runner()
 
     def listed(*options: str) -> list[str]:
@@ -98,28 +98,28 @@ def test_the_command_lists_and_replays_by_filter(any_app: Flask) -> None:
     tomorrow = f"{clock.now() + timedelta(days=1):%Y-%m-%d}"
     assert (listed("--since", tomorrow), listed("--until", tomorrow)) == ([], ["3", "2", "1"])
     assert "3" in runner.invoke(args=["webhooks", "replay", "--parked"]).output
-    assert [body.replays for body in all_of(WebhookBody)] == [0, 0, 1]
+    assert [body.replays for body in list_all(WebhookBody)] == [0, 0, 1]
     assert runner.invoke(args=["webhooks", "replay"]).exit_code == 2
 
 
 def test_a_replay_is_not_counted_again(app: Flask) -> None:
-    receive(message_value("a"))
-    drain(1)
+    store_webhook(make_message_value("a"))
+    drain_queues(1)
     app.test_cli_runner().invoke(args=["webhooks", "replay", "1"])
-    drain(1)
-    manager, _ = signed_in(app, Role.MANAGER)
+    drain_queues(1)
+    manager, _ = make_signed_in_client(app, Role.MANAGER)
     assert manager.get("/channel/webhooks/").text.count(">1</td>") == 2
 
 
 def test_bodies_are_kept_as_long_as_the_setting_says(app: Flask) -> None:
-    receive(message_value("velha"))
-    receive_for_another("velha e separada")
-    receive(message_value("nova"))
-    drain(1)
+    store_webhook(make_message_value("velha"))
+    store_foreign_webhook("velha e separada")
+    store_webhook(make_message_value("nova"))
+    drain_queues(1)
     old = clock.now() - timedelta(days=31)
     db.session.execute(sa.update(WebhookBody).where(WebhookBody.id < 3).values(received_at=old))
     db.session.commit()
-    clean()
-    (kept,) = all_of(WebhookBody)
+    delete_expired()
+    (kept,) = list_all(WebhookBody)
     assert b"nova" in kept.raw
-    assert all_of(WebhookUpdate) == []
+    assert list_all(WebhookUpdate) == []

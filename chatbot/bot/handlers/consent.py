@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chatbot.bot.engine import N_, OptIn, OptOut, Say, Talk, Turn
+from chatbot.bot.engine import N_, Effects, OptIn, OptOut, Say, Turn
 
 
-def opt_out(turn: Turn) -> Talk:
+def opt_out(turn: Turn) -> Effects:
     yield OptOut(turn.text)
     yield Say(
         N_(
@@ -17,7 +17,7 @@ def opt_out(turn: Turn) -> Talk:
     )
 
 
-def opt_in(turn: Turn) -> Talk:
+def opt_in(turn: Turn) -> Effects:
     yield OptIn(turn.text)
     yield Say(
         N_("Done: you will get news from %(company)s here. To stop them, write STOP at any time."),

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from chatbot.billing.boleto import InvalidBoleto, format_line, parse_line
-from chatbot.billing.pix import InvalidPix, parse_pix
 from chatbot.billing.service import OpenInvoice
-from chatbot.bot.engine import N_, FetchInvoices, HandOff, Say, SayVerbatim, Talk, Turn
+from chatbot.bot.engine import N_, Effects, FetchInvoices, HandOff, Say, SayVerbatim, Turn
+from chatbot.brazil.boleto import InvalidBoleto, format_line, parse_line
+from chatbot.brazil.pix import InvalidPix, parse_pix
 
-MOST = 3  # invoices spelled out in one answer
+MAX_INVOICES = 3  # invoices spelled out in one answer
 
 
-def send_open_invoices(turn: Turn) -> Talk:
+def send_open_invoices(turn: Turn) -> Effects:
     """Pix first, since it clears at once; the code alone in its own message, to be copied."""
     invoices: Sequence[OpenInvoice] = yield FetchInvoices()
     if not invoices:
-        yield from _say_none()
+        yield from _say_no_invoices()
         return
-    for invoice in invoices[:MOST]:
-        line = _checked_line(invoice, turn)
-        pix = _checked_pix(invoice)
+    for invoice in invoices[:MAX_INVOICES]:
+        line = _find_valid_line(invoice, turn)
+        pix = _find_valid_pix(invoice)
         yield _describe(invoice, turn, line)
         if pix:
             yield Say(N_("To pay by Pix, copy the code of the next message:"))
@@ -29,16 +29,16 @@ def send_open_invoices(turn: Turn) -> Talk:
         if not line and not pix:
             yield HandOff("invoice_without_means")
             return
-    yield from _say_more(invoices)
+    yield from _say_more_invoices(invoices)
 
 
-def send_pix(turn: Turn) -> Talk:
+def send_pix(turn: Turn) -> Effects:
     invoices: Sequence[OpenInvoice] = yield FetchInvoices()
     if not invoices:
-        yield from _say_none()
+        yield from _say_no_invoices()
         return
     invoice = invoices[0]
-    pix = _checked_pix(invoice)
+    pix = _find_valid_pix(invoice)
     if pix is None:
         yield from send_open_invoices(turn)
         return
@@ -47,16 +47,16 @@ def send_pix(turn: Turn) -> Talk:
             "Pix of *%(description)s*: R$ %(amount)s, due on %(due)s. "
             "Copy the code of the next message and paste it in your bank's app:"
         ),
-        _values(invoice),
+        _invoice_values(invoice),
     )
     yield SayVerbatim(pix)
-    yield from _say_more(invoices, shown=1)
+    yield from _say_more_invoices(invoices, shown=1)
 
 
-def tell_balance(_turn: Turn) -> Talk:
+def send_balance(_turn: Turn) -> Effects:
     invoices: Sequence[OpenInvoice] = yield FetchInvoices()
     if not invoices:
-        yield from _say_none()
+        yield from _say_no_invoices()
         return
     total = sum((invoice.amount for invoice in invoices), Decimal(0))
     yield Say(
@@ -66,19 +66,19 @@ def tell_balance(_turn: Turn) -> Talk:
     )
 
 
-def tell_due_dates(_turn: Turn) -> Talk:
+def send_due_dates(_turn: Turn) -> Effects:
     invoices: Sequence[OpenInvoice] = yield FetchInvoices()
     if not invoices:
-        yield from _say_none()
+        yield from _say_no_invoices()
         return
     yield Say(
         N_("Your invoice *%(description)s* of R$ %(amount)s is due on %(due)s. Shall I send it?"),
-        _values(invoices[0]),
+        _invoice_values(invoices[0]),
         (("invoice_copy", N_("Yes, send it")), ("pix_payment", N_("Pay by Pix"))),
     )
 
 
-def _say_none() -> Talk:
+def _say_no_invoices() -> Effects:
     yield Say(
         N_(
             "I found no open invoice for this number. If you pay for somebody else, "
@@ -89,7 +89,7 @@ def _say_none() -> Talk:
     )
 
 
-def _say_more(invoices: Sequence[OpenInvoice], shown: int = MOST) -> Talk:
+def _say_more_invoices(invoices: Sequence[OpenInvoice], shown: int = MAX_INVOICES) -> Effects:
     if len(invoices) > shown:
         yield Say(
             N_("There are %(count)s more open invoices. Shall I call a person to help with them?"),
@@ -99,7 +99,7 @@ def _say_more(invoices: Sequence[OpenInvoice], shown: int = MOST) -> Talk:
 
 
 def _describe(invoice: OpenInvoice, turn: Turn, line: str | None) -> Say:
-    values = _values(invoice) | {"line": line}
+    values = _invoice_values(invoice) | {"line": line}
     if line is None:
         return Say(N_("*%(description)s*: R$ %(amount)s, due on %(due)s."), values)
     if invoice.is_overdue(turn.today):
@@ -119,7 +119,7 @@ def _describe(invoice: OpenInvoice, turn: Turn, line: str | None) -> Say:
     )
 
 
-def _values(invoice: OpenInvoice) -> dict[str, object]:
+def _invoice_values(invoice: OpenInvoice) -> dict[str, object]:
     return {
         "description": invoice.description,
         "amount": invoice.amount,
@@ -127,7 +127,7 @@ def _values(invoice: OpenInvoice) -> dict[str, object]:
     }
 
 
-def _checked_line(invoice: OpenInvoice, turn: Turn) -> str | None:
+def _find_valid_line(invoice: OpenInvoice, turn: Turn) -> str | None:
     """A line with a wrong check digit is withheld: nobody should type it for nothing."""
     if invoice.line is None:
         return None
@@ -137,7 +137,7 @@ def _checked_line(invoice: OpenInvoice, turn: Turn) -> str | None:
         return None
 
 
-def _checked_pix(invoice: OpenInvoice) -> str | None:
+def _find_valid_pix(invoice: OpenInvoice) -> str | None:
     if invoice.pix_code is None:
         return None
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chatbot.bot.engine import N_, HandOff, Say, Talk, Turn
-from chatbot.bot.nlu import Intent
+from chatbot.bot.engine import N_, Effects, HandOff, Say, Turn
+from chatbot.bot.understanding.classifier import Intent
 
 MENU = (
     (Intent.INVOICE_COPY, N_("My invoice")),
@@ -12,7 +12,7 @@ MENU = (
 )
 
 
-def greet(turn: Turn) -> Talk:
+def greet(turn: Turn) -> Effects:
     name = f", {turn.first_name}" if turn.first_name else ""
     yield Say(
         N_(
@@ -24,17 +24,17 @@ def greet(turn: Turn) -> Talk:
     )
 
 
-def welcome(_turn: Turn) -> Talk:
+def answer_thanks(_turn: Turn) -> Effects:
     yield Say(N_("You are welcome! If you need anything else, just write."))
 
 
-def say_goodbye(turn: Turn) -> Talk:
+def say_goodbye(turn: Turn) -> Effects:
     yield Say(
         N_("Goodbye! %(company)s thanks you for your contact."), {"company": turn.company_name}
     )
 
 
-def fall_back(turn: Turn) -> Talk:
+def fall_back(turn: Turn) -> Effects:
     """Ask once; who isn't understood twice gets a person."""
     if turn.last_intent == Intent.FALLBACK:
         yield Say(N_("I still did not understand. I am calling somebody of our team to help you."))

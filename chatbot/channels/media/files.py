@@ -9,25 +9,25 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from chatbot.channels.media.kinds import SENDABLE, inspect_outbound
-from chatbot.channels.media.models import MediaChunk, MediaFile, MediaTask
+from chatbot.channels.media.file_types import SENDABLE_TYPES, check_outbound_type
+from chatbot.channels.media.models import MediaChunk, MediaFile, MediaTransfer
 from chatbot.channels.whatsapp.payloads import MediaKind
 from chatbot.core import clock
-from chatbot.core.db import db, db_now, skip_locked, storable, upsert
-from chatbot.core.queue import ring
+from chatbot.core.db import db, db_now, sanitize_text, skip_locked, upsert
+from chatbot.core.tasks import enqueue
 
 CHUNK_BYTES = 256 * 1024
 # Meta keeps what is sent to us for 7 days and what we upload for 30 (section 9); an id that is about
 # to expire is not worth using.
-UPLOAD_LIVES = timedelta(days=30)
-USABLE_FOR = timedelta(days=1)
+UPLOAD_LIFETIME = timedelta(days=30)
+MIN_REMAINING_LIFETIME = timedelta(days=1)
 LEASE_S = 300.0
 MAX_ATTEMPTS = 8
 # Old payloads call a recording "voice".
 INBOUND_KINDS = {**{kind.value: kind for kind in MediaKind}, "voice": MediaKind.AUDIO}
 
 
-def want_inbound(channel_id: int, kind: str, payload: Mapping[str, Any]) -> MediaFile | None:
+def queue_download(channel_id: int, kind: str, payload: Mapping[str, Any]) -> MediaFile | None:
     """Record the file of a contact's message, to be fetched soon; None where there is none."""
     media_id = payload.get("id")
     if kind not in INBOUND_KINDS or not isinstance(media_id, str) or not media_id:
@@ -36,85 +36,85 @@ def want_inbound(channel_id: int, kind: str, payload: Mapping[str, Any]) -> Medi
         channel_id=channel_id,
         kind=INBOUND_KINDS[kind],
         mime_type=_text(payload.get("mime_type"), 100),
-        file_name=plain_name(_text(payload.get("filename"), 500)),
+        file_name=clean_file_name(_text(payload.get("filename"), 500)),
         media_id=media_id[:128],
-        task=MediaTask.DOWNLOAD,
+        transfer=MediaTransfer.DOWNLOAD,
     )
     db.session.add(file)
     db.session.flush()
-    ring("media.transfer")
+    enqueue("media.transfer")
     return file
 
 
 def _text(value: object, most: int) -> str:
-    return (storable(value, most) or "") if isinstance(value, str) else ""
+    return (sanitize_text(value, most) or "") if isinstance(value, str) else ""
 
 
-def plain_name(file_name: str) -> str:
+def clean_file_name(file_name: str) -> str:
     """The last part of the path, as a person would know it; it is only shown, never opened."""
     name = file_name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in name if c.isprintable())[-200:].strip()
 
 
-def keep_outbound(channel_id: int, stream: BinaryIO, file_name: str) -> MediaFile:
+def queue_upload(channel_id: int, stream: BinaryIO, file_name: str) -> MediaFile:
     """Keep a file that is to be sent, in the caller's transaction, and have it uploaded.
 
     The same content is uploaded once in 30 days. Raises InvalidInput when WhatsApp would not take it.
     """
     size, sha256 = _measure(stream)
-    name = plain_name(file_name)
-    mime_type = inspect_outbound(stream, name, size)
-    known = _find_usable(channel_id, sha256, mime_type)
+    name = clean_file_name(file_name)
+    mime_type = check_outbound_type(stream, name, size)
+    known = _find_reusable(channel_id, sha256, mime_type)
     if known is not None:
         return known
     file = MediaFile(
         channel_id=channel_id,
-        kind=SENDABLE[mime_type].kind,
+        kind=SENDABLE_TYPES[mime_type].kind,
         mime_type=mime_type,
         file_name=name,
         size=size,
         sha256=sha256,
-        task=MediaTask.UPLOAD,
+        transfer=MediaTransfer.UPLOAD,
     )
     db.session.add(file)
     db.session.flush()
-    for position, data in enumerate(chunks_of(stream)):
-        put_chunk(db.session.connection(), file.id, position, data)
-    ring("media.transfer")
+    for position, data in enumerate(iter_chunks(stream)):
+        store_chunk(db.session.connection(), file.id, position, data)
+    enqueue("media.transfer")
     return file
 
 
 def _measure(stream: BinaryIO) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
-    for data in chunks_of(stream):
+    for data in iter_chunks(stream):
         size += len(data)
         digest.update(data)
     return size, digest.hexdigest()
 
 
-def _find_usable(channel_id: int, sha256: str, mime_type: str) -> MediaFile | None:
+def _find_reusable(channel_id: int, sha256: str, mime_type: str) -> MediaFile | None:
     """One that Meta has already, or is just getting."""
-    lives = MediaFile.media_id_until > clock.now() + USABLE_FOR
+    lives = MediaFile.media_id_expires_at > clock.now() + MIN_REMAINING_LIFETIME
     return db.session.scalar(
         sa.select(MediaFile)
         .where(
             MediaFile.channel_id == channel_id,
             MediaFile.sha256 == sha256,
             MediaFile.mime_type == mime_type,
-            sa.or_(lives, MediaFile.task == MediaTask.UPLOAD),
+            sa.or_(lives, MediaFile.transfer == MediaTransfer.UPLOAD),
         )
         .order_by(MediaFile.id.desc())
         .limit(1)
     )
 
 
-def chunks_of(stream: BinaryIO) -> Iterator[bytes]:
+def iter_chunks(stream: BinaryIO) -> Iterator[bytes]:
     """From its beginning."""
     stream.seek(0)
     return iter(lambda: stream.read(CHUNK_BYTES), b"")
 
 
-def put_chunk(connection: sa.Connection, file_id: int, position: int, data: bytes) -> None:
+def store_chunk(connection: sa.Connection, file_id: int, position: int, data: bytes) -> None:
     """Over what a worker that died may have left there."""
     statement = upsert(connection, MediaChunk).values(file_id=file_id, position=position, data=data)
     connection.execute(
@@ -135,11 +135,11 @@ def read_chunks(file_id: int) -> Iterator[bytes]:
     yield from db.session.scalars(query)
 
 
-def claim_due(limit: int) -> list[MediaFile]:
+def claim_transfers(limit: int) -> list[MediaFile]:
     """Take files whose transfer is due, detached. The lease is their next due time. Commits."""
     due = (
         sa.select(MediaFile.id)
-        .where(MediaFile.task.is_not(None), MediaFile.due_at <= db_now())
+        .where(MediaFile.transfer.is_not(None), MediaFile.due_at <= db_now())
         .order_by(MediaFile.due_at)
         .limit(limit)
     )
@@ -159,21 +159,21 @@ def claim_due(limit: int) -> list[MediaFile]:
     return list(claimed)
 
 
-def store_inbound(claimed: MediaFile, content: BinaryIO, mime_type: str) -> None:
+def store_download(claimed: MediaFile, content: BinaryIO, mime_type: str) -> None:
     """Keep what was fetched. A transaction a chunk: nobody waits for a whole file to be written; that
     it is whole is noted in the caller's."""
     size, sha256 = _measure(content)
-    for position, data in enumerate(chunks_of(content)):
+    for position, data in enumerate(iter_chunks(content)):
         with db.engine.begin() as connection:
-            put_chunk(connection, claimed.id, position, data)
+            store_chunk(connection, claimed.id, position, data)
     _finish(claimed, size=size, sha256=sha256, mime_type=mime_type)
 
 
-def note_uploaded(claimed: MediaFile, media_id: str) -> None:
-    _finish(claimed, media_id=media_id, media_id_until=clock.now() + UPLOAD_LIVES)
+def mark_uploaded(claimed: MediaFile, media_id: str) -> None:
+    _finish(claimed, media_id=media_id, media_id_expires_at=clock.now() + UPLOAD_LIFETIME)
 
 
-def note_failure(claimed: MediaFile, problem: str | None) -> None:
+def record_transfer_failure(claimed: MediaFile, problem: str | None) -> None:
     """Try again later, or give up with the reason."""
     if problem is None and claimed.attempts < MAX_ATTEMPTS:
         wait_s = min(3600.0, 5.0 * 3 ** (claimed.attempts - 1))
@@ -183,7 +183,7 @@ def note_failure(claimed: MediaFile, problem: str | None) -> None:
 
 
 def _finish(claimed: MediaFile, **values: Any) -> None:
-    _update(claimed, task=None, **values)
+    _update(claimed, transfer=None, **values)
 
 
 def _update(claimed: MediaFile, **values: Any) -> None:

@@ -13,7 +13,7 @@ from chatbot.core import clock
 from chatbot.core.db import Base, BigId, UtcDateTime, db_now
 
 
-class MediaTask(StrEnum):
+class MediaTransfer(StrEnum):
     """What a worker has still to do with a file."""
 
     DOWNLOAD = "download"
@@ -35,8 +35,8 @@ class MediaFile(Base):
     sha256: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     # Meta's id of the file: hers of an inbound one (7 days), or of our upload (30 days).
     media_id: Mapped[str | None] = mapped_column(sa.String(128))
-    media_id_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    task: Mapped[str | None] = mapped_column(sa.String(10))
+    media_id_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    transfer: Mapped[str | None] = mapped_column(sa.String(10))
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
     # Raised by every claim, and so the fence against a worker that comes back too late.
     attempts: Mapped[int] = mapped_column(default=0)
@@ -47,25 +47,25 @@ class MediaFile(Base):
         sa.Index(
             "ix_media_files_due",
             "due_at",
-            sqlite_where=sa.text("task IS NOT NULL"),
-            postgresql_where=sa.text("task IS NOT NULL"),
+            sqlite_where=sa.text("transfer IS NOT NULL"),
+            postgresql_where=sa.text("transfer IS NOT NULL"),
         ),
     )
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self.sha256 is not None
 
 
 @dataclass(frozen=True, slots=True)
-class FileCopy:
+class FileSummary:
     """What a page shows of a file, as plain data that can be cached."""
 
     mime_type: str
     file_name: str
     size: int
-    is_whole: bool
-    task: str | None
+    is_complete: bool
+    transfer: str | None
     problem: str | None
 
 

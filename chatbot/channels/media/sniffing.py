@@ -31,7 +31,7 @@ OFFICE_FOLDERS: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def sniff(file: BinaryIO) -> tuple[str, ...]:
+def sniff_mime_types(file: BinaryIO) -> tuple[str, ...]:
     """The MIME types that this content can be, the likeliest first; none when nobody can tell."""
     file.seek(0)
     head = file.read(HEAD)
@@ -41,13 +41,13 @@ def sniff(file: BinaryIO) -> tuple[str, ...]:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return ("image/webp",)
     if head[4:8] == b"ftyp":
-        return _of_brand(head[8:12])
+        return _mp4_types(head[8:12])
     if head.startswith(b"PK\x03\x04"):
-        return _of_zip(file)
-    return _of_frames(head) or (("text/plain",) if _is_text(head) else ())
+        return _zip_types(file)
+    return _audio_frame_types(head) or (("text/plain",) if _is_text(head) else ())
 
 
-def _of_brand(brand: bytes) -> tuple[str, ...]:
+def _mp4_types(brand: bytes) -> tuple[str, ...]:
     """MPEG-4's container holds sound and pictures alike; only some brands say which."""
     if brand.startswith(b"3g"):
         return ("video/3gpp", "video/mp4")
@@ -56,7 +56,7 @@ def _of_brand(brand: bytes) -> tuple[str, ...]:
     return ("video/mp4", "audio/mp4", "video/3gpp")
 
 
-def _of_zip(file: BinaryIO) -> tuple[str, ...]:
+def _zip_types(file: BinaryIO) -> tuple[str, ...]:
     """Only looked into, never unpacked: a zip from outside may claim anything of its size."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL))
@@ -65,7 +65,7 @@ def _of_zip(file: BinaryIO) -> tuple[str, ...]:
     return (*found, "application/zip")
 
 
-def _of_frames(head: bytes) -> tuple[str, ...]:
+def _audio_frame_types(head: bytes) -> tuple[str, ...]:
     """MP3 and AAC without a header begin with eleven ones; the layer tells them apart."""
     if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return ()

@@ -11,8 +11,8 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
-from chatbot.channels.gateway import Accepted, Answer, Doubtful, Refused, Unreached
-from chatbot.channels.whatsapp.wire import Broken, NotConnected, Wire
+from chatbot.channels.gateway import Accepted, Doubtful, GatewayAnswer, Refused, Unreachable
+from chatbot.channels.whatsapp.http_client import HttpClient, NotConnected, ResponseLost
 
 CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 15.0
@@ -20,7 +20,7 @@ CALL_TIMEOUT_S = 15.0
 KEEPALIVE_S = 10.0
 
 
-class _GraphError(msgspec.Struct):
+class _ErrorFields(msgspec.Struct):
     code: int
     message: str = ""
     error_data: Any = None
@@ -33,17 +33,17 @@ class _GraphError(msgspec.Struct):
         return str(details or self.message)[:500]
 
     @property
-    def true_code(self) -> int:
+    def effective_code(self) -> int:
         """An id that does not exist is refused as a bad parameter: no message's fault, but the
         number's (section 5.1)."""
         return 33 if (self.code, self.error_subcode) == (100, 33) else self.code
 
 
 class _ErrorBody(msgspec.Struct):
-    error: _GraphError
+    error: _ErrorFields
 
 
-class _Recipient(msgspec.Struct):
+class _SentContact(msgspec.Struct):
     wa_id: str | None = None
 
 
@@ -53,7 +53,7 @@ class _SentMessage(msgspec.Struct):
 
 class _SentBody(msgspec.Struct):
     messages: list[_SentMessage]
-    contacts: list[_Recipient] = []
+    contacts: list[_SentContact] = []
 
 
 _errors = msgspec.json.Decoder(_ErrorBody)
@@ -75,10 +75,10 @@ class WhatsAppGateway:
         self._url = f"{api_url}/{phone_number_id}/messages"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._timeout_s = timeout_s
-        self._wire: Wire
+        self._http: HttpClient
 
     async def __aenter__(self) -> Self:
-        self._wire = Wire(
+        self._http = HttpClient(
             self._url,
             self._headers,
             timeout_s=self._timeout_s,
@@ -93,19 +93,19 @@ class WhatsAppGateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._wire.close()
+        self._http.close()
 
-    async def send(self, body: Mapping[str, Any]) -> Answer:
+    async def send(self, body: Mapping[str, Any]) -> GatewayAnswer:
         try:
-            response = await self._wire.post(_encode(body))
+            response = await self._http.post(_encode(body))
         except NotConnected as error:
-            return Unreached(str(error))
-        except (Broken, TimeoutError) as error:
+            return Unreachable(str(error))
+        except (ResponseLost, TimeoutError) as error:
             return Doubtful(f"{type(error).__name__}: {error}")
-        return read_answer(response.status, response.body, response.retry_after)
+        return parse_send_answer(response.status, response.body, response.retry_after)
 
 
-def read_answer(status: int, raw: bytes, retry_after: str | None = None) -> Answer:
+def parse_send_answer(status: int, raw: bytes, retry_after: str | None = None) -> GatewayAnswer:
     """Only an error in Graph's own shape is a refusal; a 2xx needs a message id to be a yes."""
     if 200 <= status < 300:
         try:
@@ -117,12 +117,12 @@ def read_answer(status: int, raw: bytes, retry_after: str | None = None) -> Answ
         error = _errors.decode(raw).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         if status == 429:  # the edge throttles before anything is taken
-            return Refused(130429, "HTTP 429", status, _seconds(retry_after))
+            return Refused(130429, "HTTP 429", status, _parse_retry_after(retry_after))
         return Doubtful(f"HTTP {status} that does not come from Graph")
-    return Refused(error.true_code, error.detail, status, _seconds(retry_after))
+    return Refused(error.effective_code, error.detail, status, _parse_retry_after(retry_after))
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _parse_retry_after(retry_after: str | None) -> float | None:
     return min(float(retry_after), 3600.0) if retry_after and retry_after.isdigit() else None
 
 
@@ -148,7 +148,7 @@ class GraphError(Exception):
         self.status = status
 
 
-def call(
+def call_graph(
     api_url: str,
     token: str,
     path: str,
@@ -161,10 +161,12 @@ def call(
     Raises:
         GraphError: with a sentence, whatever went wrong.
     """
-    return asyncio.run(_call(f"{api_url}/{path}", token, params or {}, method))
+    return asyncio.run(_call_graph(f"{api_url}/{path}", token, params or {}, method))
 
 
-async def _call(url: str, token: str, params: Mapping[str, str], method: str) -> dict[str, Any]:
+async def _call_graph(
+    url: str, token: str, params: Mapping[str, str], method: str
+) -> dict[str, Any]:
     try:
         async with (
             make_session(2, {"Authorization": f"Bearer {token}"}) as http,
@@ -174,13 +176,13 @@ async def _call(url: str, token: str, params: Mapping[str, str], method: str) ->
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise GraphError(f"{url} does not answer: {type(error).__name__}: {error}") from error
-    return graph_json(url, status, raw)
+    return parse_graph_json(url, status, raw)
 
 
-def graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
+def parse_graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
     """What Graph answered. Raises GraphError for a refusal, and for what is no answer of hers."""
     if status >= 400:
-        answer = read_answer(status, raw)
+        answer = parse_send_answer(status, raw)
         if isinstance(answer, Refused):
             raise GraphError(f"({answer.code}) {answer.detail}", answer.code, status)
         raise GraphError(f"{url} answered HTTP {status}", 0, status)
@@ -192,10 +194,10 @@ def graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
 
 def verify_callback(address: str, verify_token: str) -> str:
     """Ask a callback to prove itself as Meta does; the problem in words, or nothing."""
-    return asyncio.run(_verify(address, verify_token))
+    return asyncio.run(_verify_callback(address, verify_token))
 
 
-async def _verify(address: str, verify_token: str) -> str:
+async def _verify_callback(address: str, verify_token: str) -> str:
     challenge = secrets.token_hex(8)
     params = {
         "hub.mode": "subscribe",

@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from chatbot.channels.whatsapp.client import GraphError, graph_json, make_session
+from chatbot.channels.whatsapp.client import GraphError, make_session, parse_graph_json
 
 # An address lives 5 minutes, and a file of 100 MB takes its time.
 TRANSFER_TIMEOUT_S = 240.0
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 # Where Meta keeps files: the token is shown to nobody else.
 TRUSTED_DOMAINS = ("fbsbx.com", "facebook.com", "whatsapp.net")
-ADDRESSES = 2  # one may have grown old between the look-up and the download
+MAX_LINKS = 2  # one may have grown old between the look-up and the download
 
 
 class MediaError(Exception):
-    """A transfer failed. `problem` is a key of `media.wording.PROBLEMS` where trying again can't
+    """A transfer failed. `problem` is a key of `media.labels.PROBLEMS` where trying again can't
     help, and None where it can."""
 
     def __init__(self, detail: str, problem: str | None = None) -> None:
@@ -64,7 +64,7 @@ class MediaClient:
     async def download(self, media_id: str, sink: BinaryIO, most: int) -> None:
         """Write the file into `sink`, at most `most` bytes. Raises MediaError."""
         try:
-            for _ in range(ADDRESSES):
+            for _ in range(MAX_LINKS):
                 if await self._fetch(await self._look_up(media_id), sink, most):
                     return
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -76,7 +76,7 @@ class MediaClient:
         params = {"phone_number_id": self._phone_number_id}
         try:
             async with self._http.get(url, params=params) as response:
-                answer = graph_json(url, response.status, await response.read())
+                answer = parse_graph_json(url, response.status, await response.read())
             return msgspec.convert(answer, MediaLink)
         except GraphError as error:
             # 100: she knows no file of this id (any more).
@@ -86,7 +86,7 @@ class MediaClient:
 
     async def _fetch(self, link: MediaLink, sink: BinaryIO, most: int) -> bool:
         """False when the address has grown old: the next look-up gives a new one."""
-        if not self._may_show_token(link.url):
+        if not self._is_trusted(link.url):
             raise MediaError(f"not an address of Meta's: {link.url[:200]!r}", "untrusted")
         if link.size > most:
             raise MediaError(f"{link.size} bytes", "too_large")
@@ -99,7 +99,7 @@ class MediaClient:
             await _copy(response, sink, most)
         return True
 
-    def _may_show_token(self, url: str) -> bool:
+    def _is_trusted(self, url: str) -> bool:
         try:
             asked, ours = urlsplit(url), urlsplit(self._api_url)
             host = asked.hostname or ""
@@ -119,7 +119,7 @@ class MediaClient:
         form.add_field("file", file, content_type=mime_type, filename=file_name)
         try:
             async with self._http.post(url, data=form) as response:
-                answer = graph_json(url, response.status, await response.read())
+                answer = parse_graph_json(url, response.status, await response.read())
         except GraphError as error:
             is_refusal = error.code in (100, 131051, 131053)
             raise MediaError(str(error), "refused" if is_refusal else None) from error
@@ -135,7 +135,7 @@ async def _copy(response: aiohttp.ClientResponse, sink: BinaryIO, most: int) -> 
     sink.seek(0)
     sink.truncate()
     length = 0
-    async for piece in response.content.iter_chunked(PIECE_BYTES):
+    async for piece in response.content.iter_chunked(CHUNK_BYTES):
         length += len(piece)
         if length > most:
             raise MediaError(f"more than {most} bytes", "too_large")

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from chatbot.core.redis.breaker import Breaker, RedisUnavailable
 from chatbot.core.redis.keys import key, ttl
-from chatbot.core.redis.pool import TIMEOUT_S, BreakerPool, blocking_client, make_pool
+from chatbot.core.redis.pool import TIMEOUT_S, BreakerPool, create_blocking_client, create_pool
 
 __all__ = [
     "TIMEOUT_S",
@@ -22,11 +22,11 @@ __all__ = [
     "RedisError",
     "RedisState",
     "RedisUnavailable",
-    "blocking_client",
     "breaker",
     "client",
+    "create_blocking_client",
+    "create_pool",
     "key",
-    "make_pool",
     "state",
     "ttl",
 ]

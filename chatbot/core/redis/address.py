@@ -19,22 +19,22 @@ SENTINEL_PORT = 26379
 # A Sentinel that hangs is asked before the next one is, by whoever connects: it must be short.
 SENTINEL_TIMEOUT_S = 0.2
 
-Find = Callable[[], tuple[str, int]]
+FindPrimary = Callable[[], tuple[str, int]]
 
 
-class NamedConnection(Connection):
+class SentinelConnection(Connection):
     """To whichever server the Sentinels call the primary at the moment of connecting."""
 
-    def __init__(self, *, find: Find, **options: Any) -> None:
-        self._find = find
+    def __init__(self, *, find_primary: FindPrimary, **options: Any) -> None:
+        self._find_primary = find_primary
         super().__init__(**options)
 
     def _connect(self) -> Any:
-        self.host, self.port = self._find()
+        self.host, self.port = self._find_primary()
         return super()._connect()
 
 
-class NamedSSLConnection(NamedConnection, SSLConnection):
+class SentinelSSLConnection(SentinelConnection, SSLConnection):
     """The same over TLS."""
 
 
@@ -42,22 +42,22 @@ def connection_options(url: str) -> dict[str, Any]:
     """Keyword arguments of a ConnectionPool, `connection_class` among them."""
     scheme = url.partition("://")[0]
     if scheme.endswith("+sentinel"):
-        return _named(url, is_tls=scheme.startswith("rediss"))
+        return _sentinel_options(url, is_tls=scheme.startswith("rediss"))
     return {"connection_class": Connection, **parse_url(url)}
 
 
 def sentinel_pools(options: dict[str, Any]) -> list[ConnectionPool]:
     """The pools by which Sentinels are asked: a fork must reset them too."""
-    owner = getattr(options.get("find"), "__self__", None)
+    owner = getattr(options.get("find_primary"), "__self__", None)
     return [client.connection_pool for client in owner.sentinels] if owner else []
 
 
-class Finder(Sentinel):
+class PrimaryFinder(Sentinel):
     """Asks the Sentinels where one primary is."""
 
     primary: str
 
-    def find(self) -> tuple[str, int]:
+    def find_primary(self) -> tuple[str, int]:
         """Host and port.
 
         Raises:
@@ -67,38 +67,47 @@ class Finder(Sentinel):
         return host, int(port)
 
 
-def _named(url: str, *, is_tls: bool) -> dict[str, Any]:
+def _sentinel_options(url: str, *, is_tls: bool) -> dict[str, Any]:
     parts = urlsplit(url)
-    who, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = who.partition(":")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
     primary, _, database = parts.path.strip("/").partition("/")
     # parse_url knows how to read what stands behind the question mark.
-    more = parse_url(f"{'rediss' if is_tls else 'redis'}://h?{parts.query}")
-    own = {name: more.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-    given = {"username": unquote(username) or None, "password": unquote(password) or None}
-    tls = {name: value for name, value in more.items() if name.startswith("ssl_")}
-    finder = Finder(
-        [_host(host) for host in hosts.split(",")],
+    query_options = parse_url(f"{'rediss' if is_tls else 'redis'}://h?{parts.query}")
+    sentinel_credentials = {
+        name: query_options.pop(f"sentinel_{name}", None) for name in ("username", "password")
+    }
+    server_credentials = {
+        "username": unquote(username) or None,
+        "password": unquote(password) or None,
+    }
+    tls = {name: value for name, value in query_options.items() if name.startswith("ssl_")}
+    finder = PrimaryFinder(
+        [_parse_host(host) for host in hosts.split(",")],
         sentinel_kwargs={
             "socket_timeout": SENTINEL_TIMEOUT_S,
             "socket_connect_timeout": SENTINEL_TIMEOUT_S,
             "protocol": 2,
             "driver_info": None,
             "retry": Retry(NoBackoff(), 0),
-            **(own if own["password"] else given),
+            **(sentinel_credentials if sentinel_credentials["password"] else server_credentials),
             **({"ssl": True, **tls} if is_tls else {}),
         },
     )
     finder.primary = unquote(primary)
     return {
-        **given,
+        **server_credentials,
         "db": int(database or 0),
-        **{name: value for name, value in more.items() if name not in ("host", "connection_class")},
-        "connection_class": NamedSSLConnection if is_tls else NamedConnection,
-        "find": finder.find,
+        **{
+            name: value
+            for name, value in query_options.items()
+            if name not in ("host", "connection_class")
+        },
+        "connection_class": SentinelSSLConnection if is_tls else SentinelConnection,
+        "find_primary": finder.find_primary,
     }
 
 
-def _host(text: str) -> tuple[str, int]:
+def _parse_host(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     return parts.hostname or "", parts.port or SENTINEL_PORT

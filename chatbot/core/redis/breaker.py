@@ -23,7 +23,7 @@ PROBE_DELAYS_S = (0.05, 0.1, 0.25, 0.5)
 PROBE_EVERY_S = 1.0
 
 # The server answers, but takes no writes: all processes must agree to do without it.
-REFUSALS = (
+REFUSAL_PREFIXES = (
     "READONLY",
     "MISCONF",
     "NOREPLICAS",
@@ -57,7 +57,7 @@ class Breaker:
         self.on_recovery: list[Callable[[redis.Redis], None]] = []
         self.is_open = False
         self.reason = ""
-        self.since = 0.0
+        self.opened_at = 0.0
         self.trips = 0
         self.server_id = ""  # the Redis process of the newest connection
         self._failures = 0
@@ -72,7 +72,7 @@ class Breaker:
             self._failures += 1
             if not self.is_open:
                 self.reason = f"{type(error).__name__}: {error}"[:200]
-                self.since = time.time()
+                self.opened_at = time.time()
                 self.trips += 1
                 self.is_open = True
                 log.warning("Redis is away, going on without it: %s", self.reason)
@@ -127,11 +127,11 @@ class Breaker:
                 return False
             self.is_open = False
             self._thread = None
-            log.warning("Redis is back after %.1f s", time.time() - self.since)
+            log.warning("Redis is back after %.1f s", time.time() - self.opened_at)
             return True
 
 
-class Disabled(Breaker):
+class DisabledBreaker(Breaker):
     """Redis is switched off by a setting, or none is there: open for good, and never probed."""
 
     def __init__(self, reason: str) -> None:

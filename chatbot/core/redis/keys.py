@@ -12,17 +12,17 @@ RQ_PREFIX = "prosa:rq"
 # namespace → seconds that its keys live at most
 TTL_S = {
     "cache": 3600,
-    "mark": 86400,  # longer than any cached value, see core.cache_store
-    "cachegen": 30 * 86400,
+    "cachetag": 86400,  # longer than any cached value, see core.cache.store
+    "cacheepoch": 30 * 86400,
     "cachestats": 8 * 86400,
-    "lock": 30,
+    "cachelock": 30,
     "session": 31 * 86400,
     "conversation": 86400,
-    "bell": 60,
-    "rung": 30,
-    "pacer": 120,
-    "pair": 300,
-    "people": 86400,
+    "wakeup": 60,
+    "dedupe": 30,
+    "throttle": 120,
+    "burst": 300,
+    "dailyrecipients": 86400,
     "limit": 3600,
     "live": 86400,
     "worker": 60,

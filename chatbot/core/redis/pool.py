@@ -25,18 +25,18 @@ from redis.exceptions import ResponseError, TimeoutError
 from redis.retry import Retry
 
 from chatbot.core.redis.address import (
-    NamedConnection,
-    NamedSSLConnection,
+    SentinelConnection,
+    SentinelSSLConnection,
     connection_options,
     sentinel_pools,
 )
-from chatbot.core.redis.breaker import REFUSALS, Breaker, Disabled
+from chatbot.core.redis.breaker import REFUSAL_PREFIXES, Breaker, DisabledBreaker
 from chatbot.core.redis.keys import key, ttl
 
 if TYPE_CHECKING:
-    _Mixed = AbstractConnection
+    _ConnectionBase = AbstractConnection
 else:
-    _Mixed = object
+    _ConnectionBase = object
 
 TIMEOUT_S = 0.5
 # A command takes a fraction of a millisecond, so who finds all connections in use waits this long for
@@ -46,7 +46,7 @@ POOL_WAIT_S = 0.2
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
-class BreakingConnection(_Mixed):
+class BreakerConnection(_ConnectionBase):
     """Tells the breaker when Redis can't be reached, hangs, or refuses to be written to.
 
     A connection that the server closed while it was idle is no outage: the one retry reconnects it.
@@ -81,7 +81,10 @@ class BreakingConnection(_Mixed):
             self._breaker.trip(error)
             raise
         except (ResponseError, RedisConnectionError) as error:
-            if str(error).startswith(REFUSALS) or type(error).__name__ in _REFUSING_TYPES:
+            if (
+                str(error).startswith(REFUSAL_PREFIXES)
+                or type(error).__name__ in _REFUSAL_ERROR_NAMES
+            ):
                 # After a failover this may be a socket to the demoted primary.
                 self.mark_for_reconnect()
                 self._breaker.trip(error)
@@ -101,7 +104,7 @@ def _run_id(info: Any) -> str:
 
 
 # redis-py turns some refusals into types of their own and drops the code from the text.
-_REFUSING_TYPES = frozenset(
+_REFUSAL_ERROR_NAMES = frozenset(
     {
         "ReadOnlyError",
         "BusyLoadingError",
@@ -111,14 +114,14 @@ _REFUSING_TYPES = frozenset(
         "OutOfMemoryError",
     }
 )
-_CLASSES: dict[type[Any], type[Any]] = {
-    base: type(f"Breaking{base.__name__}", (BreakingConnection, base), {})
+_BREAKER_CLASSES: dict[type[Any], type[Any]] = {
+    base: type(f"Breaking{base.__name__}", (BreakerConnection, base), {})
     for base in (
         Connection,
         SSLConnection,
         UnixDomainSocketConnection,
-        NamedConnection,
-        NamedSSLConnection,
+        SentinelConnection,
+        SentinelSSLConnection,
     )
 }
 
@@ -133,16 +136,16 @@ class BreakerPool(BlockingConnectionPool):
         return super().get_connection()
 
 
-def make_pool(url: str | None, *, max_connections: int, name: str = "web") -> BreakerPool:
+def create_pool(url: str | None, *, max_connections: int, name: str = "web") -> BreakerPool:
     """The shared pool for `url`; without one, a pool that always says Redis is away."""
     if url is None:
         pool = BreakerPool(max_connections=1)
-        pool.breaker = Disabled("Redis is switched off")
+        pool.breaker = DisabledBreaker("Redis is switched off")
         return pool
     options = _options(url, name)
     direct = redis.Redis(connection_pool=ConnectionPool(**options))
     breaker = Breaker(direct, probe=lambda: _write_probe(direct))
-    options["connection_class"] = _CLASSES[options["connection_class"]]
+    options["connection_class"] = _BREAKER_CLASSES[options["connection_class"]]
     pool = BreakerPool(
         max_connections=max_connections, timeout=POOL_WAIT_S, breaker=breaker, **options
     )
@@ -161,7 +164,7 @@ def _write_probe(direct: redis.Redis) -> None:
         direct.connection_pool.disconnect()
 
 
-def blocking_client(
+def create_blocking_client(
     url: str, name: str, *, timeout_s: float, breaker: Breaker | None = None
 ) -> redis.Redis:
     """A client of its own for who blocks on its socket: RQ workers, Pub/Sub.
@@ -174,7 +177,7 @@ def blocking_client(
     if breaker is None:
         pool = ConnectionPool(**options)
     else:
-        options["connection_class"] = _CLASSES[options["connection_class"]]
+        options["connection_class"] = _BREAKER_CLASSES[options["connection_class"]]
         pool = BreakerPool(max_connections=2, timeout=POOL_WAIT_S, breaker=breaker, **options)
         pool.breaker = breaker
     _pools.update((pool, *sentinel_pools(options)))

@@ -1,239 +1,201 @@
-"""What goes wrong with a Redis, each with its mend: one table of questions, in the order in which the
-one makes the next unknowable."""
+"""How each check of the doctor looks: pure over the facts.
+
+A look returns what fills its sentence where there is trouble, and None where there is none. A look that
+misses a fact raises `Unknown`, or KeyError: the server does not tell, as managed ones often don't.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Any, TypeVar
 
-from chatbot.core.messages import N_
-from chatbot.ops.doctor import looks
-from chatbot.ops.doctor.facts import Facts
-from chatbot.ops.doctor.looks import Values
-from chatbot.ops.doctor.reach import Kind
+from chatbot.ops.doctor.connectivity import ConnectionFailureKind
+from chatbot.ops.doctor.facts import ServerFacts
 
+SLOW_WITHIN_S = 3600
+SLOW_MS = 10.0
+LATENCY_MS = 5.0
+LAG_S = 10
+LAG_BYTES = 1024 * 1024
+CLIENTS_PERCENT = 80
+# 6.2 is the oldest that has all the commands we send; the makers mend 7.2 and newer.
+OLDEST_COMPATIBLE = (6, 2)
+OLDEST_SUPPORTED = (7, 2)
 
-class Severity(IntEnum):
-    """Also the exit code: the worst of what was found."""
+# In which order a connection can fail.
+STAGE_BY_KIND = {kind: number for number, kind in enumerate(ConnectionFailureKind)}
 
-    NOTE = 0
-    WARNING = 1
-    CRITICAL = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    severity: Severity
-    question: str
-    look: Callable[[Facts], Values | None]
-    sentence: str
-    mend: str
+Values = Mapping[str, Any]
+Known = TypeVar("Known")
 
 
-CRITICAL, WARNING, NOTE = Severity.CRITICAL, Severity.WARNING, Severity.NOTE
+class UnknownFactError(LookupError):
+    """The server does not tell what would have to be known."""
 
-CHECKS = (
-    Check(
-        "switched_off", NOTE, N_("Is Redis switched on?"), looks.switched_off,
-        N_("REDIS_URL is not set, or REDIS_ENABLED is false: Prosa runs without Redis on purpose."),
-        N_(
-            "To switch it on, set REDIS_URL, leave REDIS_ENABLED out or true, and start Prosa anew."
-        ),
-    ),
-    Check(
-        "refused", CRITICAL, N_("Does a server listen there?"),
-        looks.failed(Kind.REFUSED, Kind.OTHER),
-        N_("No connection to %(address)s: %(detail)s"),
-        N_(
-            "Start redis-server there; else compare host, port or path in REDIS_URL with its `bind` and "
-            "`port`, and look at the firewall between."
-        ),
-    ),
-    Check(
-        "silent", CRITICAL, N_("Does it answer?"), looks.failed(Kind.SILENT),
-        N_("%(address)s takes the connection and does not answer: %(detail)s"),
-        N_(
-            "The server hangs, or a firewall swallows packets. See its load and its log; start it anew "
-            "if it stays so."
-        ),
-    ),
-    Check(
-        "tls", CRITICAL, N_("Do both sides speak TLS, or neither?"),
-        looks.failed(Kind.NEEDS_TLS, Kind.NO_TLS),
-        N_("One side speaks TLS and the other does not, at %(address)s: %(detail)s"),
-        N_(
-            "If the server speaks TLS (most managed ones do), REDIS_URL begins with rediss://; if not, "
-            "with redis://."
-        ),
-    ),
-    Check(
-        "certificate", CRITICAL, N_("Is its certificate believed?"), looks.failed(Kind.CERTIFICATE),
-        N_("%(address)s shows a certificate that nobody we trust has signed: %(detail)s"),
-        N_(
-            "Name the authority's file in REDIS_TLS_CA. For Heroku, whose certificates are signed by "
-            "themselves, set REDIS_TLS_VERIFY=false."
-        ),
-    ),
-    Check(
-        "full_house", CRITICAL, N_("Does it take one more connection?"), looks.failed(Kind.FULL_HOUSE),
-        N_("%(address)s has as many connections as it allows: %(detail)s"),
-        N_(
-            "Raise `maxclients` or take a larger plan; lower REDIS_CONNECTIONS or the number of "
-            "processes. Connections that others leave open end with `timeout 300`."
-        ),
-    ),
-    Check(
-        "password", CRITICAL, N_("Does the password fit?"), looks.failed(Kind.LOCKED),
-        N_("%(address)s refuses our user or password: %(detail)s"),
-        N_(
-            "Write both into REDIS_URL as redis://user:password@host:port/0 (no user: "
-            "redis://:password@...), signs such as @ or / as %%40 and %%2F. They must be those of "
-            "`requirepass` or of the ACL."
-        ),
-    ),
-    Check(
-        "loading", WARNING, N_("Has it read its data?"), looks.failed(Kind.LOADING),
-        N_("%(address)s is still reading its data from disk: %(detail)s"),
-        N_("Wait; Prosa goes on without it meanwhile, and returns to it by itself."),
-    ),
-    Check(
-        "not_writable", CRITICAL, N_("Can it be written to?"), looks.not_writable,
-        N_("It refuses to write: %(detail)s"),
-        N_(
-            "READONLY: the address is a replica's, use the primary's or redis+sentinel://. MISCONF: its "
-            "disk is full or not writable, see its log. NOPERM: give our user the rights in "
-            "docs/redis.md."
-        ),
-    ),
-    Check(
-        "out_of_memory", CRITICAL, N_("Is there room for one more key?"), looks.out_of_memory,
-        N_(
-            "Out of memory: %(percent)s %% of its maxmemory of %(most)s KB is in use, and nothing more "
-            "is taken."
-        ),
-        N_(
-            "Raise `maxmemory`, set `maxmemory-policy volatile-ttl` so that old cache entries make room, "
-            "and see with `flask redis keys` what fills it."
-        ),
-    ),
-    Check(
-        "memory_high", WARNING, N_("Is there memory left?"), looks.memory_high,
-        N_("%(percent)s %% of maxmemory is in use."),
-        N_("Raise `maxmemory` before it is full, and see with `flask redis keys` what fills it."),
-    ),
-    Check(
-        "no_maxmemory", NOTE, N_("Has its memory a limit?"), looks.no_maxmemory,
-        N_("No maxmemory is set: it may take all memory of its machine, which then ends it."),
-        N_("Set `maxmemory` to about three quarters of what the machine can spare."),
-    ),
-    Check(
-        "eviction_policy", CRITICAL, N_("Does a full Redis spare the queue?"), looks.policy,
-        N_(
-            "maxmemory-policy is %(policy)s: when memory is full it throws out waiting jobs like "
-            "anything else."
-        ),
-        N_("Set `maxmemory-policy volatile-ttl`: the queue's keys have no TTL and so are spared."),
-    ),
-    Check(
-        "no_eviction", WARNING, N_("Does a full Redis make room?"), looks.no_eviction,
-        N_(
-            "maxmemory-policy is noeviction: when memory is full every write fails, and Prosa goes on "
-            "without Redis."
-        ),
-        N_("Set `maxmemory-policy volatile-ttl`: cache entries that would soon end make room."),
-    ),
-    Check(
-        "persistence", WARNING, N_("Does it keep its data over a restart?"), looks.persistence,
-        N_("Neither snapshots (RDB) nor the append-only file (AOF) are on: a restart empties it."),
-        N_(
-            "Set `appendonly yes` and `appendfsync everysec`. Nothing of Prosa is lost without, since "
-            "SQL has it all; but everything is slow until it is filled again."
-        ),
-    ),
-    Check(
-        "last_save", CRITICAL, N_("Did it write to disk the last time?"), looks.last_save,
-        N_("It could not write to disk: %(kinds)s."),
-        N_(
-            "See the free space and the rights of its `dir`, and its log. Until then it may refuse "
-            "writes, and a restart brings old data back."
-        ),
-    ),
-    Check(
-        "exposed", CRITICAL, N_("Is it safe from strangers?"), looks.exposed,
-        N_(
-            "It listens on %(bind)s, asks for no password, and protected-mode is off: whoever reaches it "
-            "can read and change all, and run programs on its machine."
-        ),
-        N_(
-            "Now: `requirepass` with a long password (and the same in REDIS_URL), `protected-mode yes`, "
-            "`bind 127.0.0.1 ::1` or the inner network's address, and a firewall. Look for keys and "
-            "files that are not yours."
-        ),
-    ),
-    Check(
-        "slow_commands", WARNING, N_("Are all commands fast?"), looks.slow,
-        N_(
-            "In the last hour %(number)s commands took longer than 10 ms; the slowest was %(name)s with "
-            "%(ms)s ms. All others waited meanwhile."
-        ),
-        N_(
-            "`redis-cli slowlog get` shows them. KEYS, and SMEMBERS or HGETALL of something large, are "
-            "not Prosa's: find the program that sends them. If all are slow, the machine is short of CPU "
-            "or swaps."
-        ),
-    ),
-    Check(
-        "large_keys", WARNING, N_("Are all keys small?"), looks.large,
-        N_("Larger than 1 MB: %(names)s"),
-        N_(
-            "Prosa stores nothing so large. If it is another program's, give that a Redis of its own; if "
-            "it is ours, `flask redis flush --namespace NAME` removes it and nothing is lost."
-        ),
-    ),
-    Check(
-        "keys_without_ttl", WARNING, N_("Does every key of ours end by itself?"), looks.without_ttl,
-        N_("%(number)s keys of ours would stay for ever: %(names)s"),
-        N_(
-            "An older version or a hand wrote them: `flask redis flush --namespace NAME`. What is still "
-            "needed comes again from SQL."
-        ),
-    ),
-    Check(
-        "many_clients", WARNING, N_("Are the connections few?"), looks.clients,
-        N_("%(number)s connections are open, of %(most)s allowed."),
-        N_(
-            "The Redis page shows whose they are. Lower REDIS_CONNECTIONS or the number of processes, or "
-            "raise `maxclients`."
-        ),
-    ),
-    Check(
-        "replica_lag", WARNING, N_("Do the replicas follow?"), looks.replica,
-        N_("Replication is behind or broken: %(names)s"),
-        N_(
-            "See the replica's log and the network between. A failover now would lose the latest writes; "
-            "Prosa fills them in from SQL."
-        ),
-    ),
-    Check(
-        "too_old", WARNING, N_("Is its version new enough?"), looks.too_old,
-        N_("Version %(version)s lacks commands that Prosa sends; 6.2 is the oldest that has them."),
-        N_("Install Redis 7.2 or newer, or Valkey."),
-    ),
-    Check(
-        "not_mended", NOTE, N_("Is its version still looked after?"), looks.not_mended,
-        N_("Version %(version)s no longer gets mends from its makers."),
-        N_(
-            "Take Redis 7.2 or newer, or Valkey, unless your distribution still mends it (Debian does)."
-        ),
-    ),
-    Check(
-        "latency", WARNING, N_("Is it near?"), looks.latency,
-        N_("An answer takes %(ms)s ms; on the same network it is less than one."),
-        N_(
-            "Put Redis into the region and network of Prosa; if it is there, see the load of both "
-            "machines (`redis-cli --latency`)."
-        ),
-    ),
-)  # fmt: skip
+
+def connection_failed(*kinds: ConnectionFailureKind) -> Callable[[ServerFacts], Values | None]:
+    """Fine where it failed later, unknown where it failed before."""
+
+    def check(facts: ServerFacts) -> Values | None:
+        failure = facts.failure
+        if not facts.is_configured or (
+            failure and STAGE_BY_KIND[failure.kind] < STAGE_BY_KIND[kinds[0]]
+        ):
+            raise UnknownFactError
+        if failure is None or failure.kind not in kinds:
+            return None
+        return {"address": facts.address, "detail": failure.detail}
+
+    return check
+
+
+def _known(value: Known | None) -> Known:
+    if value is None:
+        raise UnknownFactError
+    return value
+
+
+def switched_off(facts: ServerFacts) -> Values | None:
+    return None if facts.is_configured else {}
+
+
+def not_writable(facts: ServerFacts) -> Values | None:
+    refused = _known(facts.refused_write)
+    if "OutOfMemory" in refused:
+        raise UnknownFactError  # a check of its own tells
+    return {"detail": refused} if refused else None
+
+
+def _memory_use(facts: ServerFacts) -> tuple[int, int, float]:
+    used, most = int(facts.info["used_memory"]), int(facts.info["maxmemory"])
+    return used, most, 100 * used / most if most else 0.0
+
+
+def out_of_memory(facts: ServerFacts) -> Values | None:
+    _used, most, percent = _memory_use(facts)
+    is_full = "OutOfMemory" in _known(facts.refused_write)
+    return {"percent": round(percent), "most": most // 1024} if is_full else None
+
+
+def memory_high(facts: ServerFacts) -> Values | None:
+    _used, _most, percent = _memory_use(facts)
+    return {"percent": round(percent)} if percent > facts.memory_percent else None
+
+
+def no_maxmemory(facts: ServerFacts) -> Values | None:
+    return None if int(facts.info["maxmemory"]) else {}
+
+
+def eviction_policy(facts: ServerFacts) -> Values | None:
+    policy = str(facts.info["maxmemory_policy"])
+    return {"policy": policy} if policy.startswith("allkeys") else None
+
+
+def no_eviction(facts: ServerFacts) -> Values | None:
+    policy, most = facts.info["maxmemory_policy"], int(facts.info["maxmemory"])
+    return {} if policy == "noeviction" and most else None
+
+
+def persistence(facts: ServerFacts) -> Values | None:
+    return None if facts.info["aof_enabled"] or facts.config["save"] else {}
+
+
+def last_save(facts: ServerFacts) -> Values | None:
+    states = {
+        "RDB": facts.info["rdb_last_bgsave_status"],
+        "AOF": facts.info["aof_last_write_status"],
+    }
+    failed = [kind for kind, state in states.items() if state != "ok"]
+    return {"kinds": ", ".join(failed)} if failed else None
+
+
+def exposed(facts: ServerFacts) -> Values | None:
+    """Protected mode refuses strangers only where nobody has set `bind` himself, before 7.0."""
+    config = facts.config
+    listens = config["port"] != "0" or config.get("tls-port", "0") != "0"
+    outside = [address for address in config["bind"].split() or ["*"] if not _is_loopback(address)]
+    is_protected = config["protected-mode"] == "yes" and (
+        _version(facts) >= (7, 0) or not config["bind"]
+    )
+    if not listens or not outside or is_protected or not _known(facts.needs_no_password):
+        return None
+    return {"bind": " ".join(outside)}
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address.lstrip("-")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def slow_commands(facts: ServerFacts) -> Values | None:
+    recent = [
+        slow
+        for slow in _known(facts.slow)
+        if slow.took_ms >= SLOW_MS and facts.at - slow.at < SLOW_WITHIN_S
+    ]
+    if not recent:
+        return None
+    worst = max(recent, key=lambda slow: slow.took_ms)
+    return {"number": len(recent), "name": worst.name, "ms": round(worst.took_ms)}
+
+
+def large_keys(facts: ServerFacts) -> Values | None:
+    found = _known(facts.survey).large
+    names = ", ".join(f"{name} ({size / 1024 / 1024:.1f} MB)" for name, size in found)
+    return {"names": names} if found else None
+
+
+def keys_without_ttl(facts: ServerFacts) -> Values | None:
+    survey = _known(facts.survey)
+    number = survey.missing_ttls
+    return {"number": number, "names": ", ".join(survey.without_ttl)} if number else None
+
+
+def many_clients(facts: ServerFacts) -> Values | None:
+    number, most = int(facts.info["connected_clients"]), int(facts.info["maxclients"])
+    is_many = number > facts.most_clients or 100 * number > CLIENTS_PERCENT * most
+    return {"number": number, "most": most} if is_many else None
+
+
+def replica_lag(facts: ServerFacts) -> Values | None:
+    """As the primary sees its replicas, or a replica its primary."""
+    info = facts.info
+    if info["role"] != "master":
+        is_up = info["master_link_status"] == "up"
+        return None if is_up else {"names": f"{info['master_host']}:{info['master_port']}"}
+    offset = int(info["master_repl_offset"])
+    replicas = [info[f"slave{n}"] for n in range(int(info["connected_slaves"]))]
+    late = [
+        f"{replica['ip']}:{replica['port']}"
+        for replica in replicas
+        if replica["state"] != "online"
+        or int(replica["lag"]) > LAG_S
+        or offset - int(replica["offset"]) > LAG_BYTES
+    ]
+    return {"names": ", ".join(late)} if late else None
+
+
+def _version(facts: ServerFacts) -> tuple[int, ...]:
+    """Of Redis, or of the Redis that a Valkey says it is like."""
+    parts = str(facts.info["redis_version"]).split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdecimal())
+
+
+def too_old(facts: ServerFacts) -> Values | None:
+    return {"version": facts.info["redis_version"]} if _version(facts) < OLDEST_COMPATIBLE else None
+
+
+def unsupported_version(facts: ServerFacts) -> Values | None:
+    is_between = (
+        OLDEST_COMPATIBLE <= _version(facts) < OLDEST_SUPPORTED
+        and "valkey_version" not in facts.info
+    )
+    return {"version": facts.info["redis_version"]} if is_between else None
+
+
+def latency(facts: ServerFacts) -> Values | None:
+    ms = _known(facts.ping_ms)
+    return {"ms": round(ms, 1)} if ms > LATENCY_MS else None

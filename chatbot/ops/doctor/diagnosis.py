@@ -7,45 +7,45 @@ from enum import StrEnum
 
 from flask_babel import gettext as _
 
-from chatbot.ops.doctor.checks import CHECKS, Check, Severity
-from chatbot.ops.doctor.facts import Facts
+from chatbot.ops.doctor.catalog import CHECKS, RedisCheck, Severity
+from chatbot.ops.doctor.facts import ServerFacts
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     FINE = "fine"
     TROUBLE = "trouble"
     UNKNOWN = "unknown"  # the server does not tell
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What one check found, in the reader's words; `sentence` and `mend` are empty without trouble."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     severity: Severity
     question: str
     sentence: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(facts: ServerFacts) -> list[CheckResult]:
     """In the order of the table: what makes the rest unknowable comes first."""
-    return [_judge(check, facts) for check in CHECKS]
+    return [_run_check(check, facts) for check in CHECKS]
 
 
-def worst(findings: list[Finding]) -> Severity:
-    troubles = (f.severity for f in findings if f.outcome is Outcome.TROUBLE)
+def get_worst_severity(findings: list[CheckResult]) -> Severity:
+    troubles = (f.severity for f in findings if f.outcome is CheckOutcome.TROUBLE)
     return max(troubles, default=Severity.NOTE)
 
 
-def _judge(check: Check, facts: Facts) -> Finding:
+def _run_check(check: RedisCheck, facts: ServerFacts) -> CheckResult:
     question = _(check.question)
     try:
-        values = check.look(facts)
+        values = check.run(facts)
     except LookupError:
-        return Finding(check.name, Outcome.UNKNOWN, check.severity, question)
+        return CheckResult(check.name, CheckOutcome.UNKNOWN, check.severity, question)
     if values is None:
-        return Finding(check.name, Outcome.FINE, check.severity, question)
-    sentence, mend = _(check.sentence, **values), _(check.mend, **values)
-    return Finding(check.name, Outcome.TROUBLE, check.severity, question, sentence, mend)
+        return CheckResult(check.name, CheckOutcome.FINE, check.severity, question)
+    sentence, fix = _(check.sentence, **values), _(check.fix, **values)
+    return CheckResult(check.name, CheckOutcome.TROUBLE, check.severity, question, sentence, fix)

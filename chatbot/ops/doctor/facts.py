@@ -12,12 +12,12 @@ import redis
 from redis.exceptions import RedisError, ResponseError
 
 from chatbot.core.redis import key, ttl
-from chatbot.ops.doctor.reach import Failure, address_of, reach
-from chatbot.ops.key_survey import Survey, survey_keys
+from chatbot.ops.doctor.connectivity import ConnectionFailure, connect, redact_url
+from chatbot.ops.key_survey import KeySurvey, survey_keys
 from config import Settings
 
-PINGS = 15
-MOST_KEYS = 50_000
+PING_COUNT = 15
+MAX_KEYS = 50_000
 SLOW_ENTRIES = 128
 
 Answer = TypeVar("Answer")
@@ -33,12 +33,12 @@ class SlowCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ServerFacts:
     """What could not be learnt is missing from a mapping, or None: then a check can't judge."""
 
     is_configured: bool
     address: str = ""
-    failure: Failure | None = None
+    failure: ConnectionFailure | None = None
     at: float = 0.0
     most_clients: int = 1000
     memory_percent: float = 80.0
@@ -49,12 +49,12 @@ class Facts:
     needs_no_password: bool | None = None
     ping_ms: float | None = None
     slow: Sequence[SlowCommand] | None = None
-    survey: Survey | None = None
+    survey: KeySurvey | None = None
 
 
-def gather(url: str | None, settings: Settings) -> Facts:
+def collect_server_facts(url: str | None, settings: Settings) -> ServerFacts:
     """Never raises because of Redis: that it does not answer is a fact."""
-    facts = Facts(
+    facts = ServerFacts(
         is_configured=url is not None,
         at=time.time(),
         most_clients=settings.alert_connections,
@@ -62,27 +62,27 @@ def gather(url: str | None, settings: Settings) -> Facts:
     )
     if url is None:
         return facts
-    facts = replace(facts, address=address_of(url))
-    found = reach(url)
-    if isinstance(found, Failure):
+    facts = replace(facts, address=redact_url(url))
+    found = connect(url)
+    if isinstance(found, ConnectionFailure):
         return replace(facts, failure=found)
     try:
-        return _ask_all(facts, found)
+        return _collect_all(facts, found)
     finally:
         found.connection_pool.disconnect()
 
 
-def _ask_all(facts: Facts, client: redis.Redis) -> Facts:
+def _collect_all(facts: ServerFacts, client: redis.Redis) -> ServerFacts:
     # The pings come first: what follows is work, which the next one would wait for.
     return replace(
         facts,
         ping_ms=_ask(lambda: _ping_ms(client), None),
         info=_ask(client.info, {}),
-        config=_ask(lambda: _config(client), {}),
+        config=_ask(lambda: _read_config(client), {}),
         refused_write=_ask(lambda: _try_to_write(client), None),
         needs_no_password=_ask(lambda: _needs_no_password(client), None),
-        slow=_ask(lambda: _slow(client), None),
-        survey=_ask(lambda: survey_keys(client, MOST_KEYS), None),
+        slow=_ask(lambda: _list_slow_commands(client), None),
+        survey=_ask(lambda: survey_keys(client, MAX_KEYS), None),
     )
 
 
@@ -96,14 +96,14 @@ def _ask(question: Callable[[], Any], unknown: Answer) -> Any | Answer:
 def _ping_ms(client: redis.Redis) -> float:
     """The median: one that came late says nothing of the rest."""
     took = []
-    for _ in range(PINGS):
+    for _ in range(PING_COUNT):
         began = time.perf_counter()
         client.echo("doctor")
         took.append(1000 * (time.perf_counter() - began))
     return statistics.median(took)
 
 
-def _config(client: redis.Redis) -> dict[str, str]:
+def _read_config(client: redis.Redis) -> dict[str, str]:
     found: Any = client.config_get("*")
     return {_text(name): _text(value) for name, value in found.items()}
 
@@ -123,7 +123,7 @@ def _needs_no_password(client: redis.Redis) -> bool:
     return {"on", "nopass"} <= flags
 
 
-def _slow(client: redis.Redis) -> list[SlowCommand]:
+def _list_slow_commands(client: redis.Redis) -> list[SlowCommand]:
     entries: Any = client.slowlog_get(SLOW_ENTRIES)
     return [
         SlowCommand(

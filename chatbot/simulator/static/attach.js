@@ -2,14 +2,14 @@
 import { make, upload } from "./api.js";
 import { t } from "./i18n.js";
 
-const SE = { latitude: -23.5503, longitude: -46.6339, place: "Praça da Sé", address: "Sé, São Paulo" };
+const PRACA_DA_SE = { latitude: -23.5503, longitude: -46.6339, place: "Praça da Sé", address: "Sé, São Paulo" };
 
 /** Fill the menu; `send` is called with a message, `problem` with what went wrong. */
-export function offer(menu, picker, send, problem) {
+export function fillAttachMenu(menu, picker, send, problem) {
   const entries = {
     "Foto, áudio, vídeo ou documento": () => picker.click(),
     "Figurinha (WebP)": () => pickSticker(picker),
-    "Localização": () => send({ type: "location", ...SE }),
+    "Localização": () => send({ type: "location", ...PRACA_DA_SE }),
     "Contato": () => send({ type: "contacts", contact_name: "Ana Lima", contact_phone: "+55 11 98765-0003" }),
   };
   menu.replaceChildren(...Object.entries(entries).map(([label, act]) => make("button", {

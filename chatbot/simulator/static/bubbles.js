@@ -71,7 +71,7 @@ function quoted(content, { find }) {
 function meta(message, context) {
   const row = make("div", { className: "meta" }, make("time", {}, clock(message.at)));
   if (message.direction === "inbound") row.append(ticks(message.status));
-  else row.append(heart(message, context));
+  else row.append(reactButton(message, context));
   if (message.status === "failed") {
     const why = t(FAILURES[message.code] ?? "") || `${t("erro")} ${message.code}`;
     row.prepend(make("span", { className: "error" }, `${t("Não chegou:")} ${why}`));
@@ -79,7 +79,7 @@ function meta(message, context) {
   return row;
 }
 
-function heart(message, { send }) {
+function reactButton(message, { send }) {
   const like = make("button", { className: "react", type: "button", textContent: "♡",
     onclick: () => send({ type: "reaction", message_id: message.id, emoji: "❤️" }) });
   like.setAttribute("aria-label", t("Reagir"));

@@ -1,6 +1,6 @@
 /** Settings and faults as a form, the templates, and the last sends. */
 import { get, make, post } from "./api.js";
-import { begin as beginDeeds } from "./deeds.js";
+import { begin as beginActions } from "./actions.js";
 import { phoneNumber } from "./format.js";
 import { locale, t, translatePage } from "./i18n.js";
 
@@ -172,5 +172,5 @@ byId("reset").addEventListener("click", async () => {
 setInterval(() => refresh().catch((error) => outcome(error.message, true)), REFRESH_MS);
 
 translatePage();
-beginDeeds();
+beginActions();
 start().catch((error) => outcome(error.message, true));

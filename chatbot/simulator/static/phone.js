@@ -1,6 +1,6 @@
 /** The customer's phone: who writes, the thread kept up to date by long polls, and the composer. */
 import { get, make, post } from "./api.js";
-import { offer } from "./attach.js";
+import { fillAttachMenu } from "./attach.js";
 import { bubble } from "./bubbles.js";
 import { day, phoneNumber } from "./format.js";
 import { t, translatePage } from "./i18n.js";
@@ -58,11 +58,11 @@ async function poll(number, signal) {
   let wait = 0;
   while (!signal.aborted) {
     try {
-      const news = await get(`/_sim/chat/${number}?since=${version}&wait=${wait}`, signal);
-      if (news.version < version) clear(); // the simulator was reset or started again
-      version = news.version;
+      const update = await get(`/_sim/chat/${number}?since=${version}&wait=${wait}`, signal);
+      if (update.version < version) clear(); // the simulator was reset or started again
+      version = update.version;
       wait = WAIT_S;
-      show(news);
+      show(update);
       problem("");
     } catch (error) {
       if (signal.aborted) return;
@@ -76,10 +76,10 @@ async function poll(number, signal) {
 function show({ messages, typing }) {
   byId("presence").textContent = t(typing ? "digitando…" : "Conta comercial");
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  const grown = messages.filter(place).length > 0;
-  if (grown && atEnd) list.scrollTop = list.scrollHeight;
+  const hasNewMessage = messages.filter(place).length > 0;
+  if (hasNewMessage && atEnd) list.scrollTop = list.scrollHeight;
   if (thread.size) list.querySelector(".empty")?.remove();
-  readAloud();
+  markAsRead();
 }
 
 /** Put a message in its place; true if it is new. */
@@ -112,7 +112,7 @@ function react({ content }) {
 }
 
 /** Somebody who looks at the chat has read it: the business learns that. */
-function readAloud() {
+function markAsRead() {
   const unread = [...thread.values()].some(
     (message) => message.direction === "outbound" && message.status === "delivered");
   if (unread && document.visibilityState === "visible") {
@@ -187,7 +187,7 @@ customerForm.addEventListener("submit", (event) => {
   open({ name: name.value.trim(), number: number.value });
 });
 byId("open-side").addEventListener("click", () => byId("side").classList.add("open"));
-document.addEventListener("visibilitychange", readAloud);
+document.addEventListener("visibilitychange", markAsRead);
 
 /** The field grows with its text; CSS sets the most. */
 function fit(field) {
@@ -195,6 +195,6 @@ function fit(field) {
 }
 
 byId("attach").addEventListener("click", () => { byId("attachments").hidden = !byId("attachments").hidden; });
-offer(byId("attachments"), byId("file"), send, problem);
+fillAttachMenu(byId("attachments"), byId("file"), send, problem);
 translatePage();
 start().catch((error) => problem(error.message));

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from benchmarks.people import make_campaign_of
+from benchmarks.campaign_rows import make_running_campaign
 from chatbot import create_app
 from chatbot.campaigns.models import Campaign, OnDoubt
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
-from tests.support.judge import Eye
+from tests.support.delivery_audit import CampaignObserver
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 from tests.support.stack import Stack, send_signal
@@ -24,9 +24,9 @@ from tests.support.stack import Stack, send_signal
 TIMEOUT_S = 2
 LEASE_S = 3 * TIMEOUT_S
 PROCESSES = ("simulator", "web", "statuses", "campaigns", "maintenance", "scheduler")
-CALM = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
+FAST_RECEIPTS = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
 
-Start = Callable[..., Eye]
+StartCampaign = Callable[..., CampaignObserver]
 
 
 @pytest.fixture(scope="package")
@@ -63,7 +63,7 @@ def stack(faults_stack: Stack) -> Stack:
         if faults_stack.processes[name].poll() is not None:
             faults_stack.spawn(name)
     faults_stack.simulator("reset", {"keep_settings": False})
-    faults_stack.simulator("settings", CALM)
+    faults_stack.simulator("settings", FAST_RECEIPTS)
     return faults_stack
 
 
@@ -79,20 +79,20 @@ def own_app(stack: Stack, faults_redis: RedisServer) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def start(stack: Stack, own_app: Flask) -> Iterator[Start]:
+def start(stack: Stack, own_app: Flask) -> Iterator[StartCampaign]:
     """`start(people, on_doubt)`: a campaign that runs though nobody has rung; gives an eye on it."""
-    eyes = []
+    observers = []
 
-    def begin(people: int, on_doubt: str = OnDoubt.SHOW) -> Eye:
-        campaign_id = make_campaign_of(get_default_channel(), people)
+    def begin(people: int, on_doubt: str = OnDoubt.SHOW) -> CampaignObserver:
+        campaign_id = make_running_campaign(get_default_channel(), people)
         db.session.get_one(Campaign, campaign_id).on_doubt = on_doubt
         db.session.commit()
-        eyes.append(Eye(stack.database_url, campaign_id))
-        return eyes[-1]
+        observers.append(CampaignObserver(stack.database_url, campaign_id))
+        return observers[-1]
 
     yield begin
-    for eye in eyes:
-        eye.close()
+    for observer in observers:
+        observer.close()
 
 
 def kill_sender(stack: Stack, name: str = "campaigns") -> None:
@@ -105,9 +105,9 @@ def kill_sender(stack: Stack, name: str = "campaigns") -> None:
         stack.spawn(name)
 
 
-def hold_the_line(server: RedisServer, seconds: float) -> None:
+def block_throttle(server: RedisServer, seconds: float) -> None:
     """Nothing is free for so long: what is claimed meanwhile waits with the worker, unsent."""
-    server.admin.hset("prosa:pacer:1", "free", f"{time.time() + seconds:.6f}")
+    server.admin.hset("prosa:throttle:1", "free", f"{time.time() + seconds:.6f}")
 
 
 def pid_is_alive(pid: int) -> bool:

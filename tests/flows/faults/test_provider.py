@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.faults.conftest import Start
-from tests.support.judge import accepted, judge
+from tests.flows.faults.conftest import StartCampaign
+from tests.support.delivery_audit import check_deliveries, count_accepted_by_phone
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
 
 @pytest.mark.parametrize("policy", ["show", "resend"])
 def test_4_what_was_accepted_and_then_reset_is_in_doubt_and_then_settled_once(
-    stack: Stack, start: Start, policy: str
+    stack: Stack, start: StartCampaign, policy: str
 ) -> None:
     stack.simulator(
         "settings",
@@ -25,8 +25,8 @@ def test_4_what_was_accepted_and_then_reset_is_in_doubt_and_then_settled_once(
             "duplicate_status": 1.0,
         },
     )
-    eye = start(300, policy)
-    eye.wait_until_settled(120)
-    states = judge(stack, eye, 300)
-    assert len(accepted(stack)) == 300
+    observer = start(300, policy)
+    observer.wait_until_settled(120)
+    states = check_deliveries(stack, observer, 300)
+    assert len(count_accepted_by_phone(stack)) == 300
     assert set(states.values()) <= {"sent", "delivered", "read"}

@@ -15,11 +15,11 @@ from chatbot.channels.whatsapp.payloads.limits import (
     check_unique,
 )
 from chatbot.core.errors import InvalidInput
-from chatbot.core.messages import N_
+from chatbot.core.i18n import N_
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListRow:
     """One line of a list; `id` comes back when it is tapped."""
 
     id: str
@@ -28,10 +28,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ListSection:
     """Rows under a title, which may be empty where there is one section only."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ListRow]
     title: str = ""
 
 
@@ -57,7 +57,7 @@ def buttons_body(
 def list_body(
     text: str,
     button: str,
-    sections: Sequence[Section],
+    sections: Sequence[ListSection],
     *,
     header: str | None = None,
     footer: str | None = None,
@@ -70,7 +70,7 @@ def list_body(
     return _interactive("list", text, header, footer, {"button": button, "sections": shown})
 
 
-def _check_sections(sections: Sequence[Section]) -> None:
+def _check_sections(sections: Sequence[ListSection]) -> None:
     check_count(
         "sections", sections, limits.MAX_SECTIONS, N_("Use from 1 to %(most)s sections in a list.")
     )
@@ -93,7 +93,7 @@ def _check_sections(sections: Sequence[Section]) -> None:
     check_unique("rows", (row.id for row in rows))
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: ListSection) -> dict[str, Any]:
     rows = [
         {"id": row.id, "title": row.title}
         | ({"description": row.description} if row.description else {})

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chatbot.core.errors import InvalidInput
-from chatbot.core.messages import N_
+from chatbot.core.i18n import N_
 
-MAX_TEXT = 4096
+MAX_MESSAGE_TEXT = 4096
 MAX_CAPTION = 1024
 MAX_BUTTONS = 3
 MAX_BUTTON_TITLE = 20
@@ -26,10 +26,12 @@ class Limit:
     """The most characters of a part; `sentence` is filled with length, most and the text's begin."""
 
     most: int
-    sentence: str
+    message: str
 
 
-TEXT = Limit(MAX_TEXT, N_("The text has %(length)s characters; WhatsApp takes at most %(most)s."))
+TEXT = Limit(
+    MAX_MESSAGE_TEXT, N_("The text has %(length)s characters; WhatsApp takes at most %(most)s.")
+)
 BODY = Limit(
     1024,
     N_(
@@ -73,7 +75,7 @@ FILLED_TEMPLATE = Limit(
     1024,
     N_("With its values the template has %(length)s characters; WhatsApp takes at most %(most)s."),
 )
-SHOWN = 30
+EXCERPT_LENGTH = 30
 
 
 def check_length(field: str, text: str, limit: Limit) -> None:
@@ -81,9 +83,9 @@ def check_length(field: str, text: str, limit: Limit) -> None:
     if not text.strip():
         raise InvalidInput("A text that WhatsApp needs here is empty.", field=field)
     if len(text) > limit.most:
-        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        shown = text if len(text) <= EXCERPT_LENGTH else f"{text[:EXCERPT_LENGTH]}…"
         raise InvalidInput(
-            limit.sentence, field=field, length=len(text), most=limit.most, shown=shown
+            limit.message, field=field, length=len(text), most=limit.most, shown=shown
         )
 
 
@@ -92,10 +94,10 @@ def check_optional(field: str, text: str | None, limit: Limit) -> None:
         check_length(field, text, limit)
 
 
-def check_count(field: str, things: Sized, most: int, sentence: str) -> None:
+def check_count(field: str, things: Sized, most: int, message: str) -> None:
     """From 1 to `most`; `sentence` is filled with count and most."""
     if not 1 <= len(things) <= most:
-        raise InvalidInput(sentence, field=field, count=len(things), most=most)
+        raise InvalidInput(message, field=field, count=len(things), most=most)
 
 
 def check_unique(field: str, names: Iterable[str]) -> None:
@@ -115,10 +117,10 @@ def check_link(field: str, link: str) -> None:
     """Raises InvalidInput unless it is an address that a phone can open."""
     try:
         parts = urlsplit(link)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        is_right = False
-    if not is_right or len(link) > MAX_LINK or any(c.isspace() for c in link):
+        is_valid = False
+    if not is_valid or len(link) > MAX_LINK or any(c.isspace() for c in link):
         raise InvalidInput(
             "The link must be an address like https://example.com/page, without blanks.",
             field=field,

@@ -34,7 +34,7 @@ def media_body(
     if media_id and link:
         raise InvalidInput("Give the file by its id or by a link, not by both.", field="media")
     if link:
-        _check_public(link)
+        _check_public_link(link)
     if caption and kind not in WITH_CAPTION:
         raise InvalidInput(
             "WhatsApp shows no text beside a sound or a sticker: send it as a message of its own.",
@@ -47,7 +47,7 @@ def media_body(
     return {"type": kind.value, kind.value: {k: v for k, v in parts.items() if v}}
 
 
-def _check_public(link: str) -> None:
+def _check_public_link(link: str) -> None:
     """Meta fetches the file herself, and only by https."""
     check_link("media", link)
     if not link.startswith("https://"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def addressed(body: Mapping[str, Any], to: str, callback_id: str) -> dict[str, Any]:
+def render_request(body: Mapping[str, Any], to: str, callback_id: str) -> dict[str, Any]:
     """The whole request for one recipient: a WhatsApp id or phone, or a user id without a phone."""
     who = {"recipient": to} if to[:2].isalpha() else {"to": to}
     return {
@@ -18,7 +18,7 @@ def addressed(body: Mapping[str, Any], to: str, callback_id: str) -> dict[str, A
     }
 
 
-def read_request(wamid: str, *, typing: bool = False) -> dict[str, Any]:
+def render_read_receipt(wamid: str, *, typing: bool = False) -> dict[str, Any]:
     """Marks a message, and those before it, as read; `typing` shows for 25 s or until we answer."""
     request: dict[str, Any] = {
         "messaging_product": "whatsapp",

@@ -17,7 +17,7 @@ from chatbot.channels.whatsapp.payloads.text import location_body
 from chatbot.core.errors import InvalidInput
 
 # Writes one component of the message from a person's values.
-Part = Callable[[Mapping[str, str]], dict[str, Any]]
+ComponentRenderer = Callable[[Mapping[str, str]], dict[str, Any]]
 
 HEADER, BUTTON = "header:", "button:"
 LOCATION = "location"
@@ -47,10 +47,10 @@ def template_body(
     Raises:
         InvalidInput: a value has no place in the template, or is no place, link or id where it must be.
     """
-    return template_writer(name, language, values, named=named, components=components)(values)
+    return compile_template(name, language, values, named=named, components=components)(values)
 
 
-def template_writer(
+def compile_template(
     name: str,
     language: str,
     keys: Iterable[str],
@@ -65,7 +65,7 @@ def template_writer(
     body = [key for key in keys if not key.startswith((HEADER, BUTTON))]
     parts = [
         *([_header(header, named)] if header else []),
-        *([_texts("body", body, named)] if body else []),
+        *([_text_parameters("body", body, named)] if body else []),
         *_buttons(buttons, components),
     ]
     code = {"code": language}
@@ -80,7 +80,9 @@ def template_writer(
     return write
 
 
-def _texts(kind: str, keys: Iterable[str], named: bool, prefix: str = "") -> Part:
+def _text_parameters(
+    kind: str, keys: Iterable[str], named: bool, prefix: str = ""
+) -> ComponentRenderer:
     """In the order of the numbers; names may stand in any."""
     places = [(key, key.removeprefix(prefix)) for key in keys]
     if not named:
@@ -98,32 +100,32 @@ def _texts(kind: str, keys: Iterable[str], named: bool, prefix: str = "") -> Par
     }
 
 
-def _header(keys: Iterable[str], named: bool) -> Part:
+def _header(keys: Iterable[str], named: bool) -> ComponentRenderer:
     for key in keys:
         kind = key.removeprefix(HEADER)
         if kind == LOCATION or kind in HEADER_MEDIA:
-            return partial(_header_of, key, kind)
-    return _texts("header", keys, named, HEADER)
+            return partial(_media_header, key, kind)
+    return _text_parameters("header", keys, named, HEADER)
 
 
-def _header_of(key: str, kind: str, values: Mapping[str, str]) -> dict[str, Any]:
+def _media_header(key: str, kind: str, values: Mapping[str, str]) -> dict[str, Any]:
     value = values[key]
     if kind == LOCATION:
-        return {"type": "header", "parameters": [_place(value)]}
+        return {"type": "header", "parameters": [_parse_location(value)]}
     where = {"link": value} if "://" in value else {"media_id": value}
     return {"type": "header", "parameters": [media_body(MediaKind(kind), **where)]}
 
 
-def _place(value: str) -> dict[str, Any]:
+def _parse_location(value: str) -> dict[str, Any]:
     latitude, longitude, *words = [part.strip() for part in value.split(";")]
     name, address = (*words, "", "")[:2]
     return location_body(float(latitude), float(longitude), name=name, address=address)
 
 
-def check_place(value: str) -> None:
+def check_location(value: str) -> None:
     """Raises InvalidInput unless it reads as a place."""
     try:
-        _place(value)
+        _parse_location(value)
     except ValueError:
         raise InvalidInput(
             "A place is written latitude; longitude; name; address, such as "
@@ -132,12 +134,14 @@ def check_place(value: str) -> None:
         ) from None
 
 
-def _buttons(keys: Iterable[str], components: Iterable[Mapping[str, Any]]) -> list[Part]:
-    kinds = [str(button.get("type", "")).upper() for button in buttons_of(components)]
+def _buttons(
+    keys: Iterable[str], components: Iterable[Mapping[str, Any]]
+) -> list[ComponentRenderer]:
+    kinds = [str(button.get("type", "")).upper() for button in list_buttons(components)]
     return [_button(key, int(key.removeprefix(BUTTON)), kinds) for key in keys]
 
 
-def _button(key: str, place: int, kinds: list[str]) -> Part:
+def _button(key: str, place: int, kinds: list[str]) -> ComponentRenderer:
     kind = kinds[place] if place < len(kinds) else ""
     if kind not in BUTTON_PARAMETERS:
         raise InvalidInput(
@@ -152,7 +156,7 @@ def _button(key: str, place: int, kinds: list[str]) -> Part:
     }
 
 
-def buttons_of(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def list_buttons(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The buttons of a template, in their places."""
     for component in components:
         buttons = component.get("buttons")

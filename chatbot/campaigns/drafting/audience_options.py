@@ -1,0 +1,78 @@
+"""The audiences that a person may choose from, with how many people each would reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.audience import suppression_reason
+from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
+from chatbot.contacts.models import Contact, ContactTag
+from chatbot.core.db import db
+from chatbot.core.errors import AppError
+from chatbot.segments.service import list_segments, select_segment_contacts
+
+MAX_TAGS = 200
+MAX_SEGMENTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceOption:
+    """An audience to choose: how many people, and how many of them no campaign may reach, why.
+    `label` is empty for all contacts; `fault` says why it can't be chosen."""
+
+    value: str
+    label: str
+    people: int
+    suppressed: Mapping[str, int]
+    error: AppError | None = None
+
+    @property
+    def reachable(self) -> int:
+        return self.people - sum(self.suppressed.values())
+
+
+def list_audience_options() -> list[AudienceOption]:
+    """All contacts, each segment, and each tag; the tags are counted in one statement."""
+    counts = (
+        sa.func.count(),
+        *(_count_if(suppression_reason() == name) for name in SUPPRESSION_CONDITIONS),
+    )
+    is_person = Contact.merged_into_id.is_(None)
+    everybody = db.session.execute(sa.select(*counts).select_from(Contact).where(is_person)).one()
+    by_tag = db.session.execute(
+        sa.select(ContactTag.name, *counts)
+        .join(Contact, Contact.id == ContactTag.contact_id)
+        .where(is_person)
+        .group_by(ContactTag.name)
+        .order_by(ContactTag.name)
+        .limit(MAX_TAGS)
+    )
+    tags = [_build_option(f"tag:{name}", name, numbers) for name, *numbers in by_tag]
+    return [_build_option("all", "", everybody), *_iter_segment_options(counts), *tags]
+
+
+def _iter_segment_options(counts: Sequence[Any]) -> Iterator[AudienceOption]:
+    """One whose rule no longer parses is shown with the reason, and counts nobody."""
+    for segment in list_segments()[:MAX_SEGMENTS]:
+        value = f"segment:{segment.id}"
+        try:
+            query = sa.select(*counts).where(Contact.id.in_(select_segment_contacts(segment.id)))
+            yield _build_option(value, segment.name, db.session.execute(query).one())
+        except AppError as error:
+            yield AudienceOption(value, segment.name, 0, {}, error)
+
+
+def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _build_option(value: str, label: str, counts: Sequence[Any]) -> AudienceOption:
+    people, *numbers = counts
+    named = zip(SUPPRESSION_CONDITIONS, numbers, strict=True)
+    return AudienceOption(
+        value, label, people, {reason: number for reason, number in named if number}
+    )

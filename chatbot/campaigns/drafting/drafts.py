@@ -1,0 +1,98 @@
+"""A campaign while it is being written, step by step: nothing of it can be sent yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.audience import build_segment_audience
+from chatbot.campaigns.models import Campaign, CampaignState, OnDoubt, PreviewSend
+from chatbot.campaigns.parameters import check_parameters
+from chatbot.campaigns.service import get_campaign, raise_conflict
+from chatbot.channels.models import Channel
+from chatbot.core.db import db
+from chatbot.core.errors import InvalidInput, NotFound
+from chatbot.message_templates.components import list_optional_parameters, list_parameters
+from chatbot.message_templates.models import MessageTemplate, TemplateStatus
+
+
+def list_usable_templates(channel: Channel) -> list[MessageTemplate]:
+    """Those that Meta would send now."""
+    query = sa.select(MessageTemplate).where(
+        MessageTemplate.channel_id == channel.id,
+        MessageTemplate.status == TemplateStatus.APPROVED,
+    )
+    return list(db.session.scalars(query.order_by(MessageTemplate.name, MessageTemplate.language)))
+
+
+def get_campaign_template(campaign: Campaign) -> MessageTemplate:
+    return db.session.get_one(MessageTemplate, campaign.template_id)
+
+
+def create_draft(
+    channel: Channel, *, name: str, template_id: int, on_doubt: str, by: str
+) -> Campaign:
+    """Only the first step; parameters and audience follow. Raises InvalidInput or NotFound."""
+    campaign = Campaign(
+        channel_id=channel.id, parameters={}, audience={}, created_by=by, state_changed_by=by
+    )
+    _apply_description(campaign, name, template_id, on_doubt)
+    db.session.add(campaign)
+    db.session.flush()
+    return campaign
+
+
+def lock_draft(campaign_id: int) -> Campaign:
+    """Locked, to be changed. Raises Conflict, saying who was faster, when it is no draft any more."""
+    campaign = get_campaign(campaign_id, lock=True)
+    if campaign.state != CampaignState.DRAFT:
+        raise_conflict(campaign)
+    return campaign
+
+
+def update_description(campaign_id: int, *, name: str, template_id: int, on_doubt: str) -> Campaign:
+    campaign = lock_draft(campaign_id)
+    _apply_description(campaign, name, template_id, on_doubt)
+    components = get_campaign_template(campaign).components
+    wanted = {*list_parameters(components), *list_optional_parameters(components)}
+    # What another template does not ask for is forgotten, what both ask for is kept.
+    campaign.parameters = {k: v for k, v in campaign.parameters.items() if k in wanted}
+    return campaign
+
+
+def _apply_description(campaign: Campaign, name: str, template_id: int, on_doubt: str) -> None:
+    if not name.strip():
+        raise InvalidInput("The campaign needs a name.", field="name")
+    if on_doubt not in set(OnDoubt):
+        raise InvalidInput("In doubt, choose show or resend.", field="on_doubt")
+    template = db.session.get(MessageTemplate, template_id)
+    if template is None or template.channel_id != campaign.channel_id:
+        raise NotFound("This template does not exist any more.", field="template_id")
+    campaign.name = " ".join(name.split())[:200]
+    campaign.template_id = template.id
+    campaign.on_doubt = on_doubt
+
+
+def set_parameters(campaign_id: int, sources: Mapping[str, str]) -> Campaign:
+    """`{"1": "field:name"}`. Raises InvalidInput for one that is missing, Conflict when started."""
+    campaign = lock_draft(campaign_id)
+    components = get_campaign_template(campaign).components
+    check_parameters(list_parameters(components), sources, list_optional_parameters(components))
+    campaign.parameters = dict(sources)
+    return campaign
+
+
+def set_audience(campaign_id: int, audience: Mapping[str, Any]) -> Campaign:
+    campaign = lock_draft(campaign_id)
+    is_segment = audience.get("kind") == "segment"
+    campaign.audience = build_segment_audience(audience["id"]) if is_segment else dict(audience)
+    return campaign
+
+
+def delete_draft(campaign_id: int) -> None:
+    """Its tests stay in their conversations, where they are messages like others."""
+    draft = lock_draft(campaign_id)
+    db.session.execute(sa.delete(PreviewSend).where(PreviewSend.campaign_id == draft.id))
+    db.session.delete(draft)

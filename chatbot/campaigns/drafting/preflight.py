@@ -1,0 +1,93 @@
+"""What starting a campaign would do, and what would be refused, before anybody is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+
+from chatbot.campaigns.audience import count_audience, count_suppressed, select_audience
+from chatbot.campaigns.drafting.drafts import get_campaign_template
+from chatbot.campaigns.drafting.forecast import Forecast, compute_forecast
+from chatbot.campaigns.models import Campaign
+from chatbot.campaigns.parameters import MissingValue, fill_parameters
+from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
+from chatbot.campaigns.service import check_campaign
+from chatbot.contacts.models import Contact
+from chatbot.core.db import db
+from chatbot.core.errors import AppError
+from chatbot.message_templates.components import render_text
+from chatbot.message_templates.models import MessageTemplate
+
+ATTRIBUTE_SAMPLE_SIZE = 500  # contacts, for the names of attributes
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightReport:
+    """`problem` is what would refuse the start; None when all is right."""
+
+    audience: int = 0
+    suppressed: Mapping[str, int] = field(default_factory=dict)
+    sample: Contact | None = None
+    sample_text: str = ""
+    problem: AppError | None = None
+    forecast: Forecast | None = None
+
+    @property
+    def planned(self) -> int:
+        return self.audience - sum(self.suppressed.values())
+
+
+def run_preflight(campaign: Campaign) -> PreflightReport:
+    problem = _find_problem(campaign)
+    try:
+        select_audience(campaign.audience)
+    except AppError as fault:  # none chosen yet, or a segment that is gone: nobody to count
+        return PreflightReport(problem=problem or fault)
+    connection = db.session.connection()
+    sample = _find_sample_contact(campaign)
+    report = PreflightReport(
+        audience=count_audience(connection, campaign.audience),
+        suppressed=count_suppressed(connection, campaign.audience),
+        sample=sample,
+        sample_text=render_sample(get_campaign_template(campaign), campaign.parameters, sample),
+        problem=problem,
+    )
+    return replace(report, forecast=compute_forecast(campaign, report.planned))
+
+
+def _find_problem(campaign: Campaign) -> AppError | None:
+    try:
+        check_campaign(campaign)
+    except AppError as error:
+        return error
+    return None
+
+
+def _find_sample_contact(campaign: Campaign) -> Contact | None:
+    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
+    query = sa.select(Contact).where(Contact.id.in_(select_audience(campaign.audience)), *reachable)
+    return db.session.scalar(query.order_by(Contact.id).limit(1))
+
+
+def render_sample(
+    template: MessageTemplate, parameters: Mapping[str, str], contact: Contact | None
+) -> str:
+    """What this contact would read; blanks stay where there is no value."""
+    values: dict[str, str] = {}
+    for name, source in parameters.items():
+        if contact is not None:
+            try:
+                values |= fill_parameters({name: source}, contact)
+            except MissingValue:
+                continue
+    return render_text(template.components, values)
+
+
+def list_attribute_names() -> list[str]:
+    """The names of attributes that contacts carry, as the latest of them show."""
+    rows = db.session.scalars(
+        sa.select(Contact.attributes).order_by(Contact.id.desc()).limit(ATTRIBUTE_SAMPLE_SIZE)
+    )
+    return sorted({name for attributes in rows for name in attributes})

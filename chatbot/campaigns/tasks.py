@@ -1,0 +1,142 @@
+"""The sending job, a time slice of many claims, and the sweep that settles and finishes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.campaigns.models import Campaign, CampaignState, OnDoubt, Recipient
+from chatbot.campaigns.scheduling import list_due_campaigns, start_scheduled_campaign
+from chatbot.campaigns.sending.completion import finish_completed
+from chatbot.campaigns.sending.daily_limit import iter_recently_reached
+from chatbot.campaigns.sending.pausing import pause_failing, pause_unsendable
+from chatbot.campaigns.sending.send_table import SEND_TABLE, CampaignSource, skip_suppressed
+from chatbot.campaigns.sending.sending_hours import get_sending_hours
+from chatbot.channels.models import Channel
+from chatbot.channels.service import make_gateway
+from chatbot.core import clock
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db, db_now, read_only
+from chatbot.core.live_events import LiveEventKind, publish_now
+from chatbot.core.tasks import enqueue
+from chatbot.delivery.receipts import proves_unsent, receives_statuses
+from chatbot.delivery.send_table import expire_leases, requeue_unsent
+from chatbot.delivery.sender import Sender
+from chatbot.delivery.states import MessageState
+from chatbot.delivery.throttle import Throttle, ThrottleLimits
+from chatbot.extensions import get_settings
+
+SEND_RUN_S = 50.0
+
+__all__ = [
+    "list_due_campaigns",
+    "list_due_channels",
+    "list_due_reconciliations",
+    "reconcile_campaigns",
+    "send_due_messages",
+    "start_scheduled_campaign",
+]
+
+
+def send_due_messages(channel_id: int) -> None:
+    """Send what is due on a channel for one time slice. Twice at once, or twice, is harmless."""
+    with read_only(), db.sessionmaker() as session:
+        channel = session.get(Channel, channel_id)
+        session.expunge_all()
+    if channel is None or channel.halted_reason:
+        return
+    settings = get_settings(current_app)
+    engine = db.engine
+    line = ThrottleLimits(
+        channel_id,
+        settings.messages_per_second,
+        portfolio=channel.business_account_id,
+        daily_limit=channel.daily_limit,
+        workers=settings.campaign_workers,
+    )
+    sender = Sender(
+        engine,
+        CampaignSource(engine, channel_id, get_sending_hours(settings)),
+        make_gateway(channel),
+        Throttle(
+            prosa_redis.client(),
+            line,
+            load_recent_contacts=lambda: iter_recently_reached(engine, line.portfolio),
+        ),
+        doubt_window_s=settings.doubt_window_s,
+        call_timeout_s=settings.call_timeout_s,
+    )
+    asyncio.run(sender.run(SEND_RUN_S))
+    reconcile_campaigns()
+    if (channel_id,) in list_due_channels():
+        enqueue("campaigns.send", channel_id)
+
+
+def list_due_channels() -> list[tuple[int]]:
+    """The channels that have somebody to write to now; none outside of the sending hours."""
+    if not get_sending_hours(get_settings(current_app)).is_open(clock.now()):
+        return []
+    due = sa.exists().where(
+        Recipient.campaign_id == Campaign.id,
+        Recipient.state == MessageState.QUEUED,
+        Recipient.due_at <= db_now(),
+    )
+    query = (
+        sa.select(Campaign.channel_id)
+        .join(Channel, Channel.id == Campaign.channel_id)
+        .where(Campaign.state == CampaignState.RUNNING, Channel.halted_reason.is_(None), due)
+        .distinct()
+    )
+    with read_only(), db.engine.connect() as connection:
+        return [(channel_id,) for channel_id in connection.scalars(query)]
+
+
+def list_due_reconciliations() -> list[tuple[()]]:
+    """Campaigns that run, or rows in flight of ones that were stopped, need looking after."""
+    running = sa.exists().where(Campaign.state == CampaignState.RUNNING)
+    in_flight = sa.exists().where(Recipient.state == MessageState.SENDING)
+    came_back = sa.exists().where(
+        Campaign.state == CampaignState.CANCELLED,
+        Recipient.campaign_id == Campaign.id,
+        Recipient.state == MessageState.QUEUED,
+    )
+    query = sa.select(sa.or_(running, in_flight, came_back))
+    with read_only(), db.engine.connect() as connection:
+        return [()] if connection.scalar(query) else []
+
+
+def reconcile_campaigns() -> None:
+    """Doubt is named, evidence weighed, the unwilling skipped, the finished finished."""
+    window_s = get_settings(current_app).doubt_window_s
+    with db.engine.begin() as connection:
+        changed = [
+            expire_leases(connection, SEND_TABLE, window_s),
+            requeue_unsent(connection, SEND_TABLE, _is_resendable()),
+            skip_suppressed(connection),
+            pause_unsendable(connection),
+            pause_failing(connection, get_settings(current_app).max_failures_percent),
+            finish_completed(connection),
+        ]
+    if any(changed):
+        publish_now(LiveEventKind.CAMPAIGN, [None])
+
+
+def _is_resendable() -> sa.ColumnElement[bool]:
+    """The campaign wants it, and there is proof that the first attempt never left."""
+    flowing = receives_statuses(
+        SEND_TABLE, lambda other: other.c.campaign_id == Recipient.campaign_id
+    )
+    channel_id = (
+        sa.select(Campaign.channel_id)
+        .where(Campaign.id == Recipient.campaign_id)
+        .correlate(Recipient)  # by name: two levels deep it would not happen by itself
+        .scalar_subquery()
+    )
+    wanted = sa.exists().where(
+        Campaign.id == Recipient.campaign_id,
+        Campaign.on_doubt == OnDoubt.RESEND,
+        Campaign.state == CampaignState.RUNNING,
+    )
+    return sa.and_(wanted, proves_unsent(SEND_TABLE, channel_id, flowing))

@@ -1,0 +1,96 @@
+"""What the state and the events of a number are called on the page."""
+
+from __future__ import annotations
+
+import re
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _l
+
+from chatbot.channels.models import AccountState, ChannelEvent, Severity
+from chatbot.channels.whatsapp.errors import explain_error
+
+ACCOUNT_STATES: dict[str, LazyString] = {
+    AccountState.ACTIVE: _l("Active"),
+    AccountState.RESTRICTED: _l("Restricted by Meta"),
+    AccountState.DISABLED: _l("Disabled by Meta"),
+    AccountState.DELETED: _l("Deleted"),
+}
+QUALITIES: dict[str, LazyString] = {
+    "GREEN": _l("Good"),
+    "YELLOW": _l("Medium"),
+    "RED": _l("Bad"),
+    "UNKNOWN": _l("Not judged yet"),
+}
+QUALITY_TONES = {"GREEN": "ok", "YELLOW": "warn", "RED": "bad"}
+SEVERITY_ICONS = {
+    Severity.INFO: "info-circle",
+    Severity.WARN: "exclamation-triangle",
+    Severity.BAD: "exclamation-circle",
+}
+EVENT_FIELDS: dict[str, LazyString] = {
+    "template_status": _l("State of a template"),
+    "template_quality": _l("Quality of a template"),
+    "template_category": _l("Category of a template"),
+    "template_category_notice": _l("Meta will change the category of a template"),
+    "template_components": _l("Text of a template"),
+    "account": _l("Account"),
+    "account_review": _l("Review of the account"),
+    "account_alert": _l("Alert of Meta"),
+    "capability": _l("People a day that may be written to first"),
+    "number_quality": _l("Quality and limits of the number"),
+    "number_name": _l("Name of the number"),
+    "security": _l("Security of the number"),
+    "error": _l("Error reported by Meta"),
+    "halt": _l("Sending on this number has stopped"),
+    "campaign": _l("A campaign has paused itself"),
+}
+_WITH_CODE = re.compile(r"\((\d+)\) ?(.*)", re.DOTALL)
+
+
+def get_field_label(event: ChannelEvent) -> str:
+    return str(EVENT_FIELDS.get(event.field) or event.field)
+
+
+def get_event_detail(event: ChannelEvent) -> str:
+    """In words where Meta gave a code."""
+    if event.field == "error":
+        return describe_reason(f"({event.event}) {event.detail}")
+    return describe_reason(event.detail)
+
+
+# Reasons that are written into SQL, where they are English, and what people read of them.
+_OWN_REASONS = (
+    (
+        re.compile(r"The template (?P<name>.+) is (?P<status>\w+) at Meta\."),
+        _l("The template %(name)s is %(status)s at Meta."),
+    ),
+    (
+        re.compile(r"The quality of the template (?P<name>.+) is RED at Meta\."),
+        _l("The quality of the template %(name)s is bad at Meta."),
+    ),
+    (
+        re.compile(r"The quality of our number is RED at Meta\."),
+        _l("The quality of our number is bad at Meta."),
+    ),
+    (
+        re.compile(r"More than (?P<percent>\d+) % of the last messages failed\."),
+        _l("More than %(percent)s %% of the last messages failed: see why below, then go on."),
+    ),
+    (
+        re.compile(r"Meta has restricted the account: (?P<event>.+)", re.DOTALL),
+        _l("Meta has restricted the account: %(event)s"),
+    ),
+)
+
+
+def describe_reason(reason: str) -> str:
+    """`(131042) Payment failed` as a sentence that says what to do; our own reasons in the reader's
+    language; others as they are."""
+    found = _WITH_CODE.fullmatch(reason)
+    if found and len(found[1]) < 9:
+        return f"{explain_error(int(found[1]))} ({found[1]})"
+    for pattern, sentence in _OWN_REASONS:
+        if own := pattern.fullmatch(reason):
+            return str(sentence) % own.groupdict()
+    return reason

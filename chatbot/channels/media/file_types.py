@@ -1,0 +1,146 @@
+"""What a file is: told by its content, never by what somebody says of it.
+
+Kinds and sizes that WhatsApp takes: whatsapp_cloud_api.md section 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
+
+from chatbot.channels.media.sniffing import is_animated, sniff_mime_types
+from chatbot.channels.whatsapp.payloads import MediaKind
+from chatbot.core.errors import InvalidInput
+from chatbot.core.i18n import N_
+
+MB = 1024 * 1024
+MAX_STICKER, MAX_ANIMATED_STICKER = 100 * 1024, 500 * 1024
+OFFICE = "application/vnd.openxmlformats-officedocument."
+BINARY_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class SendableType:
+    """A type that may be sent: as what, up to how many bytes, and how its files are called."""
+
+    kind: MediaKind
+    most: int
+    extensions: tuple[str, ...]
+
+
+def _document(*extensions: str) -> SendableType:
+    return SendableType(MediaKind.DOCUMENT, 100 * MB, extensions)
+
+
+SENDABLE_TYPES: dict[str, SendableType] = {
+    "image/jpeg": SendableType(MediaKind.IMAGE, 5 * MB, ("jpg", "jpeg")),
+    "image/png": SendableType(MediaKind.IMAGE, 5 * MB, ("png",)),
+    "video/mp4": SendableType(MediaKind.VIDEO, 16 * MB, ("mp4",)),
+    "video/3gpp": SendableType(MediaKind.VIDEO, 16 * MB, ("3gp",)),
+    "audio/ogg": SendableType(MediaKind.AUDIO, 16 * MB, ("ogg", "opus", "oga")),
+    "audio/mpeg": SendableType(MediaKind.AUDIO, 16 * MB, ("mp3",)),
+    "audio/mp4": SendableType(MediaKind.AUDIO, 16 * MB, ("m4a",)),
+    "audio/aac": SendableType(MediaKind.AUDIO, 16 * MB, ("aac",)),
+    "audio/amr": SendableType(MediaKind.AUDIO, 16 * MB, ("amr",)),
+    "image/webp": SendableType(MediaKind.STICKER, MAX_ANIMATED_STICKER, ("webp",)),
+    "application/pdf": _document("pdf"),
+    "text/plain": _document("txt", "csv"),
+    "application/msword": _document("doc"),
+    "application/vnd.ms-excel": _document("xls"),
+    "application/vnd.ms-powerpoint": _document("ppt"),
+    f"{OFFICE}wordprocessingml.document": _document("docx"),
+    f"{OFFICE}spreadsheetml.sheet": _document("xlsx"),
+    f"{OFFICE}presentationml.presentation": _document("pptx"),
+}
+TYPE_OF_EXTENSION = {e: mime for mime, what in SENDABLE_TYPES.items() for e in what.extensions}
+ACCEPT = ",".join(f".{extension}" for extension in TYPE_OF_EXTENSION)
+# Other names of the same types.
+MIME_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "audio/mp3": "audio/mpeg",
+    "audio/m4a": "audio/mp4",
+    "audio/x-m4a": "audio/mp4",
+    "audio/opus": "audio/ogg",
+    "video/3gp": "video/3gpp",
+    "text/csv": "text/plain",
+}
+# A page may show these by itself; everything else is only saved.
+INLINE_TYPES = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/gif"}
+    | {
+        mime
+        for mime, what in SENDABLE_TYPES.items()
+        if what.kind in (MediaKind.VIDEO, MediaKind.AUDIO)
+    }
+)
+RECOGNIZED_TYPES = frozenset(SENDABLE_TYPES) | {"image/gif", "application/zip"}
+
+TOO_LARGE: dict[MediaKind, str] = {
+    MediaKind.IMAGE: N_("A picture may have at most %(most)s; this one has %(size)s."),
+    MediaKind.VIDEO: N_("A video may have at most %(most)s; this one has %(size)s."),
+    MediaKind.AUDIO: N_("A sound may have at most %(most)s; this one has %(size)s."),
+    MediaKind.DOCUMENT: N_("A document may have at most %(most)s; this one has %(size)s."),
+    MediaKind.STICKER: N_("A sticker may have at most %(most)s; this one has %(size)s."),
+}
+
+
+def check_outbound_type(file: BinaryIO, file_name: str, size: int) -> str:
+    """The type of a file that somebody wants to send. Raises InvalidInput with the mend."""
+    if size == 0:
+        raise InvalidInput("The file is empty.", field="file")
+    found = sniff_mime_types(file)
+    extension = PurePath(file_name).suffix.lstrip(".").lower()
+    mime_type = _check_extension(extension, found) if extension else next(iter(found), "")
+    if mime_type not in SENDABLE_TYPES:
+        raise InvalidInput(
+            "WhatsApp doesn't take this kind of file. It takes pictures (JPEG, PNG), videos (MP4), "
+            "sounds (MP3, OGG, M4A), PDF, text and Office documents.",
+            field="file",
+        )
+    _check_size(file, mime_type, size)
+    return mime_type
+
+
+def _check_extension(extension: str, found: tuple[str, ...]) -> str:
+    named = TYPE_OF_EXTENSION.get(extension, "")
+    if named and named not in found:
+        raise InvalidInput(
+            "The file is called .%(extension)s, but its content is something else: "
+            "it was not taken.",
+            field="file",
+            extension=extension,
+        )
+    return named
+
+
+def _check_size(file: BinaryIO, mime_type: str, size: int) -> None:
+    sendable = SENDABLE_TYPES[mime_type]
+    most = sendable.most
+    if sendable.kind is MediaKind.STICKER and not is_animated(file):
+        most = MAX_STICKER
+    if size > most:
+        raise InvalidInput(
+            TOO_LARGE[sendable.kind], field="file", most=_format_size(most), size=_format_size(size)
+        )
+
+
+def _format_size(size: int) -> str:
+    """Rounded up, so that what is too large never looks as if it fitted."""
+    unit, name = (MB, "MB") if size >= MB else (1024, "KB")
+    tenths = -(-size * 10 // unit)
+    return f"{tenths // 10} {name}" if tenths % 10 == 0 else f"{tenths / 10} {name}"
+
+
+def resolve_inbound_type(file: BinaryIO, kind: str, declared: str) -> str | None:
+    """The type under which a contact's file is kept; None when its content is not what it says.
+
+    A document of a type that we can't recognise is kept as bytes that are only ever saved.
+    """
+    found = sniff_mime_types(file)
+    plain = declared.partition(";")[0].strip().lower()
+    said = MIME_ALIASES.get(plain, plain)
+    if said in found:
+        return said
+    is_free = kind == MediaKind.DOCUMENT and said not in RECOGNIZED_TYPES
+    return BINARY_TYPE if is_free else None

@@ -1,0 +1,47 @@
+"""What is left of a contact whose data is erased: a row without a name, and that they opted out."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from chatbot.contacts.models import (
+    CONTACTS_CACHE_TAG,
+    ConsentEvent,
+    Contact,
+    ContactIdentity,
+    ContactTag,
+    contact_cache_tag,
+)
+from chatbot.contacts.suppression import suppress_contacts
+from chatbot.core.cache import invalidate
+from chatbot.core.db import db
+
+
+def anonymize_contact(contact: Contact) -> list[int]:
+    """Take away all that tells who it is; returns the ids of the contacts that this person was.
+
+    Their opt-out stays, by hash alone. That they agreed or not stays too, without the words: it is the
+    proof that the company wrote to somebody who let it.
+    """
+    session = db.session
+    ids = [contact.id, *session.scalars(sa.select(Contact.id).filter_by(merged_into_id=contact.id))]
+    suppress_contacts(session.connection(), ids)
+    for part in (ContactIdentity, ContactTag):
+        session.execute(sa.delete(part).where(part.contact_id.in_(ids)))
+    session.execute(
+        sa.update(Contact)
+        .where(Contact.id.in_(ids))
+        .values(
+            {
+                **dict.fromkeys(("name", "search_name"), ""),
+                **dict.fromkeys(("wa_id", "bsuid", "username", "phone", "document", "email")),
+                "attributes": {},
+            }
+        )
+    )
+    session.execute(
+        sa.update(ConsentEvent).where(ConsentEvent.contact_id.in_(ids)).values(evidence="")
+    )
+    session.expire_all()
+    invalidate(CONTACTS_CACHE_TAG, *map(contact_cache_tag, ids))
+    return ids

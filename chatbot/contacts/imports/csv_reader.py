@@ -1,0 +1,304 @@
+"""The contacts CSV, row by row: what each line says, or why it says nothing usable.
+
+Nothing here is kept for the whole file, so 100,000 rows need the memory of one. A line that cannot
+be used is one BadLine with its first problem; rows and bad lines together are all lines that are
+not blank.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from chatbot.brazil.documents import REASONS as DOCUMENT_REASONS
+from chatbot.brazil.documents import InvalidDocument, parse_document
+from chatbot.brazil.phone import REASONS as PHONE_REASONS
+from chatbot.brazil.phone import InvalidPhone, Phone, parse_phone
+from chatbot.contacts.imports.csv_lines import CsvError, CsvLine, read_lines
+from chatbot.core.text import parse_yes_no
+
+__all__ = ["REASONS", "BadLine", "ContactRow", "CsvError", "read_rows", "read_table"]
+
+MAX_NAME, MAX_TAG, MAX_ATTRIBUTE, MAX_EMAIL = 200, 50, 1000, 254  # characters
+MAX_ATTRIBUTES = 50  # columns
+MAX_COLUMN = 60  # characters of an attribute's name
+MAX_RECORD_LINES = 100  # physical lines of one quoted record
+MAX_SHOWN_VALUE = 200  # characters of a bad value that are kept
+DELIMITERS = ";\t,"  # in the order of preference when a header fits several equally
+
+# Header (accents and case folded, signs as _) -> what it means; any other column is an attribute.
+ALIASES = {
+    alias: meaning
+    for meaning, aliases in {
+        "phone": "phone telefone celular whatsapp fone numero",
+        "name": "name nome cliente",
+        "document": "document documento cpf cnpj cpf_cnpj cpf_ou_cnpj cnpj_cpf",
+        "email": "email e_mail",
+        "tags": "tags etiquetas marcadores",
+        "opt_in": "opt_in optin consentimento consent",
+    }.items()
+    for alias in aliases.split()
+}
+
+REASONS: dict[str, str] = {
+    # Of the whole file (CsvError)
+    "empty_file": "The file is empty: export it again with a header line.",
+    "spreadsheet_file": "This is a spreadsheet file: save it as CSV (UTF-8) and send that.",
+    "binary_file": "This is not a text file: save the list as CSV (UTF-8) and send that.",
+    "unreadable_header": "The header line cannot be read: check its quotes, save as CSV (UTF-8).",
+    "missing_phone": "No column has the phones: name one of them telefone in the first line.",
+    "duplicate_column": "Two columns mean the same: keep one of them or rename the other.",
+    "blank_column": "A column has no name in the first line: name it or remove it.",
+    "column_too_long": "The name of a column is longer than 60 characters: shorten it.",
+    "too_many_attributes": "There are more than 50 columns besides the known ones: remove some.",
+    # Of one line (BadLine)
+    "encoding": "The line has damaged letters: save the file as CSV (UTF-8).",
+    "line_too_long": "The line is too long to be a contact: look for a missing line break.",
+    "bad_quotes": 'A quotation mark is open or misplaced: close it, or write it twice ("").',
+    "too_many_cells": 'The line has more cells than the header: put text with ; or , in "".',
+    "too_few_cells": "The line has fewer cells than the header: complete it.",
+    "name_too_long": "The name is longer than 200 characters: shorten it.",
+    "email_invalid": "This is no e-mail address: write one such as ana@empresa.com.br.",
+    "tag_too_long": "A tag is longer than 50 characters: shorten it.",
+    "opt_in_invalid": "Write sim for who agreed to campaigns, with proof; else leave it empty.",
+    "attribute_too_long": "The text is longer than 1000 characters: shorten it.",
+    **{f"phone_{reason}": sentence for reason, sentence in PHONE_REASONS.items()},
+    **{f"document_{reason}": sentence for reason, sentence in DOCUMENT_REASONS.items()},
+}
+
+EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[a-z0-9-]+\.)+[a-z0-9-]{2,}")
+_EXCEL_SEPARATOR = re.compile(r"sep=([;,\t])", re.IGNORECASE)
+_EXCEL_TEXT = re.compile(r'="([^"]*)"')  # how spreadsheets are kept from counting with a text
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRow:
+    """One contact; `line` is where it begins. Blank cells are None, "" (name) or left out."""
+
+    line: int
+    phone: Phone
+    name: str
+    document: str | None
+    email: str | None
+    tags: tuple[str, ...]
+    opt_in: bool
+    attributes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line without a contact; `column` is phone, name… or an attribute, `reason` in REASONS."""
+
+    line: int
+    column: str | None
+    reason: str
+    value: str
+
+
+class _BadCell(Exception):
+    def __init__(self, column: str, reason: str, value: str) -> None:
+        super().__init__(reason)
+        self.column, self.reason, self.value = column, reason, value
+
+
+def read_rows(stream: BinaryIO) -> Iterator[ContactRow | BadLine]:
+    """Read the header at once (raises CsvError), then one row or bad line at a time."""
+    return read_table(stream)[1]
+
+
+def read_table(stream: BinaryIO) -> tuple[list[str], Iterator[ContactRow | BadLine]]:
+    """The same, with what each column means: phone, name... or the name of an attribute."""
+    lines = _RecordReader(read_lines(stream))
+    delimiter, columns = _read_header(lines)
+    return columns, _read_body(lines, delimiter, columns)
+
+
+class _RecordReader:
+    """Physical lines joined into records, with the lines of an abandoned record read again."""
+
+    def __init__(self, lines: Iterator[CsvLine]) -> None:
+        self._lines = lines
+        self._pushed_back: deque[CsvLine] = deque()
+
+    def next_line(self) -> CsvLine | None:
+        """The next line that is not blank, or None at the end."""
+        while (line := self._next_physical_line()) and not line.problem and not line.text.strip():
+            pass
+        return line
+
+    def push_back(self, *lines: CsvLine) -> None:
+        self._pushed_back.extendleft(reversed(lines))
+
+    def read_record(self, first: CsvLine, delimiter: str) -> tuple[list[str] | None, list[CsvLine]]:
+        """The cells of the record beginning with `first` (None: wrong quotes), and its lines."""
+        taken = [first]
+        source = self._iterate_lines(taken)
+        try:
+            cells = next(
+                csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=True)
+            )
+        except csv.Error:
+            return None, taken
+        return cells, taken
+
+    def _iterate_lines(self, taken: list[CsvLine]) -> Iterator[str]:
+        yield taken[0].text + "\n"
+        while len(taken) < MAX_RECORD_LINES and (line := self._next_physical_line()):
+            taken.append(line)
+            if line.problem:
+                return
+            yield line.text + "\n"
+
+    def _next_physical_line(self) -> CsvLine | None:
+        return self._pushed_back.popleft() if self._pushed_back else next(self._lines, None)
+
+
+def _read_header(lines: _RecordReader) -> tuple[str, list[str]]:
+    """The delimiter and the meaning of each column."""
+    first = lines.next_line()
+    delimiters = DELIMITERS
+    if first and (declared := _EXCEL_SEPARATOR.fullmatch(first.text.strip(" \"'"))):
+        delimiters, first = declared[1], lines.next_line()
+    if first is None:
+        raise CsvError("empty_file")
+    if first.problem:
+        raise CsvError("unreadable_header")
+    delimiter = max(delimiters, key=lambda candidate: _score_delimiter(lines, first, candidate))
+    cells, _ = lines.read_record(first, delimiter)
+    if cells is None:
+        raise CsvError("unreadable_header")
+    return delimiter, _parse_columns(cells)
+
+
+def _score_delimiter(lines: _RecordReader, first: CsvLine, delimiter: str) -> tuple[bool, int, int]:
+    """Whether this delimiter makes a phone column, how many known columns, and how many at all."""
+    cells, taken = lines.read_record(first, delimiter)
+    lines.push_back(*taken[1:])
+    cells = cells or first.text.split(delimiter)
+    known = [ALIASES[slug] for slug in map(_slugify, cells) if slug in ALIASES]
+    return "phone" in known, len(known), len(cells)
+
+
+def _parse_columns(labels: list[str]) -> list[str]:
+    while labels and not labels[-1].strip():  # spreadsheets leave empty columns at the right
+        labels.pop()
+    columns = [ALIASES.get(_slugify(label), _slugify(label)) for label in labels]
+    for column, label in zip(columns, labels, strict=True):
+        same = [other for other, name in zip(labels, columns, strict=True) if name == column]
+        if not column:
+            raise CsvError("blank_column", label.strip())
+        if len(same) > 1:
+            raise CsvError("duplicate_column", *same)
+        if len(column) > MAX_COLUMN:
+            raise CsvError("column_too_long", label)
+    if "phone" not in columns:
+        raise CsvError("missing_phone", *labels)
+    if len(set(columns) - set(ALIASES.values())) > MAX_ATTRIBUTES:
+        raise CsvError("too_many_attributes")
+    return columns
+
+
+def _slugify(label: str) -> str:
+    folded = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^a-z0-9]+", "_", folded.lower()).strip("_")
+
+
+def _read_body(
+    lines: _RecordReader, delimiter: str, columns: list[str]
+) -> Iterator[ContactRow | BadLine]:
+    while first := lines.next_line():
+        if first.problem:
+            yield BadLine(first.number, None, first.problem, first.text[:MAX_SHOWN_VALUE])
+            continue
+        cells, taken = lines.read_record(first, delimiter)
+        values = [_clean_cell(cell) for cell in cells or ()]
+        reason = (
+            _find_cell_count_problem(values, len(columns)) if cells is not None else "bad_quotes"
+        )
+        if reason:
+            # One quotation mark too many must cost its own line, not those it swallowed.
+            lines.push_back(*taken[1:])
+            yield BadLine(first.number, None, reason, first.text[:MAX_SHOWN_VALUE])
+        elif any(values):
+            yield _read_row(first.number, dict(zip(columns, values, strict=False)))
+
+
+def _clean_cell(cell: str) -> str:
+    text = cell.strip()
+    found = _EXCEL_TEXT.fullmatch(text)
+    return found[1].strip() if found else text
+
+
+def _find_cell_count_problem(values: list[str], width: int) -> str | None:
+    """Blank cells beyond the header are harmless, and a record of blank cells is a blank line."""
+    if any(values[width:]):
+        return "too_many_cells"
+    return "too_few_cells" if len(values) < width and any(values) else None
+
+
+def _read_row(number: int, cells: dict[str, str]) -> ContactRow | BadLine:
+    try:
+        return ContactRow(
+            line=number,
+            phone=_read_phone(cells.pop("phone")),
+            name=_check_length("name", " ".join(cells.pop("name", "").split()), MAX_NAME),
+            document=_read_document(cells.pop("document", "")),
+            email=_read_email(cells.pop("email", "")),
+            tags=_read_tags(cells.pop("tags", "")),
+            opt_in=_read_opt_in(cells.pop("opt_in", "")),
+            attributes=_read_attributes(cells),
+        )
+    except _BadCell as bad:
+        return BadLine(number, bad.column, bad.reason, bad.value[:MAX_SHOWN_VALUE])
+
+
+def _read_phone(text: str) -> Phone:
+    try:
+        return parse_phone(text)
+    except InvalidPhone as error:
+        raise _BadCell("phone", f"phone_{error.reason}", text) from None
+
+
+def _read_document(text: str) -> str | None:
+    try:
+        return parse_document(text).digits if text else None
+    except InvalidDocument as error:
+        raise _BadCell("document", f"document_{error.reason}", text) from None
+
+
+def _read_email(text: str) -> str | None:
+    email = text.lower()
+    if email and (len(email) > MAX_EMAIL or not EMAIL.fullmatch(email)):
+        raise _BadCell("email", "email_invalid", text)
+    return email or None
+
+
+def _read_tags(text: str) -> tuple[str, ...]:
+    """Tags stand between commas, semicolons or bars; one that differs only in case is the same."""
+    tags = (" ".join(tag.split()) for tag in re.split(r"[,;|]", text))
+    unique = {tag.casefold(): _check_length("tags", tag, MAX_TAG) for tag in tags if tag}
+    return tuple(unique.values())
+
+
+def _read_opt_in(text: str) -> bool:
+    if (answer := parse_yes_no(text)) is None:
+        raise _BadCell("opt_in", "opt_in_invalid", text)
+    return answer
+
+
+def _read_attributes(cells: dict[str, str]) -> dict[str, str]:
+    return {
+        column: _check_length(column, text, MAX_ATTRIBUTE) for column, text in cells.items() if text
+    }
+
+
+def _check_length(column: str, text: str, limit: int) -> str:
+    if len(text) > limit:
+        known = {"name": "name", "tags": "tag"}
+        raise _BadCell(column, f"{known.get(column, 'attribute')}_too_long", text)
+    return text

@@ -1,0 +1,86 @@
+"""Contacts from a CSV file: good lines in, bad lines reported, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from chatbot.contacts.imports import staging
+from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_rows
+from chatbot.contacts.models import CONTACTS_CACHE_TAG
+from chatbot.core import clock
+from chatbot.core.cache import invalidate
+from chatbot.core.db import advisory_lock, db
+
+BATCH_SIZE = 1000  # lines
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the file up to `line`. `opted_in`: for how many it was recorded that they agreed."""
+
+    added: int = 0
+    updated: int = 0
+    repeated: int = 0
+    bad: int = 0
+    opted_in: int = 0
+    line: int = 0
+
+    @property
+    def good(self) -> int:
+        return self.added + self.updated
+
+
+def import_contacts(
+    stream: BinaryIO,
+    on_batch: Callable[[ImportReport, Sequence[BadLine]], None] | None = None,
+    *,
+    file: str = "CSV",
+    report: ImportReport | None = None,
+) -> ImportReport:
+    """Read the file to its end; each batch is committed by itself, after `on_batch` has been told the
+    report so far and the batch's bad lines.
+
+    `file` is how it is called in evidence of consent. `report` is what an earlier run came to: its lines
+    are passed over, so that each is imported once.
+
+    Raises:
+        CsvError: the file as a whole can't be read (no phone column, not a CSV).
+    """
+    report = report or ImportReport()
+    done = report.line
+    lines = (line for line in read_rows(stream) if line.line > done)
+    while batch := list(islice(lines, BATCH_SIZE)):
+        bad = [line for line in batch if isinstance(line, BadLine)]
+        report.bad += len(bad)
+        report.line = batch[-1].line
+        _import_batch([line for line in batch if isinstance(line, ContactRow)], file, report)
+        if on_batch is not None:
+            on_batch(report, bad)
+        db.session.commit()
+    return report
+
+
+def _import_batch(rows: Sequence[ContactRow], file: str, report: ImportReport) -> None:
+    """A person named twice is one contact, and the later line wins."""
+    people = {row.phone.match_key: row for row in rows}
+    report.repeated += len(rows) - len(people)
+    if not people:
+        return
+    connection, now = db.session.connection(), clock.now()
+    staging.create_staging_table(connection, list(people.values()))
+    advisory_lock(connection, "contacts.resolve")
+    staging.match_known_contacts(connection)
+    added = staging.insert_new_contacts(connection, now)
+    if added < len(people):
+        staging.update_known_contacts(connection)
+    if any(row.tags for row in people.values()):
+        staging.insert_tags(connection)
+    if any(row.opt_in for row in people.values()):
+        report.opted_in += staging.insert_opt_ins(connection, file, now)
+    staging.drop_staging_table(connection)
+    invalidate(CONTACTS_CACHE_TAG)
+    report.added += added
+    report.updated += len(people) - added

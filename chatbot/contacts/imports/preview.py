@@ -1,0 +1,58 @@
+"""What a file would bring, from its first lines, before anything of it is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_table
+
+MAX_CHECKED_LINES = 1000  # lines
+MAX_SHOWN_ROWS = 5
+MAX_SHOWN_BAD_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPreview:
+    """`checked` lines were looked at; `is_whole` says that there are no more."""
+
+    columns: list[str]
+    rows: list[ContactRow]
+    bad_lines: list[BadLine]
+    good: int
+    bad: int
+    is_whole: bool
+
+    @property
+    def checked(self) -> int:
+        return self.good + self.bad
+
+
+def build_preview(stream: BinaryIO) -> ImportPreview:
+    """Raises CsvError when the file as a whole can't be read."""
+    columns, lines = read_table(stream)
+    checked = list(islice(lines, MAX_CHECKED_LINES))
+    rows = [line for line in checked if isinstance(line, ContactRow)]
+    bad = [line for line in checked if isinstance(line, BadLine)]
+    return ImportPreview(
+        columns=columns,
+        rows=rows[:MAX_SHOWN_ROWS],
+        bad_lines=bad[:MAX_SHOWN_BAD_LINES],
+        good=len(rows),
+        bad=len(bad),
+        is_whole=next(lines, None) is None,
+    )
+
+
+def get_cell(row: ContactRow, column: str) -> str:
+    """One cell as the preview shows it."""
+    known = {
+        "phone": row.phone.digits,
+        "name": row.name,
+        "document": row.document or "",
+        "email": row.email or "",
+        "tags": ", ".join(row.tags),
+        "opt_in": "✓" if row.opt_in else "",
+    }
+    return known[column] if column in known else row.attributes.get(column, "")

@@ -1,0 +1,179 @@
+"""Many contacts at once, for managers: a file in with a preview before and a report after, and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+
+from chatbot.brazil.phone import format_phone
+from chatbot.contacts import queries
+from chatbot.contacts.forms import UploadForm
+from chatbot.contacts.imports import uploads
+from chatbot.contacts.imports.csv_reader import REASONS, CsvError
+from chatbot.contacts.imports.preview import build_preview, get_cell
+from chatbot.contacts.imports.uploads import Upload, UploadState
+from chatbot.core.csv_writer import render_csv
+from chatbot.core.db import db
+from chatbot.core.tasks import enqueue
+
+bp = Blueprint("contact_imports", __name__, url_prefix="/contacts")
+
+COLUMN_LABELS = {
+    "phone": _l("Phone"),
+    "name": _l("Name"),
+    "document": _l("CPF or CNPJ"),
+    "email": _l("E-mail"),
+    "tags": _l("Tags"),
+    "opt_in": _l("Agreed to campaigns"),
+}
+MAX_SHOWN_BAD_LINES = 50
+
+
+@bp.app_template_filter("csv_reason")
+def describe_reason(code: str | None) -> str:
+    """What is wrong with a line or a file, in words."""
+    return _(REASONS[code]) if code in REASONS else _("The line can't be read.")
+
+
+@bp.route("/import", methods=["GET", "POST"])
+def new() -> ResponseReturnValue:
+    form = UploadForm()
+    if not form.validate_on_submit():
+        status = 422 if form.errors else 200
+        return render_template("contacts/imports/new.html", form=form), status
+    file = form.file.data
+    upload = uploads.store_upload(file.stream, file.filename or "", current_user.id)
+    try:
+        build_preview(uploads.open_upload(upload.id))  # type: ignore[arg-type]
+    except CsvError as error:
+        db.session.rollback()  # a file that can't be read is not kept
+        form.file.errors = [_describe_file_error(error)]
+        return render_template("contacts/imports/new.html", form=form), 422
+    db.session.commit()
+    return _redirect_to_import(upload)
+
+
+def _describe_file_error(error: CsvError) -> str:
+    sentence = describe_reason(error.reason)
+    found = ", ".join(detail for detail in error.details if detail.strip())
+    return (
+        _("%(sentence)s Found: %(found)s.", sentence=sentence, found=found) if found else sentence
+    )
+
+
+@bp.get("/import/<int:upload_id>")
+def show(upload_id: int) -> ResponseReturnValue:
+    upload = uploads.get_upload(upload_id, current_user.id)
+    if upload.state != UploadState.PREVIEW:
+        return render_template("contacts/imports/show.html", **_progress_context(upload))
+    return render_template(
+        "contacts/imports/preview.html",
+        upload=upload,
+        preview=build_preview(uploads.open_upload(upload.id)),  # type: ignore[arg-type]
+        get_cell=get_cell,
+        known=COLUMN_LABELS,
+    )
+
+
+@bp.get("/import/<int:upload_id>/progress")
+def progress(upload_id: int) -> ResponseReturnValue:
+    """The moving part of the page of an import."""
+    upload = uploads.get_upload(upload_id, current_user.id)
+    page = render_template("contacts/imports/_progress.html", **_progress_context(upload))
+    is_over = upload.state in (UploadState.DONE, UploadState.FAILED)
+    return page, 200, {"X-Refresh": "done"} if is_over else {}
+
+
+def _progress_context(upload: Upload) -> dict[str, Any]:
+    is_done = upload.state == UploadState.DONE
+    bad_lines = uploads.list_first_errors(upload.id, MAX_SHOWN_BAD_LINES) if is_done else []
+    return {"upload": upload, "bad_lines": bad_lines}
+
+
+@bp.post("/import/<int:upload_id>/confirm")
+def confirm(upload_id: int) -> ResponseReturnValue:
+    """Pressed twice, it is imported once."""
+    upload = uploads.get_upload(upload_id, current_user.id, lock=True)
+    if upload.state == UploadState.PREVIEW:
+        upload.state = UploadState.CONFIRMED
+        enqueue("contacts.import")
+    db.session.commit()
+    return _redirect_to_import(upload)
+
+
+@bp.post("/import/<int:upload_id>/discard")
+def discard(upload_id: int) -> ResponseReturnValue:
+    upload = uploads.get_upload(upload_id, current_user.id, lock=True)
+    if upload.state == UploadState.PREVIEW:
+        uploads.delete_content(upload.id)
+        db.session.delete(upload)
+        flash(_("The file has been thrown away; nothing was imported."))
+    db.session.commit()
+    return redirect(url_for("contact_imports.new"), 303)
+
+
+@bp.get("/import/<int:upload_id>/report.csv")
+def report(upload_id: int) -> ResponseReturnValue:
+    """The lines that were not imported, to be mended and sent again."""
+    uploads.get_upload(upload_id, current_user.id)
+    rows = (
+        (
+            bad.line,
+            COLUMN_LABELS.get(bad.column or "", bad.column),
+            describe_reason(bad.reason),
+            bad.value,
+        )
+        for bad in uploads.iterate_errors(upload_id)
+    )
+    header = (_("Line"), _("Column"), _("What is wrong"), _("Value"))
+    return _csv_response(render_csv(header, rows), "import-report.csv")
+
+
+@bp.get("/export.csv")
+def export() -> ResponseReturnValue:
+    """The list as filtered, in a form that the import takes again."""
+    typed, tag = request.args.get("q", "").strip(), request.args.get("tag", "")
+    rows = (_export_row(contact, tags) for contact, tags in queries.iterate_contacts(typed, tag))
+    header = (_("Phone"), _("Name"), _("CPF or CNPJ"), _("E-mail"), _("Tags"), _("No campaigns"))
+    return _csv_response(render_csv(header, rows), "contacts.csv")
+
+
+def _export_row(contact: Any, tags: list[str]) -> tuple[object, ...]:
+    digits = (contact.phone or contact.wa_id or "").lstrip("+")
+    # A Brazilian number needs no plus to be read again, and then no quote before it.
+    phone = format_phone(digits).removeprefix("+") if digits.startswith("55") else f"+{digits}"
+    opted_out = _("yes") if contact.opted_out_at else ""
+    return (
+        phone if digits else "",
+        contact.name,
+        contact.document,
+        contact.email,
+        ", ".join(tags),
+        opted_out,
+    )
+
+
+def _csv_response(lines: Iterator[str], file_name: str) -> Response:
+    response = Response(stream_with_context(lines), mimetype="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _redirect_to_import(upload: Upload) -> ResponseReturnValue:
+    return redirect(url_for("contact_imports.show", upload_id=upload.id), 303)

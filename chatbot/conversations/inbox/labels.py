@@ -1,0 +1,166 @@
+"""What the states, kinds and failures of messages are called on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _l
+
+from chatbot.channels.media.file_types import INLINE_TYPES
+from chatbot.channels.media.labels import get_transfer_status
+from chatbot.channels.media.models import FileSummary
+from chatbot.channels.whatsapp.errors import explain_error
+from chatbot.conversations.inbox.formatting import format_text
+from chatbot.conversations.inbox.threads import Bubble
+from chatbot.conversations.models import Author, ConversationState, Direction
+from chatbot.delivery.states import MessageState
+
+STATE_LABELS: dict[str, LazyString] = {
+    ConversationState.BOT: _l("With the bot"),
+    ConversationState.WAITING: _l("Waiting for a person"),
+    ConversationState.ASSIGNED: _l("With an agent"),
+    ConversationState.CLOSED: _l("Closed"),
+}
+AUTHOR_LABELS: dict[str, LazyString] = {
+    Author.BOT: _l("Bot"),
+    Author.AGENT: _l("Agent"),
+    Author.CAMPAIGN: _l("Campaign"),
+    Author.PREVIEW: _l("Test of a campaign"),
+}
+
+# Why the bot handed over: its own reasons and intents; other reasons are a person's own words.
+HANDOFF_REASON_LABELS: dict[str, LazyString] = {
+    "requested": _l("asked for a person"),
+    "talk_to_human": _l("asked for a person"),
+    "complaint": _l("complains"),
+    "payment_done": _l("says it is paid"),
+    "invoice_without_means": _l("an invoice without boleto or Pix"),
+    "technical_support": _l("technical problem"),
+    "cancel_service": _l("wants to cancel"),
+    "plan_upgrade": _l("wants another plan"),
+    "unblock_trust": _l("asks to be unblocked"),
+    "bot_failed": _l("the bot failed"),
+    "agent": _l("handed over by an agent"),
+}
+
+# Beside the word in lists, and instead of it on a phone.
+STATE_ICONS: dict[str, str] = {
+    ConversationState.BOT: "robot",
+    ConversationState.WAITING: "person-raised-hand",
+    ConversationState.ASSIGNED: "person-check",
+    ConversationState.CLOSED: "check2",
+}
+
+# Icon and name of what is not plain text.
+MESSAGE_KIND_LABELS: dict[str, tuple[str, LazyString]] = {
+    "image": ("image", _l("Picture")),
+    "audio": ("mic", _l("Voice message")),
+    "video": ("play-fill", _l("Video")),
+    "document": ("file-earmark-text", _l("Document")),
+    "sticker": ("image", _l("Sticker")),
+    "location": ("geo-alt", _l("Location")),
+    "contacts": ("person", _l("Contact card")),
+    "reaction": ("chat-dots", _l("Reaction")),
+    "order": ("list-check", _l("Order")),
+    "template": ("megaphone", _l("Message template")),
+    "button": ("check", _l("Tapped a button")),
+    "edit": ("pencil", _l("Changed an earlier message")),
+    "revoke": ("trash", _l("Deleted an earlier message")),
+    "system": ("info-circle", _l("Notice of WhatsApp")),
+    "request_welcome": ("chat-dots", _l("Opened the chat")),
+    "unsupported": ("question-circle", _l("A kind of message that WhatsApp doesn't pass on")),
+}
+# Their words say it all.
+_UNLABELLED_KINDS = frozenset({"text", "interactive"})
+
+SKIP_REASON_LABELS: dict[str, LazyString] = {
+    "window_closed": _l(
+        "Not sent: more than 24 hours had passed since this contact's last message."
+    ),
+    "agent_took_over": _l("Not sent: an agent had taken over from the bot."),
+    "media_refused": _l("Not sent: its file could not be uploaded."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The small sign beside an outbound message; `label` is read aloud."""
+
+    icon: str
+    style: str
+    label: LazyString
+
+
+TICKS: dict[str, Tick] = {
+    MessageState.QUEUED: Tick("clock", "tick", _l("Waits to be sent")),
+    MessageState.SENDING: Tick("clock", "tick", _l("Is being sent")),
+    MessageState.ACCEPTED: Tick("clock", "tick", _l("Handed to WhatsApp")),
+    MessageState.SENT: Tick("check2", "tick", _l("Sent")),
+    MessageState.DELIVERED: Tick("check2-all", "tick", _l("Delivered")),
+    MessageState.READ: Tick("check2-all", "tick tick-read", _l("Read")),
+    MessageState.FAILED: Tick("exclamation-circle", "tick tick-failed", _l("Failed")),
+    MessageState.SKIPPED: Tick("x-circle", "tick tick-failed", _l("Not sent")),
+    MessageState.UNKNOWN: Tick("question-circle", "tick tick-failed", _l("In doubt")),
+}
+
+
+def tick_of(message: Bubble) -> Tick | None:
+    return TICKS.get(message.state or "")
+
+
+def kind_of(message: Bubble) -> tuple[str, str] | None:
+    """Sign and name of what is not plain text."""
+    if message.kind in _UNLABELLED_KINDS:
+        return None
+    icon, label = MESSAGE_KIND_LABELS.get(
+        message.kind, ("paperclip", _l("Another kind of message"))
+    )
+    return icon, str(label)
+
+
+def shown_as(file: FileSummary | None) -> str | None:
+    """How the page shows a file: `image`, `audio`, `video`, or `download`; None when it can't."""
+    if file is None or not file.is_complete:
+        return None
+    if file.mime_type not in INLINE_TYPES:
+        return "download"
+    return "image" if file.mime_type.startswith("image/") else file.mime_type.partition("/")[0]
+
+
+def file_status_of(file: FileSummary | None) -> str | None:
+    return get_transfer_status(file) if file else None
+
+
+def problem_of(message: Bubble) -> str | None:
+    """What went wrong with an outbound message, in a sentence."""
+    if message.direction == Direction.INBOUND:
+        return None
+    if message.state == MessageState.FAILED:
+        return explain_error(message.error_code)
+    if message.state == MessageState.SKIPPED:
+        return str(SKIP_REASON_LABELS.get(message.skip_reason or "") or _l("It was not sent."))
+    if message.state == MessageState.UNKNOWN:
+        return str(_l("No answer came from WhatsApp: nobody can tell yet whether it arrived."))
+    if message.state == MessageState.QUEUED and message.error_code is not None:
+        return explain_error(message.error_code)
+    return None
+
+
+def version_of(message: Bubble) -> str:
+    """Changes whenever the message looks different."""
+    of_file = f"{message.file.transfer}-{message.file.problem}" if message.file else ""
+    return f"{message.state}-{message.error_code}-{message.skip_reason}-{of_file}"
+
+
+def preview_of(text: str) -> tuple[str | None, str]:
+    """Icon and words of the last message; one without words is stored as [kind]."""
+    if text.startswith("[") and text.endswith("]"):
+        icon, label = MESSAGE_KIND_LABELS.get(text[1:-1], (None, None))
+        return icon, str(label or _l("Another kind of message"))
+    return None, format_text(text).striptags()
+
+
+def reason_of(handoff_reason: str | None) -> str | None:
+    known = HANDOFF_REASON_LABELS.get(handoff_reason or "")
+    return str(known) if known else handoff_reason

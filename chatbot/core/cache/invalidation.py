@@ -1,0 +1,93 @@
+"""Rows say by themselves what they make stale, so that no write can forget to.
+
+A model with a method `cache_tags()` names the cache's topics that a change of the row ends, or tells the
+news by which their values can follow it; both leave after the commit, in the trip that rings the bells. It
+is asked before the flush, when `sqlalchemy.inspect` still knows the old values. A statement that passes
+by the rows says what it makes stale where it stands: `core.cache.invalidate` in the session, `forget_with` on a
+connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from chatbot.core.after_commit import queue_redis_after_commit
+from chatbot.core.cache import append_delta, bump_tag_version, invalidate_now
+
+
+class CacheDelta(NamedTuple):
+    """What changed in a topic's values about one row of it, `of`."""
+
+    cache_tag: str
+    row_id: object
+    delta: bytes
+
+
+@runtime_checkable
+class HasCacheTags(Protocol):
+    def cache_tags(self) -> Iterable[str | CacheDelta]:
+        """The topics that the present change of this row ends, or adds to."""
+
+
+_CACHE_TAGS = "prosa_cache_tags"
+
+
+def init_invalidation(factory: sessionmaker[Session], engine: sa.Engine) -> None:
+    event.listen(factory, "before_flush", _collect_changes)
+    event.listen(engine, "rollback", lambda connection: connection.info.pop(_CACHE_TAGS, None))
+    # A connection is given back to its pool as soon as it has committed.
+    event.listen(engine, "checkin", _invalidate_collected)
+
+
+def invalidate_with(connection: sa.Connection, *cache_tags: str) -> None:
+    """What depends on the topics is stale once this connection has committed."""
+    connection.info.setdefault(_CACHE_TAGS, set()).update(cache_tags)
+
+
+def _invalidate_collected(_connection: object, record: ConnectionPoolEntry) -> None:
+    cache_tags = record.info.pop(_CACHE_TAGS, None)
+    if cache_tags:
+        invalidate_now(*cache_tags)
+
+
+def _collect_changes(session: Session, _context: object, _rows: object) -> None:
+    for row in chain(session.new, session.dirty, session.deleted):
+        if isinstance(row, HasCacheTags) and (row not in session.dirty or session.is_modified(row)):
+            for change in row.cache_tags():
+                _queue_invalidation(session, change)
+
+
+def _queue_invalidation(session: Session, change: str | CacheDelta) -> None:
+    if isinstance(change, CacheDelta) and session.in_nested_transaction():
+        change = (
+            change.cache_tag
+        )  # a savepoint's news may never become true; that it is stale is no harm
+    if isinstance(change, CacheDelta):
+        command = partial(append_delta, cache_tag=change.cache_tag, delta=change.delta)
+        queue_redis_after_commit(session, command, key=("news", change.cache_tag, change.row_id))
+    else:
+        queue_redis_after_commit(
+            session, partial(bump_tag_version, cache_tag=change), key=("forget", change)
+        )
+
+
+def has_changed(row: Any, *names: str) -> bool:
+    """Whether one of the columns is about to get another value; of a new or deleted row, all are."""
+    state = sa.inspect(row)
+    if state.session is not None and row in state.session.deleted:
+        return True
+    return any(state.attrs[name].history.has_changes() for name in names)
+
+
+def old_and_new_values(row: Any, name: str) -> set[Any]:
+    """A column's value before the change and after it."""
+    history = sa.inspect(row).attrs[name].history
+    return {*history.added, *history.deleted, *history.unchanged}

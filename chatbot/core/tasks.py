@@ -1,0 +1,182 @@
+"""Ring by name: the one table of bells, and how one is rung.
+
+The row is the truth and the bell is only a bell: work is found by a query, and a bell that is lost,
+doubled or late changes nothing but the delay. A *loop* bell wakes a long-lived worker that drains what
+is due; a *job* bell is an RQ job. The table is the allow-list of what a worker may run: a job in Redis
+names a bell, never a function.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from chatbot.core import redis as prosa_redis
+from chatbot.core.after_commit import run_after_commit, run_redis_after_commit
+from chatbot.core.redis import key, ttl
+
+log = logging.getLogger(__name__)
+
+RESULT_TTL_S = 600
+FAILURE_TTL_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a bell does.
+
+    `function` is `module:name`. In a loop it takes nothing, does one batch of what is due and returns
+    the seconds after which it wants to be called again (0: at once; None: at the next bell).
+    For a job, `due` (`module:name`) lists the argument tuples for which there is work now.
+    """
+
+    queue: str
+    function: str
+    due_function: str | None = None
+    timeout_s: int = 120
+
+    @property
+    def is_loop(self) -> bool:
+        return self.due_function is None
+
+
+TASKS: dict[str, Task] = {
+    "webhooks.messages": Task("inbound", "chatbot.webhooks.tasks:drain_messages"),
+    "bot.take_turns": Task("inbound", "chatbot.bot.tasks:run_turns"),
+    "webhooks.statuses": Task("statuses", "chatbot.webhooks.tasks:drain_statuses"),
+    "conversations.deliver": Task("replies", "chatbot.conversations.tasks:deliver_replies"),
+    # A queue of its own: a file of 100 MB must not hold up a reply or an import.
+    "media.transfer": Task("media", "chatbot.conversations.transfers:transfer_media"),
+    "campaigns.send": Task(
+        "campaigns",
+        "chatbot.campaigns.tasks:send_due_messages",
+        due_function="chatbot.campaigns.tasks:list_due_channels",
+        timeout_s=180,
+    ),
+    "campaigns.start_scheduled": Task(
+        "maintenance",
+        "chatbot.campaigns.tasks:start_scheduled_campaign",
+        due_function="chatbot.campaigns.tasks:list_due_campaigns",
+    ),
+    "campaigns.sweep": Task(
+        "maintenance",
+        "chatbot.campaigns.tasks:reconcile_campaigns",
+        due_function="chatbot.campaigns.tasks:list_due_reconciliations",
+    ),
+    "conversations.sweep": Task(
+        "maintenance",
+        "chatbot.conversations.tasks:sweep_replies",
+        due_function="chatbot.conversations.tasks:list_due_sweeps",
+    ),
+    "contacts.import": Task(
+        "maintenance",
+        "chatbot.contacts.imports.tasks:run_imports",
+        due_function="chatbot.contacts.imports.tasks:list_due_imports",
+        timeout_s=900,
+    ),
+    "templates.sync": Task(
+        "maintenance",
+        "chatbot.message_templates.tasks:sync",
+        due_function="chatbot.message_templates.tasks:sync_due",
+    ),
+    "ops.check_alerts": Task(
+        "maintenance",
+        "chatbot.ops.tasks:check_alerts",
+        due_function="chatbot.ops.tasks:list_due_alert_checks",
+    ),
+    "core.delete_expired": Task(
+        "maintenance",
+        "chatbot.webhooks.tasks:delete_expired",
+        due_function="chatbot.webhooks.tasks:list_due_deletions",
+    ),
+}
+QUEUES = tuple(dict.fromkeys(task.queue for task in TASKS.values()))
+
+
+def load_function(path: str) -> Any:
+    """The function that `module:name` of the table names."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def list_tasks(queue: str) -> dict[str, Task]:
+    return {name: task for name, task in TASKS.items() if task.queue == queue}
+
+
+def enqueue(name: str, *args: Any) -> None:
+    """Ring after the present transaction commits; one bell of a kind, however often it is rung.
+
+    Without Redis nobody hears it, and the workers find the work by themselves.
+    """
+    task = TASKS[name]
+    if task.is_loop:
+        run_redis_after_commit(partial(queue_wakeup, queue=task.queue), key=("enqueue", task.queue))
+    else:
+        run_after_commit(lambda: enqueue_job(name, *args), key=("enqueue", name, args))
+
+
+def queue_wakeup(pipe: redis.client.Pipeline, queue: str) -> None:
+    """Queue a loop's bell on a pipeline. One waiting bell is enough, so the list is cut to one."""
+    name = key("wakeup", queue)
+    pipe.lpush(name, "1")
+    pipe.ltrim(name, 0, 0)
+    pipe.expire(name, ttl("wakeup"))
+
+
+def enqueue_job(name: str, *args: Any) -> None:
+    """Ring a job's bell at once."""
+    try:
+        _enqueue_job(prosa_redis.client(), name, TASKS[name], args)
+    except RedisError as error:
+        log.debug("bell %s not rung: %s", name, error)
+
+
+def _enqueue_job(client: redis.Redis, name: str, task: Task, args: tuple[Any, ...]) -> None:
+    """Enqueue unless the same is waiting already; the mark is taken away when the job begins."""
+    if client.set(dedupe_key(name, args), "1", nx=True, ex=ttl("dedupe")):
+        get_rq_queue(client, task.queue).enqueue_call(
+            name,
+            args=args,
+            timeout=task.timeout_s,
+            result_ttl=RESULT_TTL_S,
+            failure_ttl=FAILURE_TTL_S,
+        )
+
+
+def dedupe_key(name: str, args: Iterable[Any]) -> str:
+    return key("dedupe", name, *args)
+
+
+def get_rq_queue(client: redis.Redis, name: str) -> Queue:
+    return Queue(name, connection=client, serializer=JSONSerializer, job_class=TaskJob)
+
+
+class TaskJob(Job):
+    """An RQ job whose function name is a bell of the table, and nothing else."""
+
+    def restore(self, raw_data: Any) -> Any:
+        restored = super().restore(raw_data)
+        # RQ would import and call whatever these name.
+        self._success_callback_name = None
+        self._failure_callback_name = None
+        self._stopped_callback_name = None
+        return restored
+
+    def _execute(self) -> None:
+        name = str(self.func_name)
+        task = TASKS.get(name)
+        if task is None or task.is_loop:
+            raise PermissionError(f"no bell of this name: {name[:80]!r}")
+        args = tuple(self.args)
+        self.connection.delete(dedupe_key(name, args))
+        load_function(task.function)(*args)

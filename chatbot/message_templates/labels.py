@@ -1,0 +1,64 @@
+"""What Meta's words for templates mean, for people."""
+
+from __future__ import annotations
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _l
+
+from chatbot.message_templates.prices import PriceCategory
+
+# Meta's status → the tone of its badge and its name.
+STATUSES: dict[str, tuple[str, LazyString]] = {
+    "APPROVED": ("ok", _l("Approved")),
+    "PENDING": ("info", _l("In review")),
+    "IN_APPEAL": ("info", _l("In appeal")),
+    "REJECTED": ("bad", _l("Rejected")),
+    "PAUSED": ("warn", _l("Paused by Meta")),
+    "DISABLED": ("bad", _l("Disabled by Meta")),
+    "DELETED": ("idle", _l("Deleted")),
+    "PENDING_DELETION": ("idle", _l("Being deleted")),
+    "LIMIT_EXCEEDED": ("warn", _l("Over Meta's limit")),
+    "ARCHIVED": ("idle", _l("Archived")),
+}
+QUALITIES: dict[str, tuple[str, LazyString]] = {
+    "GREEN": ("ok", _l("good quality")),
+    "YELLOW": ("warn", _l("falling quality")),
+    "RED": ("bad", _l("bad quality")),
+}
+CATEGORIES: dict[str, LazyString] = {
+    PriceCategory.MARKETING: _l("marketing"),
+    PriceCategory.UTILITY: _l("utility"),
+    PriceCategory.AUTHENTICATION: _l("authentication"),
+    PriceCategory.SERVICE: _l("free text (service)"),
+}
+BUTTON_ICONS = {
+    "QUICK_REPLY": "reply",
+    "URL": "link-45deg",
+    "PHONE_NUMBER": "telephone",
+    "COPY_CODE": "clipboard",
+    "OTP": "clipboard",
+}
+MEDIA_ICONS = {"image": "image", "video": "play-fill", "document": "file-earmark-text",
+               "location": "geo-alt"}  # fmt: skip
+MEDIA: dict[str, LazyString] = {
+    "image": _l("Picture"),
+    "video": _l("Video"),
+    "document": _l("Document"),
+    "location": _l("Location"),
+}
+
+
+def get_status_badge(status: str) -> tuple[str, str]:
+    """Tone and name; a word of Meta's that we don't know stands as it is."""
+    tone, name = STATUSES.get(status, ("idle", status))
+    return tone, str(name)
+
+
+def get_quality_badge(quality: str) -> tuple[str, str] | None:
+    """Tone and name; None while Meta hasn't judged."""
+    known = QUALITIES.get(quality)
+    return (known[0], str(known[1])) if known else None
+
+
+def get_category_label(category: str) -> str:
+    return str(CATEGORIES.get(category.lower(), category))

@@ -1,0 +1,20 @@
+"""The look at the alerts, by whoever is alive to do it."""
+
+from __future__ import annotations
+
+from flask import current_app
+from flask_babel import force_locale
+
+from chatbot.extensions import get_settings
+from chatbot.ops.alerts import evaluate_alerts, is_evaluation_due
+from chatbot.ops.notifications import send_notification
+
+
+def check_alerts() -> None:
+    """Twice at once, or twice, is harmless: the turn is taken in SQL."""
+    with force_locale(get_settings(current_app).locale):
+        evaluate_alerts(send_notification)
+
+
+def list_due_alert_checks() -> list[tuple[()]]:
+    return [()] if is_evaluation_due() else []

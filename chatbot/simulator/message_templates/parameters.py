@@ -1,0 +1,142 @@
+"""Filling a template: are the parameters those that it asks for, and what does it then read?"""
+
+import re
+
+import msgspec
+
+from chatbot.simulator.errors import GraphError, missing
+from chatbot.simulator.message_templates.store import (
+    PLACEHOLDER,
+    MessageTemplate,
+    ParameterFormat,
+    find_placeholders,
+)
+from chatbot.simulator.messages.schema import Parameter, TemplateComponent, TemplateSend
+
+MAX_BODY_LENGTH = 1024  # after filling (section 4.3)
+_FORBIDDEN = re.compile(r"[\n\t]| {5,}")  # reported by providers, not on a page of Meta
+_MEDIA_HEADERS = frozenset({"IMAGE", "VIDEO", "DOCUMENT"})
+
+
+class RenderedTemplate(msgspec.Struct):
+    """What the person reads; the phone page shows it."""
+
+    header: str
+    text: str
+    footer: str
+    buttons: list[dict[str, str]]
+
+
+def check_parameters(template: MessageTemplate, template_send: TemplateSend) -> None:
+    """Raise the error that Meta answers for parameters that do not fit (section 4.3)."""
+    body = template.component("BODY")
+    values = _checked_values(template, "body", body.text if body else "", template_send)
+    if len(_fill(body.text if body else "", values)) > MAX_BODY_LENGTH:
+        raise GraphError(132005, "body: the filled text is longer than 1024 characters.")
+    _check_header(template, template_send)
+    _check_buttons(template, template_send)
+
+
+def render_template(template: MessageTemplate, template_send: TemplateSend) -> RenderedTemplate:
+    named = template.parameter_format is ParameterFormat.NAMED
+    body, header, footer = (template.component(kind) for kind in ("BODY", "HEADER", "FOOTER"))
+    buttons = template.component("BUTTONS")
+    return RenderedTemplate(
+        header=_fill(header.text, _values_by_placeholder(_get_parameters(template_send, "header"), named)) if header else "",
+        text=_fill(body.text, _values_by_placeholder(_get_parameters(template_send, "body"), named)) if body else "",
+        footer=footer.text if footer else "",
+        buttons=[_render_button(template_send, index, item.type, item.text, item.url)
+                 for index, item in enumerate(buttons.buttons)] if buttons else [],
+    )  # fmt: skip
+
+
+def _render_button(
+    template_send: TemplateSend, index: int, kind: str, text: str, url: str
+) -> dict[str, str]:
+    parameter = _button_parameter(template_send, index)
+    payload = parameter.payload if parameter and parameter.payload else text
+    suffix = parameter.text if parameter and parameter.text else ""
+    return {
+        "type": kind,
+        "text": text,
+        "payload": payload,
+        "url": PLACEHOLDER.sub(lambda _: suffix, url),
+    }
+
+
+def _get_parameters(template_send: TemplateSend, kind: str) -> list[Parameter]:
+    return next(
+        (part.parameters for part in template_send.components if part.type.lower() == kind), []
+    )
+
+
+def _values_by_placeholder(parameters: list[Parameter], named: bool) -> dict[str, str]:
+    return {
+        (item.parameter_name or "" if named else str(index)): item.text or ""
+        for index, item in enumerate(parameters, start=1)
+    }
+
+
+def _fill(text: str, values: dict[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda placeholder: values.get(placeholder[1], placeholder[0]), text)
+
+
+def _checked_values(
+    template: MessageTemplate, kind: str, text: str, template_send: TemplateSend
+) -> dict[str, str]:
+    parameters = _get_parameters(template_send, kind)
+    expected = find_placeholders(text)
+    if len(parameters) != len(expected):
+        raise GraphError(
+            132000,
+            f"{kind}: number of localizable_params ({len(parameters)}) does not match "
+            f"the expected number of params ({len(expected)})",
+        )
+    for index, item in enumerate(parameters):
+        _check_text(f"{kind}.parameters[{index}].text", item)
+    named = template.parameter_format is ParameterFormat.NAMED
+    values = _values_by_placeholder(parameters, named)
+    if named and set(values) != set(expected):
+        raise GraphError(132012, f"{kind}: expected parameter_name {', '.join(sorted(expected))}.")
+    return values
+
+
+def _check_text(field: str, item: Parameter) -> None:
+    if item.type != "text":
+        raise GraphError(132012, f"{field}: format mismatch, expected TEXT, got {item.type}.")
+    if not item.text:
+        raise missing(f"template.components.{field}")
+    if _FORBIDDEN.search(item.text):
+        raise GraphError(132018, f"{field}: no new-line, tab or more than 4 spaces in a row.")
+
+
+def _check_header(template: MessageTemplate, template_send: TemplateSend) -> None:
+    header = template.component("HEADER")
+    wanted = header.format if header else ""
+    if wanted in _MEDIA_HEADERS:
+        given = [item.type.upper() for item in _get_parameters(template_send, "header")]
+        if given != [wanted]:
+            got = given[0] if given else "UNKNOWN"
+            raise GraphError(132012, f"header: Format mismatch, expected {wanted}, received {got}")
+    else:
+        _checked_values(template, "header", header.text if header else "", template_send)
+
+
+def _check_buttons(template: MessageTemplate, template_send: TemplateSend) -> None:
+    buttons = template.component("BUTTONS")
+    for index, button in enumerate(buttons.buttons if buttons else []):
+        if not find_placeholders(button.url):
+            continue
+        parameter = _button_parameter(template_send, index)
+        if parameter is None or not parameter.text:
+            raise GraphError(
+                131008, f"buttons: Button at index {index} of type Url requires a parameter"
+            )
+
+
+def _button_parameter(template_send: TemplateSend, index: int) -> Parameter | None:
+    def is_it(part: TemplateComponent) -> bool:
+        return part.type.lower() == "button" and str(part.index) == str(index)
+
+    part = next(filter(is_it, template_send.components), None)
+    return part.parameters[0] if part and part.parameters else None

@@ -1,0 +1,95 @@
+"""How pages write moments, money, numbers, phones and states: as the reader's language does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+
+from flask import Flask
+from flask_babel import LazyString, format_currency, format_date, format_decimal
+from flask_babel import format_datetime as babel_datetime
+from markupsafe import Markup, escape
+
+from chatbot.brazil.phone import format_phone
+
+
+def init_formats(
+    app: Flask,
+    *,
+    state_labels: Mapping[str, LazyString],
+    role_labels: Mapping[str, LazyString],
+) -> None:
+    """Register the template filters. The labels come from the features' `labels` modules."""
+    app.jinja_env.filters.update(
+        datetime=show_datetime,
+        date=show_date,
+        time=show_time,
+        money=show_money,
+        price=show_price,
+        number=show_number,
+        percent=show_percent,
+        code=render_code,
+        bytes=show_bytes,
+        phone=show_phone,
+        initials=get_initials,
+        state_label=lambda state: state_labels.get(state or "") or state or "–",
+        role_label=lambda role: role_labels.get(role) or role,
+    )
+
+
+def show_datetime(value: datetime | None) -> str:
+    """23/11/2026 14:05, in the company's time zone."""
+    return str(babel_datetime(value, "short")) if value else "–"
+
+
+def show_phone(value: str) -> str:
+    """A phone number; who hides it is shown by the user id, as Meta writes it."""
+    return value if value[:2].isalpha() else format_phone(value)
+
+
+def show_date(value: date | datetime | None) -> str:
+    return str(format_date(value, "short")) if value else "–"
+
+
+def show_time(value: datetime | None) -> str:
+    return str(babel_datetime(value, "HH:mm")) if value else "–"
+
+
+def show_money(value: Decimal | int | float | None) -> str:
+    """Reais, whoever reads: R$ 1.234,50 or R$1,234.50."""
+    return "–" if value is None else str(format_currency(value, "BRL"))
+
+
+def show_price(value: Decimal) -> str:
+    """What one message costs, in fractions of a cent: 0,0068."""
+    return str(format_decimal(value, format="#,##0.00####"))
+
+
+def show_number(value: Decimal | int | float | None) -> str:
+    return "–" if value is None else str(format_decimal(value))
+
+
+def show_percent(value: float | None) -> str:
+    """A number of percent (not a share): 97.5 → 97,5 %."""
+    return "–" if value is None else f"{format_decimal(round(value, 1))} %"
+
+
+def show_bytes(value: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if value < 1024:
+            return f"{format_decimal(round(value, 1))} {unit}"
+        value /= 1024
+    return f"{format_decimal(round(value, 1))} GB"
+
+
+def render_code(text: str) -> Markup:
+    """What stands between backticks is to be typed as it is."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
+def get_initials(name: str) -> str:
+    """The first letters of first and last name; a sign for who has none."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0] for word in (words[0], *words[1:][-1:])).upper() if words else "?"

@@ -1,0 +1,180 @@
+"""A body made typed events, at the edge. Tolerant: one bad update costs no other, and what is odd is
+counted under its own name.
+
+Shapes: whatsapp_cloud_api.md sections 1.4, 2, 3 and 7.5. The outside is never trusted: any key may be
+missing or of another type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chatbot.brazil.phone import match_key
+from chatbot.webhooks.events import (
+    Event,
+    IdentityChanged,
+    MessageReceived,
+    PreferenceChanged,
+    StatusReceived,
+)
+from chatbot.webhooks.models import WebhookQueue
+from chatbot.webhooks.parsing.account_fields import parse_account_field, parse_number_errors
+from chatbot.webhooks.parsing.messages import parse_message
+from chatbot.webhooks.parsing.sender_identity import parse_preference, parse_user_id_updates
+from chatbot.webhooks.parsing.statuses import parse_status
+from chatbot.webhooks.parsing.values import UnreadableUpdate, iter_objects, parse_timestamp, to_text
+
+MAX_KIND_LENGTH = 80
+
+
+class UnreadableBody(ValueError):
+    """Not JSON, or not a webhook's envelope; `args[0]` says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedUpdate:
+    """An update that nobody can read, with the reason; `raw` is what it said."""
+
+    kind: str
+    reason: str
+    raw: Any
+
+
+@dataclass(slots=True)
+class ParsedBody:
+    """What a body says: events in the order they stand in it, what can't be read, and how many of
+    each kind there were, known to us or not. `problem` says why nothing can be read at all."""
+
+    events: list[Event] = field(default_factory=list)
+    quarantined: list[QuarantinedUpdate] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    problem: str | None = None
+
+    def count(self, kind: str) -> None:
+        self.counts[kind.replace("\x00", "")[:MAX_KIND_LENGTH]] += 1
+
+    def add(self, kind: str, raw: Any, read: Callable[[], Event | None]) -> None:
+        """Read one update; what has no effect is only counted."""
+        self.count(kind)
+        try:
+            event = read()
+        except UnreadableUpdate as error:
+            self.quarantined.append(QuarantinedUpdate(kind, str(error), raw))
+            return
+        if event is not None:
+            self.events.append(event)
+
+
+def parse_body(raw: bytes, received_at: datetime) -> ParsedBody:
+    """All that a body says.
+
+    Raises:
+        UnreadableBody: nothing can be found in it.
+    """
+    try:
+        body = _decode_json(raw)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBody(f"not JSON: {error}") from error
+    if not isinstance(body, dict) or not isinstance(body.get("entry"), list):
+        raise UnreadableBody("no webhook envelope: `entry` is missing")
+    found = ParsedBody()
+    for entry in iter_objects(body["entry"]):
+        for change in iter_objects(entry.get("changes")):
+            _parse_change(found, entry, change, received_at)
+    return found
+
+
+def _decode_json(raw: bytes) -> Any:
+    """Strictly, else leniently: half an emoji or a stray byte must not cost the whole body."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        document = json.dumps(json.loads(raw.decode("utf-8", "replace")), ensure_ascii=False)
+        return msgspec.json.decode(document.encode("utf-8", "replace"))
+
+
+def _parse_change(
+    found: ParsedBody, entry: Mapping[str, Any], change: Mapping[str, Any], received_at: datetime
+) -> None:
+    name, value = to_text(change.get("field")) or "unknown", change.get("value")
+    if not isinstance(value, dict):
+        found.count(f"field:{name}")
+        return
+    at, account = parse_timestamp(entry.get("time"), received_at), to_text(entry.get("id"), 40)
+    if name == "messages" or (name == "unknown" and ("messages" in value or "statuses" in value)):
+        _parse_messages(found, account, value, received_at)
+    elif name == "user_preferences":
+        for preference in iter_objects(value.get("user_preferences")):
+            wish = to_text(preference.get("value")) or "unknown"
+            found.add(
+                f"preference:{wish}",
+                preference,
+                lambda item=preference: parse_preference(account, value, item, at),  # type: ignore[misc]
+            )
+    elif name == "user_id_update":
+        found.count("field:user_id_update")
+        found.events += parse_user_id_updates(account, value, at)
+    else:
+        found.count(f"field:{name}")
+        found.events += parse_account_field(name, account, value, at)
+
+
+def _parse_messages(
+    found: ParsedBody, account: str, value: Mapping[str, Any], received_at: datetime
+) -> None:
+    messages = list(iter_objects(value.get("messages")))
+    for message in messages:
+        if message.get("group_id"):  # said among many: no conversation with us (section 2.4)
+            found.count("message:group")
+            continue
+        found.add(
+            f"message:{to_text(message.get('type')) or 'unknown'}",
+            message,
+            lambda item=message: parse_message(account, value, item, received_at),  # type: ignore[misc]
+        )
+    for status in iter_objects(value.get("statuses")):
+        found.add(
+            f"status:{to_text(status.get('status')) or 'unknown'}",
+            status,
+            lambda item=status: parse_status(item, received_at),  # type: ignore[misc]
+        )
+    for event in parse_number_errors(account, value, received_at):
+        found.count(f"error:{event.code}")
+        if not messages:  # beside a message it explains that one, which keeps its own
+            found.events.append(event)
+
+
+def get_queue(event: Event) -> WebhookQueue:
+    """What concerns one person goes in that person's order; the rest in bulk."""
+    is_personal = isinstance(event, MessageReceived | IdentityChanged | PreferenceChanged)
+    return WebhookQueue.MESSAGES if is_personal else WebhookQueue.STATUSES
+
+
+def get_contact_key(event: Event) -> str:
+    """What keeps one person's updates in order, before we know who it is."""
+    match event:
+        case MessageReceived(sender=sender) | PreferenceChanged(sender=sender):
+            who = sender
+        case IdentityChanged(old=old):
+            who = old
+        case _:
+            return ""
+    key = match_key(who.wa_id) if who.wa_id else who.bsuid or who.username or ""
+    return key[:160]
+
+
+def get_event_time(event: Event) -> datetime:
+    """By which an event takes its turn: Meta's own time."""
+    match event:
+        case MessageReceived(message=message):
+            return message.occurred_at
+        case StatusReceived(receipt=receipt):
+            return receipt.happened_at
+    return event.happened_at

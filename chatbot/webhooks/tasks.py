@@ -1,0 +1,133 @@
+"""The webhook batches of the inbound and statuses loops, and the daily cleaning."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.accounts.models import FailedSignIn
+from chatbot.core import clock
+from chatbot.core.db import db
+from chatbot.core.metrics import delete_dead_reports
+from chatbot.core.sessions import StoredSession
+from chatbot.core.tasks import enqueue
+from chatbot.extensions import get_settings
+from chatbot.webhooks.models import (
+    WaitingStatus,
+    WebhookBody,
+    WebhookQueue,
+    WebhookUpdate,
+    WorkState,
+)
+from chatbot.webhooks.pipeline import (
+    apply_contact_update,
+    apply_status_events,
+    apply_statuses,
+    apply_waiting_statuses,
+    drop_recorded,
+    publish_status_events,
+    record_drained,
+    record_failure,
+)
+from chatbot.webhooks.queues import ClaimedUpdate, claim_updates, has_work, release_untried
+from chatbot.webhooks.splitter import split_bodies
+
+log = logging.getLogger(__name__)
+
+MESSAGE_BATCH_SIZE = 50
+STATUS_BATCH_SIZE = 1000
+WAITING_STATUS_RETENTION = timedelta(days=7)
+DELETE_BATCH_SIZE = 5000
+
+
+def drain_messages() -> float | None:
+    """Split and record what customers wrote; see `core.tasks.Task` for the return value."""
+    if not has_work(WebhookQueue.MESSAGES):
+        return None
+    bodies = split_bodies(WebhookQueue.MESSAGES)
+    if bodies.has_other_queue:
+        enqueue("webhooks.statuses")
+    updates = claim_updates(WebhookQueue.MESSAGES, MESSAGE_BATCH_SIZE)
+    failed: set[str] = set()
+    held_back = []
+    for update in drop_recorded(updates):
+        if update.contact_key in failed:
+            held_back.append(update)  # the order within a contact is kept
+            continue
+        try:
+            apply_contact_update(update)
+        except Exception as error:  # whatever it is, it must neither stop the queue nor be lost
+            record_failure(update, error)
+            failed.add(update.contact_key)
+    if held_back:
+        with db.engine.begin() as connection:
+            release_untried(connection, held_back)
+    return 0 if bodies.body_count or updates else None
+
+
+def drain_statuses() -> float | None:
+    """Split and apply statuses and the other fields."""
+    began_at = time.monotonic()
+    if not has_work(WebhookQueue.STATUSES):
+        apply_waiting_statuses()
+        # A body of the other queue may still hold statuses.
+        if not has_work(WebhookQueue.MESSAGES):
+            record_drained(time.monotonic() - began_at)
+        return None
+    bodies = split_bodies(WebhookQueue.STATUSES, apply_status_events)
+    publish_status_events(bodies.applied)
+    if bodies.has_other_queue:
+        enqueue("webhooks.messages")
+    updates = claim_updates(WebhookQueue.STATUSES, STATUS_BATCH_SIZE)
+    try:
+        if updates:
+            apply_statuses(updates)
+    except Exception:  # find the one that spoils the batch, and apply the rest
+        log.exception("a batch of %d statuses failed; going one by one", len(updates))
+        _apply_one_by_one(updates)
+    return 0 if bodies.body_count or updates else None
+
+
+def _apply_one_by_one(updates: Sequence[ClaimedUpdate]) -> None:
+    for update in updates:
+        try:
+            apply_statuses([update])
+        except Exception as error:  # this is the one: counted, tried again, then parked
+            record_failure(update, error)
+
+
+def list_due_deletions() -> list[tuple[()]]:
+    return [()]
+
+
+def delete_expired() -> None:
+    """Delete what has outlived its use, in batches that lock nothing for long."""
+    now = clock.now()
+    keep = timedelta(days=get_settings(current_app).webhook_retention_days)
+    # What nobody could read goes too: it may be about people.
+    old_body = sa.and_(WebhookBody.received_at < now - keep, WebhookBody.state != WorkState.NEW)
+    _delete_in_batches(
+        WebhookUpdate, WebhookUpdate.body_id.in_(sa.select(WebhookBody.id).where(old_body))
+    )
+    _delete_in_batches(WebhookBody, old_body)
+    _delete_in_batches(WaitingStatus, WaitingStatus.received_at < now - WAITING_STATUS_RETENTION)
+    _delete_in_batches(StoredSession, StoredSession.expires_at < now)
+    with db.engine.begin() as connection:
+        delete_dead_reports(connection)
+    _delete_in_batches(FailedSignIn, FailedSignIn.failed_at < now - timedelta(days=1))
+
+
+def _delete_in_batches(model: type, condition: sa.ColumnElement[bool]) -> None:
+    key: sa.Column[Any] = sa.inspect(model).primary_key[0]
+    while True:
+        batch = sa.select(key).where(condition).limit(DELETE_BATCH_SIZE)
+        with db.engine.begin() as connection:
+            deleted = connection.execute(sa.delete(model).where(key.in_(batch))).rowcount
+        if deleted < DELETE_BATCH_SIZE:
+            return

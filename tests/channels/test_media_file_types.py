@@ -1,0 +1,97 @@
+"""What may be sent: by content, name and size (whatsapp_cloud_api.md section 6)."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from chatbot.channels.media.file_types import MB, check_outbound_type
+from chatbot.core.errors import InvalidInput
+from tests.support.meta_media_server import HTML, JPEG, OGG, PDF, PNG
+
+OFFICE = "application/vnd.openxmlformats-officedocument."
+
+
+def office(folder: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<x/>" * 3000)
+        archive.writestr(folder, "<x/>")
+    return made.getvalue()
+
+
+def mp4(brand: bytes) -> bytes:
+    return b"\0\0\0\x20ftyp" + brand + b"\0" * 20
+
+
+def webp(flags: int) -> bytes:
+    return b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes([flags]) + b"\0" * 20
+
+
+ACCEPTED_FILES = {
+    "foto.JPG": (JPEG, "image/jpeg"),
+    "foto.png": (PNG, "image/png"),
+    "sem nome": (PNG, "image/png"),
+    "video.mp4": (mp4(b"isom"), "video/mp4"),
+    "som.m4a": (mp4(b"M4A "), "audio/mp4"),
+    "velho.3gp": (mp4(b"3gp5"), "video/3gpp"),
+    "som.ogg": (OGG, "audio/ogg"),
+    "som.mp3": (b"\xff\xfb\x90\x00", "audio/mpeg"),
+    "com capa.mp3": (b"ID3\4", "audio/mpeg"),
+    "som.aac": (b"\xff\xf1\x50\x80", "audio/aac"),
+    "som.amr": (b"#!AMR\n", "audio/amr"),
+    "boleto.pdf": (PDF, "application/pdf"),
+    "leia.txt": ("Olá".encode(), "text/plain"),
+    "velho.doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/msword"),
+    "novo.docx": (office("word/document.xml"), f"{OFFICE}wordprocessingml.document"),
+    "novo.xlsx": (office("xl/workbook.xml"), f"{OFFICE}spreadsheetml.sheet"),
+    "novo.pptx": (office("ppt/presentation.xml"), f"{OFFICE}presentationml.presentation"),
+    "figura.webp": (webp(0), "image/webp"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED_FILES)
+def test_what_whatsapp_takes_is_known_by_its_content(name: str) -> None:
+    content, mime_type = ACCEPTED_FILES[name]
+    assert check_outbound_type(io.BytesIO(content), name, len(content)) == mime_type
+
+
+REFUSED_FILES = {
+    "foto.jpg": (PNG, "called .jpg, but its content is something else"),
+    "boleto.pdf": (HTML, "called .pdf"),
+    "novo.docx": (office("xl/workbook.xml"), "called .docx"),
+    "pagina.html": (HTML, "doesn't take this kind"),
+    "virus.exe": (b"MZ\0\0", "doesn't take this kind"),
+    "animado.gif": (b"GIF89a", "doesn't take this kind"),
+    "pacote.zip": (b"PK\3\4\0", "doesn't take this kind"),
+    "nada.pdf": (b"", "empty"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_FILES)
+def test_what_it_does_not_take_is_refused_with_a_sentence(name: str) -> None:
+    content, sentence = REFUSED_FILES[name]
+    with pytest.raises(InvalidInput, match=sentence) as refusal:
+        check_outbound_type(io.BytesIO(content), name, len(content))
+    assert refusal.value.field == "file"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "most", "sentence"),
+    [
+        ("a.png", PNG, 5 * MB, "picture.*5 MB.*5.1 MB"),
+        ("a.mp4", mp4(b"isom"), 16 * MB, "video.*16 MB"),
+        ("a.ogg", OGG, 16 * MB, "sound.*16 MB"),
+        ("a.pdf", PDF, 100 * MB, "document.*100 MB"),
+        ("a.webp", webp(0), 100 * 1024, "sticker.*100 KB.*100.1 KB"),
+        ("a.webp", webp(2), 500 * 1024, "sticker.*500 KB"),
+    ],
+)
+def test_a_size_is_taken_up_to_its_limit(
+    name: str, content: bytes, most: int, sentence: str
+) -> None:
+    check_outbound_type(io.BytesIO(content), name, most)
+    with pytest.raises(InvalidInput, match=sentence):
+        check_outbound_type(io.BytesIO(content), name, most + 1)

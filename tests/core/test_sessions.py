@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from flask import Flask, g, request, session
+from flask.testing import FlaskClient
+from flask_login import current_user
+
+from chatbot.accounts import service as accounts
+from chatbot.accounts.models import Role
+from chatbot.core import redis as prosa_redis
+from chatbot.core.db import db
+from chatbot.core.redis import key
+from chatbot.core.sessions import StoredSession
+from tests.support.ports import wait_for
+from tests.support.redis_server import RedisServer
+
+EMAIL, PASSWORD = "ana@prosa.test", "uma-senha-bem-longa"
+
+
+@pytest.fixture
+def panel(app: Flask) -> Flask:
+    """With a page that says who is signed in, and one that writes something into the session."""
+
+    @app.get("/who")
+    def _who() -> str:
+        return current_user.email if current_user.is_authenticated else "nobody"
+
+    @app.get("/note/<word>")
+    def _note(word: str) -> str:
+        before = str(session.get("note"))
+        session["note"] = word
+        return before
+
+    accounts.create_user(EMAIL, "Ana", Role.AGENT, PASSWORD)
+    db.session.commit()
+    return app
+
+
+def clear_request_user() -> None:
+    """The fixture's application context outlives a request, and Flask-Login remembers in it."""
+    g.pop("_login_user", None)
+    db.session.rollback()
+    db.session.expunge_all()
+
+
+def sign_in(client: FlaskClient) -> None:
+    clear_request_user()
+    response = client.post("/login", data={"email": EMAIL, "password": PASSWORD})
+    assert response.status_code in (302, 303), response.text
+
+
+def sign_out(client: FlaskClient) -> None:
+    clear_request_user()
+    client.post("/logout")
+
+
+def get_signed_in_email(client: FlaskClient) -> str:
+    clear_request_user()
+    return client.get("/who").text
+
+
+def wait_for_redis(app: Flask) -> None:
+    wait_for(lambda: not app.extensions["prosa_redis"].pool.breaker.is_open, 5)
+
+
+def get_session_id(client: FlaskClient) -> str:
+    cookie = client.get_cookie("prosa")
+    assert cookie is not None
+    return cookie.value
+
+
+def redis_key(sid: str) -> str:
+    return key("session", hashlib.sha256(sid.encode()).hexdigest())
+
+
+def test_a_session_survives_a_killed_or_emptied_redis(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    sign_in(client)
+    assert get_signed_in_email(client) == EMAIL
+    redis_server.flush()
+    assert get_signed_in_email(client) == EMAIL
+    assert 0 < redis_server.admin.ttl(redis_key(get_session_id(client))) <= 14 * 86400, "put back"
+    redis_server.kill()
+    assert get_signed_in_email(client) == EMAIL
+    redis_server.start()
+    wait_for_redis(panel)
+    assert get_signed_in_email(client) == EMAIL
+
+
+def test_one_can_sign_in_and_out_without_redis(panel: Flask, redis_server: RedisServer) -> None:
+    redis_server.kill()
+    client = panel.test_client()
+    sign_in(client)
+    assert get_signed_in_email(client) == EMAIL
+    sign_out(client)
+    assert get_signed_in_email(client) == "nobody"
+
+
+def test_a_sign_out_during_an_outage_holds_when_redis_comes_back_with_its_old_data(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    sign_in(client)
+    stolen = get_session_id(client)
+    assert redis_server.admin.exists(redis_key(stolen))
+    redis_server.freeze()
+    sign_out(client)
+    redis_server.thaw()
+    wait_for_redis(panel)
+    thief = panel.test_client()
+    thief.set_cookie("prosa", stolen)
+    assert get_signed_in_email(thief) == "nobody"
+    assert not redis_server.admin.exists(redis_key(stolen))
+
+
+def test_who_signed_out_is_not_signed_in_again_by_an_outage(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    """The page after signing out has words for the session: it is not empty, but it is nobody's."""
+    client = panel.test_client()
+    sign_in(client)
+    old = get_session_id(client)
+    sign_out(client)
+    redis_server.flush()
+    assert get_signed_in_email(client) == "nobody"
+    thief = panel.test_client()
+    thief.set_cookie("prosa", old)
+    assert get_signed_in_email(thief) == "nobody"
+    copy = db.session.scalars(sa.select(StoredSession).where(StoredSession.user_id != "")).one()
+    assert copy.ended_at is not None
+
+
+def test_signing_in_and_out_changes_the_id(panel: Flask) -> None:
+    client = panel.test_client()
+    client.set_cookie("prosa", "chosen-by-somebody-else")
+    client.get("/note/a")
+    before = get_session_id(client)
+    sign_in(client)
+    signed_in = get_session_id(client)
+    sign_out(client)
+    ids = {before, signed_in, get_session_id(client), "chosen-by-somebody-else"}
+    assert len(ids) == 4
+
+
+def test_a_request_that_was_under_way_at_the_sign_out_does_not_bring_the_session_back(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    sign_in(client)
+    old = get_session_id(client)
+    interface: Any = panel.session_interface
+    with panel.test_request_context("/note/x", headers={"Cookie": f"prosa={old}"}):
+        slow = interface.open_session(panel, request)
+    sign_out(client)
+    slow["note"] = "late"
+    interface.save_session(panel, slow, panel.response_class())
+    assert not redis_server.admin.exists(redis_key(old))
+    thief = panel.test_client()
+    thief.set_cookie("prosa", old)
+    assert get_signed_in_email(thief) == "nobody"
+
+
+def test_what_was_written_during_an_outage_is_not_undone_by_redis_old_data(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    sign_in(client)
+    client.get("/note/before")
+    redis_server.freeze()
+    client.get("/note/during")
+    redis_server.thaw()
+    wait_for_redis(panel)
+    assert client.get("/note/after").text == "during"
+
+
+@pytest.mark.parametrize("kind", ["garbage", "pickle", "list", "empty"])
+def test_what_is_no_session_of_ours_is_a_miss(
+    panel: Flask, redis_server: RedisServer, tmp_path: Path, kind: str
+) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    raw = {
+        "garbage": b"\xc1\xff\x00",
+        "pickle": pickle.dumps(Bomb()),
+        "list": msgspec.msgpack.encode([1, 2]),
+        "empty": b"",
+    }[kind]
+    client = panel.test_client()
+    client.get("/note/a")
+    redis_server.admin.set(redis_key(get_session_id(client)), raw)
+    assert client.get("/note/b").text == "a", "the copy in SQL answers"
+    assert not (tmp_path / "executed").exists()
+
+
+def test_neither_store_shows_the_cookie(panel: Flask, redis_server: RedisServer) -> None:
+    client = panel.test_client()
+    sign_in(client)
+    sid = get_session_id(client)
+    assert len(sid) >= 40
+    names = [name.decode() for name in redis_server.admin.scan_iter()]
+    copies = db.session.scalars(sa.select(StoredSession.id)).all()
+    assert not any(sid in name for name in [*names, *copies])
+    assert 0 < redis_server.admin.ttl(redis_key(sid)) <= 14 * 86400
+
+
+def test_machines_paths_have_no_session(panel: Flask, redis_server: RedisServer) -> None:
+    response = panel.test_client().get("/health")
+    assert "Set-Cookie" not in response.headers
+    assert list(redis_server.admin.scan_iter(match="prosa:session:*")) == []
+    assert prosa_redis.state().url == redis_server.url

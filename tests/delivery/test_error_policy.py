@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from chatbot.channels.gateway import Accepted, Doubtful, Refused, Unreachable
+from chatbot.channels.whatsapp.errors import POLICIES, ErrorPolicy, get_error_policy
+from chatbot.delivery.error_policy import MAX_ATTEMPTS, classify_answer
+from chatbot.delivery.results import ResultKind
+
+RESULTS = {
+    ErrorPolicy.RETRY: ResultKind.RETRY,
+    ErrorPolicy.PAIR: ResultKind.RETRY,
+    ErrorPolicy.SLOW: ResultKind.UNSENT,
+    ErrorPolicy.RECIPIENT: ResultKind.FAILED,
+    ErrorPolicy.MESSAGE: ResultKind.FAILED,
+    ErrorPolicy.DEFER: ResultKind.FAILED,
+    ErrorPolicy.TEMPLATE: ResultKind.UNSENT,
+    ErrorPolicy.STOP: ResultKind.UNSENT,
+    ErrorPolicy.TOKEN: ResultKind.UNSENT,
+}
+
+
+@pytest.mark.parametrize("code", POLICIES)
+def test_every_known_code_has_its_policy(code: int) -> None:
+    verdict = classify_answer(Refused(code, "because"), attempt=1)
+    assert verdict.policy is POLICIES[code]
+    assert verdict.result is RESULTS[POLICIES[code]]
+    assert (verdict.code, verdict.detail) == (code, "because")
+    assert verdict.halts == (POLICIES[code] in ("template", "stop", "token"))
+    may_wait = verdict.result is ResultKind.RETRY or verdict.policy is ErrorPolicy.SLOW
+    assert (verdict.retry_in_s > 0) == may_wait
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "policy"),
+    [
+        (999_999, 400, ErrorPolicy.MESSAGE),
+        (999_999, 403, ErrorPolicy.MESSAGE),
+        (999_999, 429, ErrorPolicy.SLOW),
+        (999_999, 500, ErrorPolicy.RETRY),
+        (999_999, 503, ErrorPolicy.RETRY),
+        (200, 403, ErrorPolicy.TOKEN),
+        (299, 400, ErrorPolicy.TOKEN),
+        (300, 400, ErrorPolicy.MESSAGE),
+        (-1, 500, ErrorPolicy.RETRY),
+    ],
+)
+def test_an_unknown_code_is_classified_by_its_http_status(
+    code: int, status: int, policy: ErrorPolicy
+) -> None:
+    assert get_error_policy(code, status) is policy
+
+
+def test_what_is_temporary_is_tried_a_few_times_and_then_fails() -> None:
+    results = [classify_answer(Refused(131000, ""), attempt).result for attempt in range(1, 8)]
+    assert results == [ResultKind.RETRY] * (MAX_ATTEMPTS - 1) + [ResultKind.FAILED] * 3
+
+
+def test_each_wait_is_longer_than_the_one_before() -> None:
+    for code in (131000, 131056):
+        waits = [classify_answer(Refused(code, ""), n).retry_in_s for n in range(1, MAX_ATTEMPTS)]
+        assert waits == sorted(waits)
+        assert waits[-1] > 4 * waits[0]
+
+
+def test_too_fast_waits_as_long_as_the_provider_asks() -> None:
+    assert classify_answer(Refused(130429, "", 429, retry_after_s=17), 1).retry_in_s == 17
+    assert classify_answer(Refused(130429, "", 429), 99).result is ResultKind.UNSENT
+
+
+def test_only_a_refusal_in_graphs_own_words_is_no_doubt() -> None:
+    assert classify_answer(Accepted("w"), 1).result is ResultKind.ACCEPTED
+    assert classify_answer(Doubtful("time-out"), 1).result is ResultKind.DOUBT
+    unreached = classify_answer(Unreachable("refused"), MAX_ATTEMPTS + 5)
+    assert (unreached.result, unreached.retry_in_s > 0) == (ResultKind.UNSENT, True)

@@ -1,0 +1,213 @@
+"""Flask behind ASGI: what goes in and comes out as under any WSGI server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask, Response, jsonify, request
+
+from chatbot.realtime import wsgi_bridge
+from chatbot.realtime.wsgi_bridge import WsgiBridge, make_environ
+from tests.support.asgi import make_scope
+
+MOST = 1000
+
+
+@pytest.fixture
+def plain() -> Flask:
+    app = Flask("plain")
+    app.config["MAX_CONTENT_LENGTH"] = MOST
+
+    @app.post("/echo")
+    def echo() -> Response:
+        return jsonify(
+            size=len(request.data),
+            digest=hashlib.sha256(request.data).hexdigest(),
+            length=request.content_length,
+        )
+
+    @app.get("/<path:name>")
+    def show(name: str) -> Response:
+        return jsonify(
+            name=name, query=request.query_string.decode("latin-1"), headers=dict(request.headers)
+        )
+
+    return app
+
+
+class Answer:
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    @property
+    def status(self) -> int:
+        return int(self.messages[0]["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message["body"] for message in self.messages[1:])
+
+    @property
+    def json(self) -> Any:
+        return Flask("x").json.loads(self.body)
+
+
+def serve_request(
+    wsgi: Any, scope: dict[str, Any], *pieces: bytes, gone_after: int | None = None
+) -> Answer:
+    """Serve one request whose body comes in pieces; the client leaves after so many messages."""
+    answer = Answer()
+    waiting = [
+        {"type": "http.request", "body": piece, "more_body": number < len(pieces) - 1}
+        for number, piece in enumerate(pieces or (b"",))
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        if gone_after is not None and len(answer.messages) >= gone_after:
+            raise OSError("the client is gone")
+        answer.messages.append(message)
+
+    asyncio.run(WsgiBridge(wsgi, threads=2, max_body=MOST)(scope, receive, send))  # type: ignore[arg-type]
+    return answer
+
+
+def make_post_scope(**headers: str) -> dict[str, Any]:
+    return make_scope("http", "/echo", **headers) | {"method": "POST"}
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_body_comes_whole_with_and_without_its_length(plain: Flask, has_length: bool) -> None:
+    pieces = (b"abc" * 50, b"", b"xyz" * 70)
+    whole = b"".join(pieces)
+    scope = make_post_scope(**({"content_length": str(len(whole))} if has_length else {}))
+    answer = serve_request(plain, scope, *pieces)
+    assert answer.status == 200
+    assert answer.json == {
+        "size": len(whole),
+        "digest": hashlib.sha256(whole).hexdigest(),
+        "length": len(whole),
+    }
+
+
+def test_a_body_that_is_too_large_is_refused_and_not_held(plain: Flask) -> None:
+    refused = serve_request(plain, make_post_scope(content_length=str(10 * MOST)), b"x" * 10 * MOST)
+    assert refused.status == 413
+    refused = serve_request(plain, make_post_scope(), *([b"x" * 100] * 100))
+    assert refused.status == 413
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_thread() -> None:
+    def never(*_arguments: Any) -> Any:
+        raise AssertionError("called without a body")
+
+    scope = make_post_scope(content_length="10")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        raise AssertionError("answered nobody")
+
+    asyncio.run(WsgiBridge(never, threads=1, max_body=MOST)(scope, receive, send))
+
+
+def test_paths_queries_and_headers_arrive_as_they_were_sent(plain: Flask) -> None:
+    scope = make_scope("http", "/olá/ção", "q=a%20b\xff", accept="x")
+    scope["headers"] += [(b"accept", b"y"), (b"cookie", b"a=1"), (b"cookie", b"b=2")]
+    found = serve_request(plain, scope).json
+    assert found["name"] == "olá/ção"
+    assert found["query"] == "q=a%20b\xff"
+    assert found["headers"]["Accept"] == "x,y"
+    assert found["headers"]["Cookie"] == "a=1; b=2"
+
+
+def test_a_header_with_an_underscore_does_not_pass_for_its_sister(plain: Flask) -> None:
+    scope = make_scope("http", "/x")
+    scope["headers"] += [(b"x_forwarded_for", b"6.6.6.6")]
+    assert "X-Forwarded-For" not in serve_request(plain, scope).json["headers"]
+
+
+def test_the_usual_answer_is_one_start_and_one_piece(plain: Flask) -> None:
+    answer = serve_request(plain, make_scope("http", "/x"))
+    assert [message["type"] for message in answer.messages] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    assert answer.messages[-1]["more_body"] is False
+
+
+class Stream:
+    """A long answer; remembers how far it came and that it was closed."""
+
+    def __init__(self, most: int = 50) -> None:
+        self.most, self.made, self.is_closed = most, 0, False
+
+    def __call__(self, _environ: Any, start_response: Any) -> Stream:
+        start_response("200 OK", [("Content-Type", "text/csv")])
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(self.most):
+            self.made += 1
+            yield b"line\n"
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_streamed_answer_leaves_piece_by_piece() -> None:
+    stream = Stream()
+    answer = serve_request(stream, make_scope("http", "/x"))
+    assert answer.body == b"line\n" * 50
+    assert len(answer.messages) == 51
+    assert stream.is_closed
+
+
+def test_who_leaves_in_the_middle_of_a_stream_ends_it_and_frees_its_thread() -> None:
+    stream = Stream(most=1_000_000)
+    with pytest.raises(OSError, match="gone"):
+        serve_request(stream, make_scope("http", "/x"), gone_after=3)
+    assert stream.is_closed
+    assert stream.made < 10
+
+
+def test_who_takes_nothing_of_a_stream_does_not_hold_its_thread_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wsgi_bridge, "SEND_TIMEOUT_S", 0.1)
+    stream = Stream()
+
+    async def story() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(_message: dict[str, Any]) -> None:
+            await asyncio.sleep(3600)
+
+        await WsgiBridge(stream, threads=1, max_body=MOST)(make_scope("http", "/x"), receive, send)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(story())
+    assert stream.is_closed
+
+
+def test_an_error_of_the_application_reaches_the_server() -> None:
+    def broken(*_arguments: Any) -> Any:
+        raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        serve_request(broken, make_scope("http", "/x"))
+
+
+def test_a_handshake_has_an_environment_too() -> None:
+    environ = make_environ(make_scope("websocket", "/live", cookie="prosa=1"))
+    assert environ["wsgi.url_scheme"] == "http"
+    assert environ["REQUEST_METHOD"] == "GET"
+    assert environ["HTTP_COOKIE"] == "prosa=1"

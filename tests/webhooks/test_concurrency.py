@@ -1,0 +1,152 @@
+"""Many bodies at once: everything once, and each person's messages in their order."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.bot.tasks import run_turns
+from chatbot.campaigns.models import Recipient
+from chatbot.contacts.models import Contact
+from chatbot.conversations.models import Conversation, Direction, Message
+from chatbot.core.db import db
+from chatbot.webhooks.models import WebhookBody, WebhookCount, WebhookQueue, WebhookUpdate
+from chatbot.webhooks.queues import has_work
+from chatbot.webhooks.tasks import drain_messages, drain_statuses
+from tests.support.factories import (
+    make_campaign,
+    make_channel,
+    make_message_value,
+    make_recipients,
+    make_status_value,
+    make_webhook_body,
+    signature_headers,
+)
+from tests.support.webhooks import list_all
+
+PATIENCE_S = 300
+pytestmark = pytest.mark.timeout(600)
+
+
+def run_together(app: Flask, works: list[Callable[[], None]]) -> None:
+    """All at once, each in a thread with an application of its own; the first error is raised."""
+    barrier, errors = threading.Barrier(len(works)), []
+
+    def begin(work: Callable[[], None]) -> None:
+        with app.app_context():
+            barrier.wait()
+            try:
+                work()
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                db.session.rollback()
+
+    threads = [threading.Thread(target=begin, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def drain_until_empty(*functions: Callable[[], Any]) -> None:
+    """As a worker's loop does, which outlives a database that is busy for too long."""
+    until = time.monotonic() + PATIENCE_S
+    while has_work(WebhookQueue.MESSAGES) or has_work(WebhookQueue.STATUSES):
+        assert time.monotonic() < until, "the queues do not run dry"
+        is_idle = True
+        for function in functions:
+            with suppress(sa.exc.OperationalError):
+                is_idle = function() is None and is_idle
+            db.session.rollback()
+            db.session.expunge_all()
+        time.sleep(0.05 if is_idle else 0)
+
+
+def test_a_thousand_updates_posted_by_eight_clients_three_times_are_applied_once(
+    any_app: Flask,
+) -> None:
+    make_channel()
+    ids = make_recipients(make_campaign(), 800, state="accepted", attempt=1)
+    people = [f"55119{80000000 + n}" for n in range(20)]
+    values = [
+        make_status_value(f"s{i}", "delivered", biz_opaque_callback_data=f"r:{i}:1") for i in ids
+    ]
+    values += [
+        make_message_value(f"n{n}", wamid=f"m{n}", sender=people[n % 20]) for n in range(200)
+    ]
+    raw = make_webhook_body(*values)
+
+    def post() -> None:
+        for _ in range(3):
+            client = any_app.test_client()
+            assert (
+                client.post(
+                    "/webhooks/whatsapp", data=raw, headers=signature_headers(raw)
+                ).status_code
+                == 200
+            )
+
+    run_together(any_app, [post] * 8)
+    assert len(list_all(WebhookBody)) == 24
+    run_together(any_app, [lambda: drain_until_empty(drain_messages, drain_statuses)] * 2)
+    assert len(list_all(Message)) == 200
+    assert len(list_all(Contact)) == len(people) + len(ids)
+    assert sum(c.unread_count for c in list_all(Conversation)) == 200
+    assert Counter(row.state for row in list_all(Recipient)) == {"delivered": 800}
+    assert list_all(WebhookUpdate) == []
+    counted = {count.kind: count.number for count in list_all(WebhookCount)}
+    assert counted == {"message:text": 200 * 24, "status:delivered": 800 * 24}
+
+
+def test_2000_messages_of_50_people_over_4_workers_are_in_order_with_one_answer_a_burst(
+    richest_app: Flask,
+) -> None:
+    make_channel()
+    begun = time.time() - 3600
+    people = [f"55219{70000000 + n}" for n in range(50)]
+    values = [
+        make_message_value(f"{k}", wamid=f"{who}-{k}", sender=who, at=begun + k)
+        for who in people
+        for k in range(40)
+    ]
+    random.Random(7).shuffle(values)
+    client = richest_app.test_client()
+    for start in range(0, len(values), 25):
+        raw = make_webhook_body(*values[start : start + 25])
+        assert (
+            client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(raw)).status_code
+            == 200
+        )
+    run_together(richest_app, [lambda: drain_until_empty(drain_messages, run_turns)] * 4)
+    _answer_all()
+    for conversation in list_all(Conversation):
+        thread = [m for m in list_all(Message) if m.conversation_id == conversation.id]
+        said = [m for m in thread if m.direction == Direction.INBOUND]
+        assert [int(m.text) for m in sorted(said, key=lambda m: m.id)] == list(range(40))
+        answers = [m for m in thread if m.direction == Direction.OUTBOUND]
+        assert len(answers) == 1, f"{len(answers)} answers to one burst"
+    assert len(list_all(Conversation)) == 50
+
+
+def _answer_all() -> None:
+    until = time.monotonic() + PATIENCE_S
+    waiting = sa.select(sa.func.count()).where(Conversation.turn_due_at.is_not(None))
+    while db.session.scalar(waiting):
+        assert time.monotonic() < until
+        db.session.rollback()
+        run_turns()
+        db.session.rollback()
+        time.sleep(0.1)
+    db.session.rollback()

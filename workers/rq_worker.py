@@ -1,0 +1,124 @@
+"""RQ as we use it: JSON jobs that name a bell, forked, never two queues a worker."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from flask import Flask
+from redis.exceptions import RedisError
+from rq import Worker
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
+
+from chatbot.core import metrics
+from chatbot.core import redis as prosa_redis
+from chatbot.core.redis import create_blocking_client
+from chatbot.core.tasks import TaskJob, get_rq_queue
+from workers.parent_death import die_with_parent
+
+log = logging.getLogger(__name__)
+
+WORKER_TTL_S = 45
+MAINTENANCE_INTERVAL_S = 30
+DEQUEUE_TIMEOUT_S = (
+    5  # the longest that one command waits for a job, so that a hang is soon noticed
+)
+TIMEOUT_MARGIN_S = 2
+
+
+class RedisLost(StopRequested):
+    """What ends RQ's loop without ending the worker around it."""
+
+
+class TaskWorker(Worker):
+    """Runs each job in a forked child with the application's context."""
+
+    job_class = TaskJob
+    # RQ doubles its wait after each failure, up to a minute: Redis would be back long before.
+    max_connection_wait_time = 1.0
+    app: Flask
+    on_stop: Callable[[], None]
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return DEQUEUE_TIMEOUT_S
+
+    @property
+    def connection_timeout(self) -> int:
+        return DEQUEUE_TIMEOUT_S + TIMEOUT_MARGIN_S
+
+    def subscribe(self) -> None:
+        """Not to RQ's channel of commands, by which whoever writes to Redis could stop our workers;
+        it would also cost a connection and a thread."""
+
+    def teardown(self) -> None:
+        """No farewell to a server that is away: it would cost a time-out."""
+        if not prosa_redis.breaker().is_open:
+            super().teardown()
+
+    def request_stop(self, signum: Any, frame: Any) -> None:
+        """Pass it on: to the loop around us, and to the job, which then claims no more."""
+        self.on_stop()
+        if self.horse_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+        super().request_stop(signum, frame)
+
+    def perform_job(self, *args: Any) -> bool:
+        die_with_parent()
+        gc.freeze()  # what was there before the job need not be searched for garbage by it
+        with self.app.app_context(), metrics.reporting_as("job"):
+            return bool(super().perform_job(*args))
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """Idle and without Redis, end: RQ would wait for it, while we look for work in SQL."""
+        try:
+            super().heartbeat(*args, **kwargs)
+        except RedisError as error:
+            if self.get_state() == WorkerStatus.IDLE:
+                raise RedisLost from error
+            raise
+
+
+def run_rq_worker(app: Flask, queue: str, *, idle_s: float, on_stop: Callable[[], None]) -> None:
+    """Work off the queue until it has been idle for `idle_s` seconds, or Redis goes away."""
+    state, breaker = prosa_redis.state(), prosa_redis.breaker()
+    if state.url is None:
+        return
+    # RQ has a connection of its own; ours would lie idle beside it.
+    state.pool.disconnect(inuse_connections=False)
+    client = create_blocking_client(
+        state.url, f"rq-{queue}", timeout_s=DEQUEUE_TIMEOUT_S + TIMEOUT_MARGIN_S, breaker=breaker
+    )
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        worker = TaskWorker(
+            [get_rq_queue(client, queue)],
+            connection=client,
+            # By this name its connection is listed; RQ wants it to be nobody else's.
+            name=f"prosa-rq-{queue}-{secrets.token_hex(4)}",
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_S,
+            maintenance_interval=MAINTENANCE_INTERVAL_S,
+        )
+        worker.app, worker.on_stop = app, on_stop
+        worker.work(max_idle_time=max(1, round(idle_s)), logging_level="WARNING")
+    except RedisError as error:
+        # Most have opened it already. What hasn't (a key of the wrong type) must not spin either.
+        breaker.trip(error)
+    except RedisLost:
+        return
+    except StopRequested:
+        on_stop()  # told before or after its loop
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        client.connection_pool.disconnect()
