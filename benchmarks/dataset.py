@@ -1,8 +1,7 @@
-"""100,000 contacts with 1,000,000 messages, and a campaign to all of them: `python -m benchmarks.dataset`.
+"""Make 100,000 contacts, 1,000,000 messages and a campaign to all: `python -m benchmarks.dataset`.
 
-Made in the database itself, by INSERT ... SELECT over a series of numbers, in a minute; kept, and used
-again by every benchmark that finds it. Messages are spread over the last 30 days, the inbox and the
-campaign over their states.
+The database makes them itself in about a minute, by INSERT ... SELECT over a series of numbers. They are
+kept and used again by every benchmark.
 """
 
 from __future__ import annotations
@@ -259,7 +258,8 @@ def _message(i: sa.ColumnElement[int], size: DatasetSize) -> dict[InstrumentedAt
     is_inbound = ((i - 1) // size.contacts) % 2 == (ROUNDS - 1) % 2
     moment = db_now(_age_s(i, size))
     sent = sa.case(
-        (i % 20 < 12, MessageState.READ), (i % 20 < 18, MessageState.DELIVERED), (i % 20 < 19, MessageState.SENT),
+        (i % 20 < 12, MessageState.READ), (i % 20 < 18, MessageState.DELIVERED),
+        (i % 20 < 19, MessageState.SENT),
         else_=MessageState.FAILED,
     )  # fmt: skip
     return {
@@ -278,7 +278,8 @@ def _message(i: sa.ColumnElement[int], size: DatasetSize) -> dict[InstrumentedAt
 
 def _recipient(i: sa.ColumnElement[int], campaign_id: int) -> dict[InstrumentedAttribute[Any], Any]:
     state = sa.case(
-        (i % 10 < 5, MessageState.READ), (i % 10 < 8, MessageState.DELIVERED), (i % 10 < 9, MessageState.SENT),
+        (i % 10 < 5, MessageState.READ), (i % 10 < 8, MessageState.DELIVERED),
+        (i % 10 < 9, MessageState.SENT),
         else_=MessageState.QUEUED,
     )  # fmt: skip
     return {

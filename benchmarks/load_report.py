@@ -77,7 +77,8 @@ def _report_pages(pages: Mapping[str, list[float]]) -> None:
     print("\n| page | asked | p50 | p95 |\n|---|---|---|---|")
     for path, times in sorted(pages.items()):
         print(
-            f"| `{path}` | {len(times)} | {format_quantile_ms(times, 0.5)} | {format_quantile_ms(times, 0.95)} |"
+            f"| `{path}` | {len(times)} | {format_quantile_ms(times, 0.5)} "
+            f"| {format_quantile_ms(times, 0.95)} |"
         )
     every = [taken for times in pages.values() for taken in times]
     print(

@@ -177,7 +177,8 @@ def print_kills(run: SteadinessRun, undisturbed: float) -> None:
         )
         monitor.wait_until_reclaimed(LEASE_S + 60)
     print(
-        f"rows of {monitor.kills} killed workers: {monitor.count_lost_rows()} in doubt, the last of them taken up"
+        f"rows of {monitor.kills} killed workers: {monitor.count_lost_rows()} in doubt, "
+        f"the last of them taken up"
         f" {monitor.longest_s:.1f} s after its kill (≤ {LEASE_S + 10:.0f}) and at most"
         f" {monitor.overdue_s:.1f} s after its lease",
         flush=True,

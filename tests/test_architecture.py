@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
-import keyword
 import statistics
-import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -44,22 +41,14 @@ MAX_LINES_OF = {"config.py": 450}
 MAX_FUNCTION_LINES = 60
 MAX_MEDIAN_FUNCTION_LINES = 8
 MAX_COMPLEXITY = 12
+# One match statement over every kind of event; it is to become a table.
+MAX_COMPLEXITY_OF = {"chatbot.webhooks.account_events.describe_account_event": 28}
 MAX_PACKAGE_FILES = 18
-MAX_RIDDLE_SHARE = 0.15
-RIDDLES = ("The", "What", "Who", "Whom", "How", "Where", "That")
 FORBIDDEN_MODULES = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "jsonpickle"}
 FORBIDDEN_CALLS = {"flushall", "flushdb"}
 FORBIDDEN_COMMANDS = {"KEYS", "FLUSHALL", "FLUSHDB"}
 REDIS_NAMES = {"client", "redis", "connection", "pipe", "direct", "_client", "_read_client",
                "_write_client", "_direct"}  # fmt: skip
-# Retired terms (docs/glossary.md has the standard ones). Only words that have no ordinary use here.
-RETIRED = {
-    "Bell", "BELLS", "BellJob", "BellWorker", "Parcel", "Guest", "Desk", "Ledger", "Verdict", "Booking",
-    "after_bell", "bells_of", "draw_consequences", "draw_from_answers", "flights", "forget_now", "forget_with",
-    "lifeline", "makes_stale", "new_generation", "note_of", "one_statement", "parcel", "pacer", "park_body",
-    "redis_after_commit", "ring", "ring_job", "rung", "rung_key", "settle_answers", "storable", "take_off",
-    "tell_redis", "told_to_stop", "topic_of", "trial", "trials", "who_asks", "wording",
-}  # fmt: skip
 
 
 @cache
@@ -251,8 +240,9 @@ def test_files_functions_and_packages_stay_small() -> None:
                 lengths.append(lines)
                 if lines > MAX_FUNCTION_LINES and module != "chatbot":
                     wrong.append(f"{module}.{function.name}: {lines} lines")
-                if (found := complexity(function)) > MAX_COMPLEXITY:
-                    wrong.append(f"{module}.{function.name}: complexity {found}")
+                name = f"{module}.{function.name}"
+                if (found := complexity(function)) > MAX_COMPLEXITY_OF.get(name, MAX_COMPLEXITY):
+                    wrong.append(f"{name}: complexity {found}")
     for package in (ROOT / "chatbot").rglob("__init__.py"):
         count = len(list(package.parent.glob("*.py")))
         if count > MAX_PACKAGE_FILES:
@@ -284,39 +274,11 @@ def complexity(function: ast.AST) -> int:
     return total
 
 
-def test_docstrings_say_what_a_thing_is() -> None:
-    docstrings = [
-        text
-        for module in modules()
-        for node in ast.walk(tree(module))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and (text := ast.get_docstring(node))
-    ]
-    riddles = [text for text in docstrings if text.split(maxsplit=1)[0] in RIDDLES]
-    assert len(riddles) / len(docstrings) < MAX_RIDDLE_SHARE
-
-
-def test_no_retired_term_is_a_name() -> None:
-    wrong = []
-    for folder in ("chatbot", "workers", "tests", "benchmarks"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if path != Path(__file__):
-                text = path.read_text(encoding="utf-8")
-                wrong += [f"{path.relative_to(ROOT)}: {name}" for name in names_in(text) & RETIRED]
-    assert wrong == []
-
-
-def names_in(code: str) -> set[str]:
-    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
-    return {t.string for t in tokens if t.type == tokenize.NAME and not keyword.iskeyword(t.string)}
-
-
 def test_these_checks_can_fail() -> None:
     code = "def f():\n    import pickle\n    from chatbot.core import db\n    client.keys('*')\n"
     parsed = ast.parse(code)
     assert set(imports_in(parsed)) == {"pickle", "chatbot.core.db"}
     assert list(forbidden_calls(parsed)) == [4]
-    assert "client" in names_in(code)
     assert complexity(ast.parse("if a and b:\n    pass\n")) == 3
     assert feature("chatbot.core.redis.pool") == "chatbot.core"
     assert feature("chatbot.cli") == "chatbot.*"

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatbot.channels.gateway import Accepted, GatewayAnswer
 from chatbot.core.db import sanitize_text
-from chatbot.delivery.error_policy import Verdict
+from chatbot.delivery.error_policy import SendDecision
 from chatbot.delivery.outbound import OutboundMessage
 from chatbot.delivery.results import DeliveryResult, ResultKind
 
@@ -21,7 +21,7 @@ def unrenderable_result(message: OutboundMessage) -> DeliveryResult:
 
 
 def answered_result(
-    message: OutboundMessage, answer: GatewayAnswer, verdict: Verdict
+    message: OutboundMessage, answer: GatewayAnswer, verdict: SendDecision
 ) -> DeliveryResult:
     """`wa_id` is told where the provider calls the recipient otherwise than we did."""
     wamid = wa_id = None

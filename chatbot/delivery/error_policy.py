@@ -18,7 +18,7 @@ HALTING_POLICIES = frozenset({ErrorPolicy.TEMPLATE, ErrorPolicy.STOP, ErrorPolic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class SendDecision:
     """The result for the row, and the reaction asked for. `retry_in_s` is seconds."""
 
     result: ResultKind
@@ -32,22 +32,24 @@ class Verdict:
         return self.policy in HALTING_POLICIES
 
 
-_ACCEPTED = Verdict(result=ResultKind.ACCEPTED)
+_ACCEPTED = SendDecision(result=ResultKind.ACCEPTED)
 
 
-def classify_answer(answer: GatewayAnswer, attempt: int) -> Verdict:
+def classify_answer(answer: GatewayAnswer, attempt: int) -> SendDecision:
     match answer:
         case Accepted():
             return _ACCEPTED
         case Doubtful(reason):
-            return Verdict(result=ResultKind.DOUBT, detail=reason)
+            return SendDecision(result=ResultKind.DOUBT, detail=reason)
         case Unreachable(reason):
-            return Verdict(result=ResultKind.UNSENT, detail=reason, retry_in_s=UNREACHABLE_RETRY_S)
+            return SendDecision(
+                result=ResultKind.UNSENT, detail=reason, retry_in_s=UNREACHABLE_RETRY_S
+            )
         case Refused():
             return _classify_refusal(answer, attempt)
 
 
-def _classify_refusal(refusal: Refused, attempt: int) -> Verdict:
+def _classify_refusal(refusal: Refused, attempt: int) -> SendDecision:
     policy = get_error_policy(refusal.code, refusal.status)
     result, retry_in_s = ResultKind.FAILED, 0.0
     if policy in HALTING_POLICIES:
@@ -56,7 +58,7 @@ def _classify_refusal(refusal: Refused, attempt: int) -> Verdict:
         result, retry_in_s = ResultKind.UNSENT, refusal.retry_after_s or SLOW_DOWN_RETRY_S
     elif policy in (ErrorPolicy.RETRY, ErrorPolicy.PAIR) and attempt < MAX_ATTEMPTS:
         result, retry_in_s = ResultKind.RETRY, _backoff_s(policy, attempt)
-    return Verdict(
+    return SendDecision(
         result=result,
         policy=policy,
         code=refusal.code,

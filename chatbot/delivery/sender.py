@@ -19,7 +19,7 @@ from chatbot.channels.whatsapp.errors import ErrorPolicy
 from chatbot.core.db import sanitize_text
 from chatbot.core.signals import StopOnSigterm
 from chatbot.delivery.batches import answered_result, drain, unrenderable_result, unsent_result
-from chatbot.delivery.error_policy import Verdict, classify_answer
+from chatbot.delivery.error_policy import SendDecision, classify_answer
 from chatbot.delivery.outbound import OutboundMessage, RecipientQueue, SendSource
 from chatbot.delivery.results import DeliveryResult, ResultKind
 from chatbot.delivery.send_store import EMPTY_BATCH, ClaimedBatch, SendStore
@@ -223,7 +223,7 @@ class Sender:
             await self._halt(verdict.policy, verdict, message.row_id)
         return answered_result(message, answer, verdict)
 
-    async def _halt(self, policy: ErrorPolicy, verdict: Verdict, row_id: int) -> None:
+    async def _halt(self, policy: ErrorPolicy, verdict: SendDecision, row_id: int) -> None:
         """Without the database nothing is halted but ourselves; the next slice meets the same error."""
         code, detail = verdict.code or 0, sanitize_text(verdict.detail, 500) or ""
         try:
@@ -231,7 +231,7 @@ class Sender:
         except sa.exc.DBAPIError as error:
             log.warning("not halted, the database is away: %s", error)
 
-    def _adjust_pace(self, verdict: Verdict) -> bool:
+    def _adjust_pace(self, verdict: SendDecision) -> bool:
         """Hold down when the provider asks for it, give up when nobody answers. Returns whether the
         pace is to be lowered: once for a burst of refusals."""
         too_fast, now = verdict.policy is ErrorPolicy.SLOW, time.monotonic()

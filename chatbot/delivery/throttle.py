@@ -63,7 +63,8 @@ RecentContacts = Iterable[tuple[int, float]]
 
 
 class Throttle:
-    """`load_recent_contacts` counts the day's people in SQL; it is asked before the first booking under a daily limit.
+    """`load_recent_contacts` counts the day's people in SQL; it is asked before the first
+    reservation under a daily limit.
     `clock` replaces Redis's own, in seconds."""
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Processes that guess passwords, all at once: `python -m tests.accounts.password_guesser TIMES EMAIL@ADDRESS...`."""
+"""Guess passwords from several processes at once.
+
+`python -m tests.accounts.password_guesser TIMES EMAIL@ADDRESS...`
+"""
 
 from __future__ import annotations
 

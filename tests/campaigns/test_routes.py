@@ -98,7 +98,8 @@ class TestRunning:
     def test_progress_is_a_funnel_whose_rows_all_add_up(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=7)
         settle(
-            campaign, MessageState.READ, MessageState.DELIVERED, MessageState.SENT, MessageState.ACCEPTED, MessageState.FAILED,
+            campaign, MessageState.READ, MessageState.DELIVERED, MessageState.SENT,
+            MessageState.ACCEPTED, MessageState.FAILED,
             MessageState.UNKNOWN, error_code=131026,
         )  # fmt: skip
         answer = marta.get(f"/campaigns/{campaign.id}/progress").json

@@ -210,7 +210,7 @@ def test_a_file_is_uploaded_once_in_thirty_days(app: Flask, meta: MetaMediaServe
     assert meta.uploads == [{"messaging_product": b"whatsapp", "type": b"image/jpeg", "file": JPEG}]
     assert keep_outbound_file(JPEG, "foto.jpg") == first
     assert transfer_media() is None
-    db.session.execute(sa.text("UPDATE media_files SET media_id_until = '2020-01-01'"))
+    db.session.execute(sa.text("UPDATE media_files SET media_id_expires_at = '2020-01-01'"))
     db.session.commit()
     assert keep_outbound_file(JPEG, "foto.jpg") != first
 

@@ -62,7 +62,8 @@ def make_seed_bodies() -> list[Any]:
         make_webhook_body(make_message_value(type="contacts", text=None, contacts=[
             {"origin": "contact_request", "name": {"formatted_name": "A"},
              "phones": [{"wa_id": "5511987654321"}]}])),
-        make_webhook_body(make_status_value("w", "failed", errors=[{"code": 1, "error_data": {"details": "x"}}])),
+        make_webhook_body(make_status_value(
+            "w", "failed", errors=[{"code": 1, "error_data": {"details": "x"}}])),
         *(make_webhook_body(value, field=field) for field, value in FIELD_VALUES),
     ]  # fmt: skip
     return [

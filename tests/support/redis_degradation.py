@@ -1,5 +1,4 @@
-"""What each use of Redis must do without it: prepared while it works, tried while it doesn't, and looked
-at again when it is back. All through public doors."""
+"""Check each use of Redis while Redis works, while it is away, and after it is back."""
 
 from __future__ import annotations
 
@@ -241,10 +240,9 @@ class QueueFeature(RedisFeature):
         assert self._answers() > before
 
     def _answers(self) -> int:
-        outbound = Message.direction == Direction.OUTBOUND
-        found = db.session.scalar(sa.select(sa.func.count()).where(outbound))
-        db.session.rollback()
-        return int(found or 0)
+        query = sa.select(sa.func.count()).where(Message.direction == Direction.OUTBOUND)
+        with db.engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
 
 
 class ThrottleFeature(RedisFeature):
@@ -288,18 +286,12 @@ class LivePagesFeature(RedisFeature):
 
 
 FEATURES: tuple[type[RedisFeature], ...] = (
-    CacheFeature,
-    RateLimitFeature,
-    SignInLimitFeature,
-    SessionsFeature,
-    ConversationContextFeature,
-    QueueFeature,
-    ThrottleFeature,
-    LivePagesFeature,
-)
+    CacheFeature, RateLimitFeature, SignInLimitFeature, SessionsFeature,
+    ConversationContextFeature, QueueFeature, ThrottleFeature, LivePagesFeature,
+)  # fmt: skip
 
 
 def _session_id(client: PanelClient) -> str:
-    cookie = client.get_cookie("prosa")
-    assert cookie is not None
+    if (cookie := client.get_cookie("prosa")) is None:
+        raise AssertionError("not signed in")
     return str(cookie.value)

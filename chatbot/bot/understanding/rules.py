@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from chatbot.bot.intents import Intent
 
-# Whole messages as `tokenization.tokenize` writes them ("mensagens" is "mensagem"): the law wants them obeyed.
+# Whole messages as `tokenization.tokenize` writes them ("mensagens" is "mensagem"). The law
+# demands that they are obeyed.
 OPT_OUT_MESSAGES = frozenset(
     {
         "sair", "parar", "pare", "parem", "stop", "descadastrar", "descadastre", "descadastra",

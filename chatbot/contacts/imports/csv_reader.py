@@ -1,8 +1,6 @@
-"""The contacts CSV, row by row: what each line says, or why it says nothing usable.
+"""Read a CSV of contacts row by row, in constant memory.
 
-Nothing here is kept for the whole file, so 100,000 rows need the memory of one. A line that cannot
-be used is one BadLine with its first problem; rows and bad lines together are all lines that are
-not blank.
+A line that can't be used becomes a BadLine with its first problem. Blank lines are skipped.
 """
 
 from __future__ import annotations
@@ -229,8 +227,7 @@ def _read_body(
 
 
 def _clean_cell(cell: str) -> str:
-    text = cell.strip()
-    found = _EXCEL_TEXT.fullmatch(text)
+    found = _EXCEL_TEXT.fullmatch(text := cell.strip())
     return found[1].strip() if found else text
 
 
@@ -292,13 +289,12 @@ def _read_opt_in(text: str) -> bool:
 
 
 def _read_attributes(cells: dict[str, str]) -> dict[str, str]:
-    return {
-        column: _check_length(column, text, MAX_ATTRIBUTE) for column, text in cells.items() if text
-    }
+    given = {column: text for column, text in cells.items() if text}
+    return {column: _check_length(column, text, MAX_ATTRIBUTE) for column, text in given.items()}
 
 
 def _check_length(column: str, text: str, limit: int) -> str:
     if len(text) > limit:
-        known = {"name": "name", "tags": "tag"}
-        raise _BadCell(column, f"{known.get(column, 'attribute')}_too_long", text)
+        kind = {"name": "name", "tags": "tag"}.get(column, "attribute")
+        raise _BadCell(column, f"{kind}_too_long", text)
     return text

@@ -1,10 +1,10 @@
-"""Rows say by themselves what they make stale, so that no write can forget to.
+"""Invalidate cached values when a row is written, so that no write can forget to do it.
 
-A model with a method `cache_tags()` names the cache's topics that a change of the row ends, or tells the
-news by which their values can follow it; both leave after the commit, in the trip that rings the bells. It
-is asked before the flush, when `sqlalchemy.inspect` still knows the old values. A statement that passes
-by the rows says what it makes stale where it stands: `core.cache.invalidate` in the session, `forget_with` on a
-connection.
+A model with a method `cache_tags()` names the cache tags that a change of the row invalidates, or the
+deltas by which cached values can be brought up to date. Both leave after the commit, in the same round
+trip as the tasks that are enqueued. The method is called before the flush, while `sqlalchemy.inspect`
+still knows the old values. A statement that bypasses the ORM calls `core.cache.invalidate` in its session,
+or `invalidate_on_commit` on its connection.
 """
 
 from __future__ import annotations

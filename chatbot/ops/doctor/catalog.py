@@ -69,7 +69,8 @@ CHECKS = (
         ),
     ),
     RedisCheck(
-        "certificate", CRITICAL, N_("Is its certificate believed?"), checks.connection_failed(ConnectionFailureKind.CERTIFICATE),
+        "certificate", CRITICAL, N_("Is its certificate believed?"),
+        checks.connection_failed(ConnectionFailureKind.CERTIFICATE),
         N_("%(address)s shows a certificate that nobody we trust has signed: %(detail)s"),
         N_(
             "Name the authority's file in REDIS_TLS_CA. For Heroku, whose certificates are signed by "
@@ -77,7 +78,8 @@ CHECKS = (
         ),
     ),
     RedisCheck(
-        "too_many_connections", CRITICAL, N_("Does it take one more connection?"), checks.connection_failed(ConnectionFailureKind.TOO_MANY_CONNECTIONS),
+        "too_many_connections", CRITICAL, N_("Does it take one more connection?"),
+        checks.connection_failed(ConnectionFailureKind.TOO_MANY_CONNECTIONS),
         N_("%(address)s has as many connections as it allows: %(detail)s"),
         N_(
             "Raise `maxclients` or take a larger plan; lower REDIS_CONNECTIONS or the number of "
@@ -85,7 +87,8 @@ CHECKS = (
         ),
     ),
     RedisCheck(
-        "password", CRITICAL, N_("Does the password fit?"), checks.connection_failed(ConnectionFailureKind.AUTH_FAILED),
+        "password", CRITICAL, N_("Does the password fit?"),
+        checks.connection_failed(ConnectionFailureKind.AUTH_FAILED),
         N_("%(address)s refuses our user or password: %(detail)s"),
         N_(
             "Write both into REDIS_URL as redis://user:password@host:port/0 (no user: "
@@ -94,7 +97,8 @@ CHECKS = (
         ),
     ),
     RedisCheck(
-        "loading", WARNING, N_("Has it read its data?"), checks.connection_failed(ConnectionFailureKind.LOADING),
+        "loading", WARNING, N_("Has it read its data?"),
+        checks.connection_failed(ConnectionFailureKind.LOADING),
         N_("%(address)s is still reading its data from disk: %(detail)s"),
         N_("Wait; Prosa goes on without it meanwhile, and returns to it by itself."),
     ),

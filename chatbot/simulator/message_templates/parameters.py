@@ -41,9 +41,13 @@ def render_template(template: MessageTemplate, template_send: TemplateSend) -> R
     named = template.parameter_format is ParameterFormat.NAMED
     body, header, footer = (template.component(kind) for kind in ("BODY", "HEADER", "FOOTER"))
     buttons = template.component("BUTTONS")
+
+    def values(component: str) -> dict[str, str]:
+        return _values_by_placeholder(_get_parameters(template_send, component), named)
+
     return RenderedTemplate(
-        header=_fill(header.text, _values_by_placeholder(_get_parameters(template_send, "header"), named)) if header else "",
-        text=_fill(body.text, _values_by_placeholder(_get_parameters(template_send, "body"), named)) if body else "",
+        header=_fill(header.text, values("header")) if header else "",
+        text=_fill(body.text, values("body")) if body else "",
         footer=footer.text if footer else "",
         buttons=[_render_button(template_send, index, item.type, item.text, item.url)
                  for index, item in enumerate(buttons.buttons)] if buttons else [],

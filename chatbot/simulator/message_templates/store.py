@@ -115,7 +115,8 @@ def default_templates() -> list[MessageTemplate]:
             "Oi, {{1}}! A fibra de 600 mega chegou à sua rua, com instalação grátis. "
             "Quer saber mais?",
             examples=["Maria"], footer="Responda SAIR para não receber mais",
-            buttons=[TemplateButton("QUICK_REPLY", "Quero saber mais"), TemplateButton("QUICK_REPLY", "SAIR")],
+            buttons=[TemplateButton("QUICK_REPLY", "Quero saber mais"),
+                     TemplateButton("QUICK_REPLY", "SAIR")],
         ),
         _default_template(
             "boas_vindas", utility, approved,
