@@ -1,9 +1,9 @@
-"""Ring by name: the one table of bells, and how one is rung.
+"""Enqueue by name: the one table of tasks.
 
-The row is the truth and the bell is only a bell: work is found by a query, and a bell that is lost,
-doubled or late changes nothing but the delay. A *loop* bell wakes a long-lived worker that drains what
-is due; a *job* bell is an RQ job. The table is the allow-list of what a worker may run: a job in Redis
-names a bell, never a function.
+The row is the truth and the queue only wakes a worker: work is found by a query, so a task that is lost,
+doubled or late changes nothing but the delay. A loop task wakes a long-lived worker that drains what is
+due; the others are RQ jobs. The table is also the allow-list of what a worker may run: a job in Redis
+names a task, never a function.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def list_tasks(queue: str) -> dict[str, Task]:
 
 
 def enqueue(name: str, *args: Any) -> None:
-    """Ring after the present transaction commits; one bell of a kind, however often it is rung.
+    """Enqueue after the present transaction commits; the same task is enqueued once.
 
     Without Redis nobody hears it, and the workers find the work by themselves.
     """
