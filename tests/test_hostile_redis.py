@@ -90,7 +90,7 @@ def plant_everywhere(admin: redis.Redis, raw: bytes) -> set[str]:
     return planted
 
 
-@pytest.cachetag.parametrize(
+@pytest.mark.parametrize(
     "cachetag", [b"", b"!"], ids=["pickle", "marked as Flask-Caching marks it"]
 )
 def test_a_pickle_under_every_key_is_never_run(
@@ -111,8 +111,8 @@ def test_a_pickle_under_every_key_is_never_run(
     assert client.is_signed_in(), "the session came back from SQL"
 
 
-@pytest.cachetag.parametrize("queue", ["campaigns", "maintenance"])
-@pytest.cachetag.parametrize("data", ["pickle", "os.system", "a loop's bell"])
+@pytest.mark.parametrize("queue", ["campaigns", "maintenance"])
+@pytest.mark.parametrize("data", ["pickle", "os.system", "a loop's bell"])
 def test_a_planted_job_is_not_run(
     app: Flask, redis_server: RedisServer, tmp_path: Path, queue: str, data: str
 ) -> None:

@@ -56,7 +56,7 @@ TASKS: dict[str, Task] = {
     "webhooks.statuses": Task("statuses", "chatbot.webhooks.tasks:drain_statuses"),
     "conversations.deliver": Task("replies", "chatbot.conversations.tasks:deliver_replies"),
     # A queue of its own: a file of 100 MB must not hold up a reply or an import.
-    "media.transfer": Task("media", "chatbot.conversations.transfers:transfer_media"),
+    "media.transfer": Task("media", "chatbot.media_transfers.tasks:transfer_media"),
     "campaigns.send": Task(
         "campaigns",
         "chatbot.campaigns.tasks:send_due_messages",
@@ -94,7 +94,12 @@ TASKS: dict[str, Task] = {
         "chatbot.ops.tasks:check_alerts",
         due_function="chatbot.ops.tasks:list_due_alert_checks",
     ),
-    "core.delete_expired": Task(
+    "ops.delete_expired": Task(
+        "maintenance",
+        "chatbot.ops.housekeeping:delete_expired",
+        due_function="chatbot.ops.housekeeping:list_due_deletions",
+    ),
+    "webhooks.delete_expired": Task(
         "maintenance",
         "chatbot.webhooks.tasks:delete_expired",
         due_function="chatbot.webhooks.tasks:list_due_deletions",
@@ -179,4 +184,9 @@ class TaskJob(Job):
             raise PermissionError(f"no bell of this name: {name[:80]!r}")
         args = tuple(self.args)
         self.connection.delete(dedupe_key(name, args))
-        load_function(task.function)(*args)
+        # RQ's connection and ours are open in turns, never together: small Redis servers allow few.
+        self.connection.connection_pool.disconnect()
+        try:
+            load_function(task.function)(*args)
+        finally:
+            prosa_redis.state().pool.disconnect()
