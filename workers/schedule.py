@@ -10,7 +10,8 @@ ENQUEUE_EVERY_S: dict[str, float] = {
     "conversations.sweep": 5,
     "contacts.import": 5,
     "templates.sync": 60,
-    "core.delete_expired": 3600,
+    "ops.delete_expired": 3600,
+    "webhooks.delete_expired": 3600,
 }
 # bell → every how many seconds the scheduler does its work itself instead of ringing: what tells that
 # workers are missing must not wait for one of them. (A worker does it as well, by its own looks: what

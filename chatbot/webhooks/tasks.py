@@ -6,16 +6,13 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
 
-from chatbot.accounts.models import FailedSignIn
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.core.metrics import delete_dead_reports
-from chatbot.core.sessions import StoredSession
+from chatbot.core.db.deletion import delete_in_batches
 from chatbot.core.tasks import enqueue
 from chatbot.extensions import get_settings
 from chatbot.webhooks.models import (
@@ -43,7 +40,6 @@ log = logging.getLogger(__name__)
 MESSAGE_BATCH_SIZE = 50
 STATUS_BATCH_SIZE = 1000
 WAITING_STATUS_RETENTION = timedelta(days=7)
-DELETE_BATCH_SIZE = 5000
 
 
 def drain_messages() -> float | None:
@@ -107,27 +103,13 @@ def list_due_deletions() -> list[tuple[()]]:
 
 
 def delete_expired() -> None:
-    """Delete what has outlived its use, in batches that lock nothing for long."""
+    """Delete bodies and waiting statuses that are older than their retention."""
     now = clock.now()
     keep = timedelta(days=get_settings(current_app).webhook_retention_days)
-    # What nobody could read goes too: it may be about people.
+    # Bodies that nobody could read are deleted too: they may hold personal data.
     old_body = sa.and_(WebhookBody.received_at < now - keep, WebhookBody.state != WorkState.NEW)
-    _delete_in_batches(
+    delete_in_batches(
         WebhookUpdate, WebhookUpdate.body_id.in_(sa.select(WebhookBody.id).where(old_body))
     )
-    _delete_in_batches(WebhookBody, old_body)
-    _delete_in_batches(WaitingStatus, WaitingStatus.received_at < now - WAITING_STATUS_RETENTION)
-    _delete_in_batches(StoredSession, StoredSession.expires_at < now)
-    with db.engine.begin() as connection:
-        delete_dead_reports(connection)
-    _delete_in_batches(FailedSignIn, FailedSignIn.failed_at < now - timedelta(days=1))
-
-
-def _delete_in_batches(model: type, condition: sa.ColumnElement[bool]) -> None:
-    key: sa.Column[Any] = sa.inspect(model).primary_key[0]
-    while True:
-        batch = sa.select(key).where(condition).limit(DELETE_BATCH_SIZE)
-        with db.engine.begin() as connection:
-            deleted = connection.execute(sa.delete(model).where(key.in_(batch))).rowcount
-        if deleted < DELETE_BATCH_SIZE:
-            return
+    delete_in_batches(WebhookBody, old_body)
+    delete_in_batches(WaitingStatus, WaitingStatus.received_at < now - WAITING_STATUS_RETENTION)
