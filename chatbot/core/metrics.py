@@ -1,7 +1,6 @@
-"""What happens is counted in the process at once, and added to SQL every few seconds.
+"""Metrics of all processes: counted in the process, added to SQL every few seconds.
 
-A sum in SQL is right over any number of processes and hosts, outlives them all, and needs no Redis.
-What is counted costs the one who counts no round trip; a process that is killed loses some seconds.
+A sum in SQL is right over any number of processes and hosts, survives restarts and needs no Redis.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import socket
 import threading
 import weakref
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -22,19 +21,20 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
+from chatbot.core.counters import BufferedCounts
 from chatbot.core.db import Base, Json, UtcDateTime, read_only, upsert
 
 log = logging.getLogger(__name__)
 
 FLUSH_EVERY_S = 10.0
-ALIVE_S = 35.0  # three reports missed, and a process is taken for dead
+ALIVE_S = 35.0  # a process that has missed three reports counts as dead
 REPORT_RETENTION = timedelta(hours=1)
 
-Sample = tuple[str, str]  # name, and labels as `_encode` writes them
+Sample = tuple[str, str]  # name, labels as `_encode` writes them
 
 
 class MetricSum(Base):
-    """One sum over all processes, ever rising. `labels` is a JSON object, names sorted."""
+    """Sum over all processes, which only rises. `labels` is a JSON object, sorted by name."""
 
     __tablename__ = "metric_sums"
 
@@ -44,7 +44,7 @@ class MetricSum(Base):
 
 
 class ProcessReport(Base):
-    """What one living process says of itself: the heartbeat that needs no Redis."""
+    """Last report of one running process: a heartbeat that needs no Redis."""
 
     __tablename__ = "process_reports"
 
@@ -55,10 +55,10 @@ class ProcessReport(Base):
 
 
 class Metrics:
-    """The counts of one application in one process.
+    """Metrics of one application in one process.
 
-    `gauges` tells what is true of the process now; `totals` what has been counted elsewhere in it
-    since its start, and only ever rises.
+    `gauges` returns present values; `totals` returns counts that other code has kept since the start
+    of the process, and which only rise.
     """
 
     def __init__(
@@ -70,67 +70,50 @@ class Metrics:
         self._engine = engine
         self._gauges = gauges
         self._totals = totals
-        self._known_totals = totals()
-        self._sums: defaultdict[Sample, float] = defaultdict(float)
-        self._lock = threading.Lock()
-        self._flusher: threading.Thread | None = None
-        self._stopped = threading.Event()
+        self._counts: BufferedCounts[Sample, float] = BufferedCounts(float)
+        self.reset_after_fork()
         self.role = "web"
         _instances.add(self)
 
+    def reset_after_fork(self) -> None:
+        """Leave the totals of before the fork to the parent, which reports them itself."""
+        self._totals_lock = threading.Lock()
+        self._known_totals = self._totals()
+
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        with self._lock:
-            self._sums[name, _encode(labels)] += amount
+        self._counts.add((name, _encode(labels)), amount)
         self.ensure_reporting()
 
     def ensure_reporting(self) -> None:
-        if self._flusher is None:
-            self._flusher = threading.Thread(
-                target=_flush_forever,
-                args=(weakref.ref(self), self._stopped),
-                name="metrics",
-                daemon=True,
-            )
-            self._flusher.start()
+        flush = weakref.WeakMethod(self.flush)
+        self._counts.start_flushing(flush, lambda: FLUSH_EVERY_S, name="metrics")
 
     def flush(self, *, is_last: bool = False) -> None:
-        """Add what was counted to the sums, and report; kept for next time when SQL is away.
+        """Add the counts to the sums and save this process's report, or delete it with `is_last`."""
 
-        The last time the report is taken back: who ends in order is not missed.
-        """
-        drained = self._drain_sums()
-        try:
+        def write(counts: dict[Sample, float]) -> None:
             with self._engine.begin() as connection:
-                _add_to_sums(connection, drained)
+                _add_to_sums(connection, counts)
                 if is_last:
                     _delete_report(connection)
                 else:
                     _save_report(connection, self.role, self._gauges())
+
+        self._count_totals()
+        try:
+            self._counts.flush(write)
         except sa.exc.SQLAlchemyError as error:
             log.debug("counts not written yet: %s", error)
-            with self._lock:
-                for sample, amount in drained.items():
-                    self._sums[sample] += amount
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._counts.stop_flushing()
 
-    def _drain_sums(self) -> dict[Sample, float]:
-        with self._lock:
+    def _count_totals(self) -> None:
+        with self._totals_lock:
             for name, total in (totals := self._totals()).items():
-                self._sums[name, "{}"] += total - self._known_totals.get(name, 0)
+                if risen := total - self._known_totals.get(name, 0):
+                    self._counts.add((name, "{}"), risen)
             self._known_totals = totals
-            drained = {sample: amount for sample, amount in self._sums.items() if amount}
-            self._sums.clear()
-        return drained
-
-    def reset_after_fork(self) -> None:
-        """After a fork: what the parent counted it reports itself, and no thread came along."""
-        self._lock = threading.Lock()
-        self._sums.clear()
-        self._known_totals = self._totals()
-        self._flusher = None
-        self._stopped = threading.Event()
 
 
 _instances: weakref.WeakSet[Metrics] = weakref.WeakSet()
@@ -149,7 +132,7 @@ def init_metrics(app: Flask, metrics: Metrics) -> None:
 
 
 def count(name: str, amount: float = 1, **labels: str) -> None:
-    """Count for the present application; outside of one nobody is told."""
+    """Count for the current application; outside of one, do nothing."""
     if current_app:
         _get_metrics().count(name, amount, **labels)
 
@@ -161,7 +144,7 @@ def flush() -> None:
 
 @contextmanager
 def reporting_as(role: str) -> Iterator[None]:
-    """This process reports, from now to the end of the block, as one of `role`: a worker's queue."""
+    """Report this process under `role` (a worker's queue) until the block ends."""
     metrics = _get_metrics()
     metrics.role = role
     metrics.flush()
@@ -177,24 +160,14 @@ def _get_metrics() -> Metrics:
     return found
 
 
-def _flush_forever(owner: weakref.ref[Metrics], stopped: threading.Event) -> None:
-    """Ends with its application: in tests there are many."""
-    while not stopped.wait(FLUSH_EVERY_S):
-        found = owner()
-        if found is None:
-            return
-        found.flush()
-        del found
-
-
 def _encode(labels: Mapping[str, str]) -> str:
-    # str: SQLAlchemy's names of tables, and our own enumerations, are text of a kind of their own.
+    # str: table names of SQLAlchemy and enum members are subclasses, which msgspec refuses.
     return msgspec.json.encode({name: str(labels[name]) for name in sorted(labels)}).decode()
 
 
-def _add_to_sums(connection: sa.Connection, drained: Mapping[Sample, float]) -> None:
-    """Rows in one order, so that two processes never wait for each other crosswise."""
-    if not drained:
+def _add_to_sums(connection: sa.Connection, counts: Mapping[Sample, float]) -> None:
+    """Add `counts` to the sums, in one order of rows, so that two processes never deadlock."""
+    if not counts:
         return
     insert = upsert(connection, MetricSum)
     connection.execute(
@@ -204,7 +177,7 @@ def _add_to_sums(connection: sa.Connection, drained: Mapping[Sample, float]) -> 
         ),
         [
             {"name": name, "labels": labels, "value": amount}
-            for (name, labels), amount in sorted(drained.items())
+            for (name, labels), amount in sorted(counts.items())
         ],
     )
 
@@ -227,7 +200,7 @@ def _process_name() -> str:
 
 
 def read_sums(connection: sa.Connection) -> dict[str, list[tuple[dict[str, str], float]]]:
-    """Each sum's values by their labels; all processes' but for the last seconds."""
+    """Return, by name, each sum's (labels, value); counts of the last seconds may be missing."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for name, labels, value in connection.execute(
         sa.select(MetricSum.name, MetricSum.labels, MetricSum.value).order_by(
@@ -239,7 +212,7 @@ def read_sums(connection: sa.Connection) -> dict[str, list[tuple[dict[str, str],
 
 
 def list_live_processes(connection: sa.Connection) -> list[tuple[str, dict[str, float]]]:
-    """(role, gauges) of each process that has reported lately, on all hosts."""
+    """Return (role, gauges) of each process on any host that has reported within ALIVE_S."""
     alive = ProcessReport.seen_at > clock.now() - timedelta(seconds=ALIVE_S)
     rows = connection.execute(
         sa.select(ProcessReport.role, ProcessReport.gauges).where(alive).order_by("role")
@@ -254,6 +227,6 @@ def delete_dead_reports(connection: sa.Connection) -> None:
 
 
 def count_live_processes(engine: sa.Engine) -> Counter[str]:
-    """How many processes of each role live."""
+    """Return the number of running processes by role."""
     with read_only(), engine.connect() as connection:
         return Counter(role for role, _gauges in list_live_processes(connection))

@@ -1,28 +1,27 @@
-"""How many updates of each kind came, by day; and what was turned away at the door."""
+"""Counts of webhook updates by day and kind, and of refused bodies by reason."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import Counter
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
 from chatbot.core import clock
+from chatbot.core.counters import BufferedCounts
 from chatbot.core.db import upsert
 from chatbot.core.db.bulk_sql import json_rows
 from chatbot.webhooks.models import WebhookCount
 
 log = logging.getLogger(__name__)
 
-REFUSED_PREFIX = "refused:"  # before what was wrong with a body that was not let in
+REFUSED_PREFIX = "refused:"  # of the kind under which a refused body is counted, before the reason
 
 
 def add_counts(connection: sa.Connection, counts: Mapping[str, int]) -> None:
-    """One statement. In the order of kinds, so that two workers never wait for each other in a ring."""
+    """Add to today's counts, sorted by kind, so that two workers never deadlock."""
     if not counts:
         return
     v = json_rows(connection, sorted(counts.items()), kind=sa.String(80), number=sa.BigInteger())
@@ -38,7 +37,7 @@ def add_counts(connection: sa.Connection, counts: Mapping[str, int]) -> None:
 
 
 def list_counts(connection: sa.Connection, days: int) -> list[tuple[str, int, int]]:
-    """(kind, today, the last `days` days with today), the commonest first."""
+    """Return (kind, count of today, count of the last `days` days including today), most frequent first."""
     today = clock.now().date()
     since: date = today - timedelta(days=days - 1)
     of_today = sa.case((WebhookCount.day == today, WebhookCount.number), else_=0)
@@ -53,41 +52,26 @@ def list_counts(connection: sa.Connection, days: int) -> list[tuple[str, int, in
 
 
 class RefusalCounter:
-    """Refusals of this process, written at most once a second: whoever floods the door with forged
-    bodies must not make us write for each."""
+    """Refusals of this process, written at most once a second.
+
+    A flood of forged bodies must not cause a write for each.
+    """
 
     FLUSH_INTERVAL_S = 1.0
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: Counter[str] = Counter()
-        self._written_at = float("-inf")
-        self._timer: threading.Timer | None = None
+        self._counts: BufferedCounts[str, int] = BufferedCounts(int)
 
     def record(self, engine: sa.Engine, reason: str) -> None:
-        with self._lock:
-            self._waiting[REFUSED_PREFIX + reason] += 1
-            wait_s = self._written_at + self.FLUSH_INTERVAL_S - time.monotonic()
-            if wait_s > 0:
-                self._start_timer(engine, wait_s)
-                return
-        self.flush(engine)
-
-    def _start_timer(self, engine: sa.Engine, wait_s: float) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(wait_s, self.flush, [engine])
-            self._timer.daemon = True
-            self._timer.start()
+        self._counts.add(REFUSED_PREFIX + reason, 1)
+        self._counts.flush_when_due(partial(self.flush, engine), self.FLUSH_INTERVAL_S)
 
     def flush(self, engine: sa.Engine) -> None:
-        """Kept for the next time while the database is away."""
-        with self._lock:
-            counts, self._waiting = self._waiting, Counter()
-            self._written_at, self._timer = time.monotonic(), None
-        try:
+        def write(counts: Mapping[str, int]) -> None:
             with engine.begin() as connection:
                 add_counts(connection, counts)
+
+        try:
+            self._counts.flush(write)
         except sa.exc.SQLAlchemyError as error:
             log.warning("refusals not counted yet: %s", error)
-            with self._lock:
-                self._waiting += counts

@@ -1,12 +1,10 @@
-"""How well the cache works: counted in the process, added to Redis by a thread every few seconds."""
+"""Statistics of cache lookups: counted in the process, added to Redis by a thread every few seconds."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import redis
@@ -14,85 +12,60 @@ from redis.exceptions import RedisError
 
 from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
+from chatbot.core.counters import BufferedCounts
 from chatbot.core.redis import key, ttl
 
 FLUSH_EVERY_S = 5.0
 HOURS = 24
 
-_counts: Counter[tuple[str, str]] = Counter()
-_counts_lock = threading.Lock()
-_flusher: tuple[int, threading.Thread] | None = None
+LookupCounts = dict[tuple[str, str], int]  # (namespace, outcome) → number
+
+_counts: BufferedCounts[tuple[str, str], int] = BufferedCounts(int)
 
 
 def count_lookup(namespace: str, outcome: str = "", *, size: int = 0) -> None:
-    """Count one look-up, and the bytes that were moved; costs no round trip. `outcome` is hits, misses
-    or errors."""
-    with _counts_lock:
-        if outcome:
-            _counts[namespace, outcome] += 1
-        if size:
-            _counts[namespace, "bytes"] += size
-    if _flusher is None or _flusher[0] != os.getpid():
+    """Count a lookup and the bytes read or stored. `outcome` is hits, misses or errors; "" counts none."""
+    if outcome:
+        _counts.add((namespace, outcome), 1)
+    if size:
+        _counts.add((namespace, "bytes"), size)
+    if not _counts.is_flushing:
         _start_flusher()
 
 
 def _start_flusher() -> None:
-    global _flusher
     try:
         client = prosa_redis.client()
     except RuntimeError:  # outside an application, as in a unit test
         return
-    thread = threading.Thread(
-        target=_flush_forever, args=(client,), name="cache-stats", daemon=True
+    _counts.start_flushing(
+        lambda: partial(flush_counts, client), lambda: FLUSH_EVERY_S, name="cache-stats"
     )
-    _flusher = (os.getpid(), thread)
-    thread.start()
-
-
-def _flush_forever(client: redis.Redis) -> None:
-    while True:
-        time.sleep(FLUSH_EVERY_S)
-        flush_counts(client)
 
 
 def flush_counts(client: redis.Redis) -> None:
-    """Add this process's counts to the sum of all; kept for the next time when Redis is away."""
-    with _counts_lock:
-        drained = Counter(_counts)
-        _counts.clear()
-    if not drained:
-        return
-    try:
+    """Add this process's counts to the sums in Redis; keep them while Redis is away."""
+
+    def write(counts: LookupCounts) -> None:
+        if not counts:
+            return
         with client.pipeline(transaction=True) as pipe:
             for name in (key("cachestats", "total"), _hour_key(clock.now())):
-                for (namespace, outcome), number in drained.items():
+                for (namespace, outcome), number in counts.items():
                     pipe.hincrby(name, f"{namespace}:{outcome}", number)
                 pipe.expire(name, ttl("cachestats"))
             pipe.execute()
-    except RedisError:
-        with _counts_lock:
-            _counts.update(drained)
 
-
-def _reset_after_fork() -> None:
-    """What the parent counted is the parent's to report; its lock may be held in a thread of it."""
-    global _counts_lock
-    _counts_lock = threading.Lock()
-    _counts.clear()
-
-
-os.register_at_fork(after_in_child=_reset_after_fork)
+    with suppress(RedisError):
+        _counts.flush(write)
 
 
 def _hour_key(moment: datetime) -> str:
     return key("cachestats", f"{moment:%Y%m%d%H}")
 
 
-LookupCounts = dict[tuple[str, str], int]  # (namespace, outcome) → number
-
-
 def read_counts(client: redis.Redis) -> tuple[LookupCounts, list[tuple[datetime, LookupCounts]]]:
-    """The counts of all processes: the sum, and those of the last 24 hours, the present one last.
+    """Return the counts of all processes: the total, and each of the last 24 hours, the current one last.
 
     Raises:
         RedisError: Redis is away.
@@ -108,7 +81,7 @@ def read_counts(client: redis.Redis) -> tuple[LookupCounts, list[tuple[datetime,
 
 
 def _parse(found: Any) -> LookupCounts:
-    """What is no hash of numbers counts nothing."""
+    """Parse one hash; a value that is not a number counts as 0, a key of another type as empty."""
     counts: LookupCounts = {}
     for field, number in found.items() if isinstance(found, dict) else ():
         namespace, _, outcome = field.decode("utf-8", "replace").rpartition(":")
