@@ -1,4 +1,4 @@
-"""Flask-Caching's backend on the same store: without its pickle, its KEYS and its exceptions."""
+"""Backend of Flask-Caching on the same store: no pickle, no KEYS command, no exceptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flask import Flask
 from flask_caching.backends.rediscache import RedisCache
 from redis.exceptions import RedisError
 
-from chatbot.core.cache import encode_value, store
+from chatbot.core.cache import store
+from chatbot.core.cache.entries import encode_value
 from chatbot.core.cache.stats import count_lookup
 from chatbot.core.cache.store import CacheKeys
 from chatbot.core.redis import key, ttl
@@ -78,7 +79,7 @@ class SafeRedisCache(RedisCache):
         return [name for name, value in mapping.items() if self.set(name, value, timeout)]
 
     def inc(self, name: str, delta: int = 1) -> Any:
-        """Not offered: a counter would stand outside of MessagePack, and without a TTL."""
+        """Raise NotImplementedError: a counter would be no MessagePack and have no TTL."""
         raise NotImplementedError
 
     def dec(self, name: str, delta: int = 1) -> Any:
@@ -88,7 +89,7 @@ class SafeRedisCache(RedisCache):
         return self.get(name) is not None
 
     def clear(self) -> bool:
-        """A new generation makes every old key unreachable; they expire by themselves."""
+        """Start a new cache epoch: old keys are no longer read, and expire by themselves."""
         try:
             store.start_cache_epoch(self._write_client)
         except RedisError:

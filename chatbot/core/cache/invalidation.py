@@ -4,7 +4,7 @@ A model with a method `cache_tags()` names the cache tags that a change of the r
 deltas by which cached values can be brought up to date. Both leave after the commit, in the same round
 trip as the tasks that are enqueued. The method is called before the flush, while `sqlalchemy.inspect`
 still knows the old values. A statement that bypasses the ORM calls `core.cache.invalidate` in its session,
-or `invalidate_on_commit` on its connection.
+or `invalidate_with` on its connection.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from chatbot.core.after_commit import queue_redis_after_commit
-from chatbot.core.cache import append_delta, bump_tag_version, invalidate_now
+from chatbot.core.cache.tags import append_delta, bump_tag_version, invalidate_now
 
 
 class CacheDelta(NamedTuple):
-    """What changed in a topic's values about one row of it, `of`."""
+    """Change of one row that cached values of a tag can be updated with."""
 
     cache_tag: str
     row_id: object
@@ -34,7 +34,7 @@ class CacheDelta(NamedTuple):
 @runtime_checkable
 class HasCacheTags(Protocol):
     def cache_tags(self) -> Iterable[str | CacheDelta]:
-        """The topics that the present change of this row ends, or adds to."""
+        """Return the tags that the row's pending change invalidates, and the deltas it appends."""
 
 
 _CACHE_TAGS = "prosa_cache_tags"
@@ -43,12 +43,12 @@ _CACHE_TAGS = "prosa_cache_tags"
 def init_invalidation(factory: sessionmaker[Session], engine: sa.Engine) -> None:
     event.listen(factory, "before_flush", _collect_changes)
     event.listen(engine, "rollback", lambda connection: connection.info.pop(_CACHE_TAGS, None))
-    # A connection is given back to its pool as soon as it has committed.
+    # A connection returns to its pool right after the commit.
     event.listen(engine, "checkin", _invalidate_collected)
 
 
 def invalidate_with(connection: sa.Connection, *cache_tags: str) -> None:
-    """What depends on the topics is stale once this connection has committed."""
+    """Invalidate the tags after this connection has committed."""
     connection.info.setdefault(_CACHE_TAGS, set()).update(cache_tags)
 
 
@@ -67,20 +67,19 @@ def _collect_changes(session: Session, _context: object, _rows: object) -> None:
 
 def _queue_invalidation(session: Session, change: str | CacheDelta) -> None:
     if isinstance(change, CacheDelta) and session.in_nested_transaction():
-        change = (
-            change.cache_tag
-        )  # a savepoint's news may never become true; that it is stale is no harm
+        # A savepoint may be rolled back: its delta may be wrong, an invalidation never is.
+        change = change.cache_tag
     if isinstance(change, CacheDelta):
         command = partial(append_delta, cache_tag=change.cache_tag, delta=change.delta)
-        queue_redis_after_commit(session, command, key=("news", change.cache_tag, change.row_id))
+        queue_redis_after_commit(session, command, key=("delta", change.cache_tag, change.row_id))
     else:
         queue_redis_after_commit(
-            session, partial(bump_tag_version, cache_tag=change), key=("forget", change)
+            session, partial(bump_tag_version, cache_tag=change), key=("invalidate", change)
         )
 
 
 def has_changed(row: Any, *names: str) -> bool:
-    """Whether one of the columns is about to get another value; of a new or deleted row, all are."""
+    """Return whether a pending change alters one of the columns; in a new or deleted row all are."""
     state = sa.inspect(row)
     if state.session is not None and row in state.session.deleted:
         return True
@@ -88,6 +87,6 @@ def has_changed(row: Any, *names: str) -> bool:
 
 
 def old_and_new_values(row: Any, name: str) -> set[Any]:
-    """A column's value before the change and after it."""
+    """Return the values of a column before and after the pending change."""
     history = sa.inspect(row).attrs[name].history
     return {*history.added, *history.deleted, *history.unchanged}

@@ -1,17 +1,16 @@
-"""How cached values lie in Redis: each in an envelope that says on what it depended.
+"""Storage of cached values in Redis: each in an envelope with the versions it depends on.
 
-A value depends on the cache's generation and on the marks of its topics. Whoever changes something
-sets the mark of its topic anew, and whatever was made before is no longer believed: by no process,
-since generation and marks are read in the one round trip that reads the value. A mark that is missing
-proves nothing, so eviction can only cause misses. The same makes fills safe: a value that was computed
-while something changed is not stored.
+A value depends on the cache epoch and on the versions of its tags. A write gives its tag a new version,
+and no process returns a value of an older one, since epoch and versions are read in the same round trip
+as the value. A missing version proves nothing, so eviction can only cause misses. Fills are safe for the
+same reason: a value is not stored if one of its tags changed while it was computed.
 
-A mark may also grow: what is added to it tells how the values that depend on it change, and who can
-follow need not compute them anew. The mark that such a value was made at is the beginning of the one
-that stands there now, so nothing between the two can be lost.
+A tag version may also grow by deltas, which say how the values of the tag change; a reader that can
+apply them need not compute the value anew. The version that the value was stored with is a prefix of the
+current one, so no delta in between can be lost.
 
-The generation carries the id of the Redis process that it was begun on. What an append-only file or a
-replica brings back after a restart or a failover is of another process, and is not believed either:
+The epoch contains the id of the Redis process on which it was started. Values that an append-only file
+or a replica brings back after a restart or failover belong to another process and are not returned:
 invalidations may have been lost while Redis was away.
 """
 
@@ -30,9 +29,9 @@ from redis.exceptions import RedisError
 from chatbot.core.redis import key, ttl
 
 CACHE_EPOCH_KEY = key("cacheepoch")
-LOCK_MS = 5_000  # longer than any value takes to compute; a worker that dies holds it no longer
+LOCK_MS = 5_000  # longer than any value takes to compute; the lock of a dead worker expires
 
-# KEYS: the generation. ARGV: what was found there, what is to be there, its life.
+# KEYS: the epoch. ARGV: the epoch that was read, the new one, its TTL in seconds.
 _START_EPOCH_LUA = """
 local present = redis.call('MGET', KEYS[1])[1] or ''
 if present ~= ARGV[1] then return present end
@@ -40,8 +39,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return ARGV[2]
 """
 
-# KEYS: a mark. ARGV: what is added to it, a new mark in the place of one that is missing or long, its
-# life, the most that a mark may have.
+# KEYS: a tag version. ARGV: the delta, a new version to replace one that is missing or too long, the TTL
+# in seconds, the maximum length.
 _APPEND_DELTA_LUA = """
 local size = redis.call('STRLEN', KEYS[1])
 if size == 0 or size + #ARGV[1] > tonumber(ARGV[4]) then
@@ -51,10 +50,10 @@ else
   redis.call('EXPIRE', KEYS[1], ARGV[3])
 end
 """
-MAX_TAG_VERSION_BYTES = 8_000  # of a mark: some fifty additions, and then the values are made anew
+MAX_TAG_VERSION_BYTES = 8_000  # some fifty deltas; after that the values are computed anew
 
-# KEYS: the generation, the value, its lock, its marks. ARGV: the generation as looked up, the value,
-# its life, a mark's life, and per mark what was looked up and what is to be there.
+# KEYS: the epoch, the value, its lock, its tag versions. ARGV: the epoch that was read, the value, its TTL,
+# the TTL of a tag version, and per tag the version that was read and the one to set.
 _STORE_VALUE_LUA = """
 redis.call('UNLINK', KEYS[3])
 local function is(name, value) return (redis.call('MGET', name)[1] or '') == value end
@@ -69,7 +68,7 @@ return 1
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
-    """`fresh_until` is Unix time; after it the value is true still, but may be made anew."""
+    """A value and its versions. After `fresh_until` (Unix time) it is still valid, but to be refreshed."""
 
     cache_epoch: bytes
     tag_versions: tuple[bytes, ...]
@@ -83,11 +82,13 @@ _decode = msgspec.msgpack.Decoder(Envelope).decode
 
 @dataclass(frozen=True, slots=True)
 class CacheKeys:
-    """The keys of one value: itself, its lock, and the marks of its topics. `follows`: the first mark may
-    have grown since."""
+    """Redis keys of one value, of its lock and of its tag versions.
+
+    With `accepts_delta` the first tag version may have grown since the value was stored.
+    """
 
     value: str
-    tag_versions: tuple[str, ...] = ()
+    tag_version_keys: tuple[str, ...] = ()
     accepts_delta: bool = False
 
     @property
@@ -97,8 +98,11 @@ class CacheKeys:
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """What stood in a slot at one moment. Without a generation Redis did not answer, and nothing can
-    be filled; `found` is None unless it may be believed, together with the `news` that came since."""
+    """Answer of Redis for one value.
+
+    An empty `cache_epoch` means that Redis did not answer and nothing can be stored. `envelope` is None
+    unless it is valid; `delta` is what was appended to the first tag since it was stored.
+    """
 
     cache_keys: CacheKeys
     cache_epoch: bytes
@@ -108,20 +112,32 @@ class CacheLookup:
 
 
 def list_redis_keys(all_keys: Sequence[CacheKeys]) -> list[str]:
-    """What is to be read to look into the slots, in one MGET."""
+    """Return the keys that one MGET reads to look up all values."""
     return [
         CACHE_EPOCH_KEY,
-        *(name for cache_keys in all_keys for name in (cache_keys.value, *cache_keys.tag_versions)),
+        *(
+            name
+            for cache_keys in all_keys
+            for name in (cache_keys.value, *cache_keys.tag_version_keys)
+        ),
     ]
 
 
 def look_up(client: redis.Redis, all_keys: Sequence[CacheKeys]) -> list[CacheLookup]:
-    """One round trip for all. Raises RedisError."""
+    """Look up all values in one round trip.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
     return validate_answers(client, all_keys, client.mget(list_redis_keys(all_keys)))
 
 
 def lock_and_look_up(client: redis.Redis, cache_keys: CacheKeys) -> tuple[bool, CacheLookup]:
-    """Whether the right to compute is ours, and what stands there now. Raises RedisError."""
+    """Try to take the lock, and look the value up. Return whether the lock was taken, and the lookup.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
     with client.pipeline(transaction=False) as pipe:
         pipe.set(cache_keys.lock, "1", nx=True, px=LOCK_MS)
         pipe.mget(list_redis_keys([cache_keys]))
@@ -133,11 +149,11 @@ def lock_and_look_up(client: redis.Redis, cache_keys: CacheKeys) -> tuple[bool, 
 def validate_answers(
     client: redis.Redis, all_keys: Sequence[CacheKeys], answers: Any
 ) -> list[CacheLookup]:
-    """What the answers to `keys_of` are worth. What has the wrong type in Redis is answered as None."""
+    """Return the lookups for the answers to `list_redis_keys`. A key of another type is a miss."""
     cache_epoch, rest = _get_trusted_epoch(client, answers[0]), iter(answers[1:])
     lookups = []
     for cache_keys in all_keys:
-        raw, tag_versions = next(rest), tuple(next(rest) for _ in cache_keys.tag_versions)
+        raw, tag_versions = next(rest), tuple(next(rest) for _ in cache_keys.tag_version_keys)
         envelope = _decode_envelope(raw, cache_epoch)
         delta = (
             None
@@ -153,7 +169,7 @@ def validate_answers(
 
 
 def _decode_envelope(raw: Any, cache_epoch: bytes) -> Envelope | None:
-    """Whatever does not decode was not written by this version of us: a miss."""
+    """Return the envelope, or None if it does not decode or belongs to another epoch."""
     if not isinstance(raw, bytes) or not cache_epoch:
         return None
     try:
@@ -166,7 +182,7 @@ def _decode_envelope(raw: Any, cache_epoch: bytes) -> Envelope | None:
 def _find_delta(
     old_versions: tuple[bytes, ...], current_versions: tuple[bytes | None, ...], accepts_delta: bool
 ) -> bytes | None:
-    """What was added since to the mark that is followed; None when the value is stale."""
+    """Return what was appended to the first tag version since; None if the value is stale."""
     if old_versions == current_versions:
         return b""
     if (
@@ -184,7 +200,7 @@ def _find_delta(
 
 
 def _get_trusted_epoch(client: redis.Redis, raw: Any) -> bytes:
-    """The generation, begun anew when it is of another Redis process; empty without Redis."""
+    """Return the epoch, started anew if it is of another Redis process; empty without Redis."""
     server = _get_server_id(client)
     if isinstance(raw, bytes) and raw.startswith(server + b"."):
         return raw
@@ -203,7 +219,7 @@ def _get_trusted_epoch(client: redis.Redis, raw: Any) -> bytes:
 
 
 def _get_server_id(client: redis.Redis) -> bytes:
-    """The id of the process at the other end, as each new connection learns it."""
+    """Return the id of the Redis process, which each new connection asks for."""
     pool: Any = client.connection_pool
     server: str = pool.breaker.server_id
     return server.encode()
@@ -214,7 +230,11 @@ def _new_epoch_name(server: bytes) -> bytes:
 
 
 def start_cache_epoch(client: redis.Redis) -> None:
-    """Nothing that was cached before is found any more. Raises RedisError."""
+    """Invalidate the whole cache.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
     info: Any = client.info("server")
     cache_epoch = _new_epoch_name(str(info.get("run_id", "")).encode())
     client.set(CACHE_EPOCH_KEY, cache_epoch, ex=ttl("cacheepoch"))
@@ -223,14 +243,14 @@ def start_cache_epoch(client: redis.Redis) -> None:
 def store_value(
     client: redis.Redis, lookup: CacheLookup, value: bytes, fresh_until: float, life_s: int
 ) -> None:
-    """Store what was computed since `seen`, unless something changed meanwhile; frees the lock."""
+    """Store a value computed after `lookup`, unless a version has changed since; release the lock."""
     if not lookup.cache_epoch:
         return
     tag_versions = tuple(tag_version or new_tag_version() for tag_version in lookup.tag_versions)
     envelope = Envelope(lookup.cache_epoch, tag_versions, fresh_until, msgspec.Raw(value))
     pairs = [part for pair in zip(lookup.tag_versions, tag_versions, strict=True) for part in pair]
     cache_keys = lookup.cache_keys
-    names = (CACHE_EPOCH_KEY, cache_keys.value, cache_keys.lock, *cache_keys.tag_versions)
+    names = (CACHE_EPOCH_KEY, cache_keys.value, cache_keys.lock, *cache_keys.tag_version_keys)
     with suppress(RedisError):
         client.eval(
             _STORE_VALUE_LUA,
@@ -248,12 +268,12 @@ def new_tag_version() -> bytes:
     return secrets.token_bytes(8)
 
 
-def append_to_tag_version(client: redis.Redis, tag_version: str, delta: bytes) -> None:
-    """Add to a mark. On a pipeline it is queued."""
+def append_to_tag_version(client: redis.Redis, tag_version_key: str, delta: bytes) -> None:
+    """Append a delta to a tag version; `client` may be a pipeline."""
     client.eval(
         _APPEND_DELTA_LUA,
         1,
-        tag_version,
+        tag_version_key,
         delta,
         new_tag_version(),
         ttl("cachetag"),

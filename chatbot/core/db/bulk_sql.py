@@ -1,7 +1,7 @@
-"""Many values as one parameter of a statement, and many rows as one document of its answer.
+"""Statements over many values: sent as one JSON parameter, or returned as one JSON document.
 
-A statement with a parameter for each value is another one for each number of them, to be compiled and
-planned anew.
+A parameter per value would make another statement for each number of values, which must be compiled and
+planned again. Builds expressions and runs none.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chatbot.core.db import UtcDateTime, is_postgresql
+from chatbot.core.db.dialects import is_postgresql
+from chatbot.core.db.types import UtcDateTime
 
 
 def json_rows(
     connection: sa.Connection, rows: Sequence[Sequence[object]], **columns: sa.types.TypeEngine[Any]
 ) -> sa.Subquery:
-    """A table of values sent as one parameter, so that a thousand rows are one prepared statement.
+    """Return `rows` as a table sent in one parameter: a thousand rows are one prepared statement.
 
-    Each row gives its values in the order of `columns`; moments are sent as text.
+    Each row has its values in the order of `columns`; timestamps are text (`timestamp_text`).
     """
     document = sa.bindparam("rows", encode_rows(rows), sa.Text, unique=True)
     return json_table(document, is_postgresql(connection), **columns)
 
 
 def id_list(connection: sa.Connection, ids: Iterable[int]) -> sa.Select[int]:
-    """Ids for an IN, as one parameter: a thousand are as many to compile otherwise."""
+    """Return a subquery of `ids` for an IN, sent as one parameter."""
     v = json_rows(connection, [(i,) for i in ids], id=sa.BigInteger())
     return sa.select(v.c.id)
 
@@ -42,7 +43,7 @@ def json_table(
     on_postgresql: bool,
     **columns: sa.types.TypeEngine[Any],
 ) -> sa.Subquery:
-    """The same for a statement that is built once and run often, with `rows_text` as the parameter."""
+    """Return the table of `json_rows` for a statement that is built once; `document` is `encode_rows`."""
     if on_postgresql:
         source = sa.func.jsonb_array_elements(sa.cast(document, JSONB))
     else:
@@ -51,7 +52,7 @@ def json_table(
     cells = [
         sa.cast(value.op("->>")(sa.literal_column(str(position))), kind).label(name)
         if on_postgresql or not isinstance(kind, UtcDateTime)
-        # In SQLite a moment is text already, in the form that moment_text gave it.
+        # In SQLite a timestamp stays text, as `timestamp_text` wrote it.
         else sa.type_coerce(value.op("->>")(sa.literal_column(str(position))), kind).label(name)
         for position, (name, kind) in enumerate(columns.items())
     ]
@@ -59,7 +60,7 @@ def json_table(
 
 
 def aggregate_rows_as_json(engine: sa.Engine, *columns: Any) -> sa.ColumnElement[str]:
-    """All rows of a group as one JSON document, an array of arrays, in no order."""
+    """Return an aggregate of all rows as one JSON document: an array of arrays, in no order."""
     f = sa.func
     if is_postgresql(engine):
         return sa.cast(f.json_agg(f.json_build_array(*columns)), sa.Text)
@@ -67,5 +68,5 @@ def aggregate_rows_as_json(engine: sa.Engine, *columns: Any) -> sa.ColumnElement
 
 
 def embed_json(engine: sa.Engine, column: Any) -> Any:
-    """A JSON column as a part of such a document; to SQLite it is a text."""
+    """Return a JSON column as part of such a document; in SQLite it is text and must be parsed."""
     return column if is_postgresql(engine) else sa.func.json(column)

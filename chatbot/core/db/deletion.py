@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.core.db import db
+from chatbot.core.db.base import db
 
 BATCH_SIZE = 5000  # rows per transaction: none holds its locks for long
 

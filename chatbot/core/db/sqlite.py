@@ -1,8 +1,8 @@
-"""SQLite as one machine's database: how a connection is set, and its one write lock, taken in turns.
+"""SQLite connections: their PRAGMAs, and the write lock, which the threads of a process take in turns.
 
-Who finds the lock taken sleeps inside of SQLite, in steps of 1 to 100 ms, and may be passed by others
-for long. Of a process's threads only one asks for it at a time, and the next is woken as soon as it is
-free; between processes it stays as SQLite does it.
+SQLite makes a waiting writer sleep in steps of 1 to 100 ms, in which others may overtake it for long. So
+only one thread per process asks SQLite for the lock, and the next one is woken as soon as it is free.
+Between processes SQLite's own waiting remains.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ _write_lock = threading.Lock()
 
 
 class SQLiteConnection(sqlite3.Connection):
-    """Keeps its process's turn from `begin_writing` to the end of the transaction."""
+    """Connection that holds the process's write lock from `begin_immediate` to the end of the transaction."""
 
     _held_lock: threading.Lock | None = None
 
     def begin_immediate(self) -> None:
-        """Raises sqlite3.OperationalError when others keep the lock for BUSY_TIMEOUT_S."""
-        # Without the turn too: SQLite then says what it says of every lock that it does not get.
+        """Begin a writing transaction.
+
+        Raises:
+            sqlite3.OperationalError: others have held the lock for BUSY_TIMEOUT_S.
+        """
+        # Go on without the process's lock too, so that SQLite reports its usual error.
         write_lock = _write_lock
         self._held_lock = write_lock if write_lock.acquire(timeout=BUSY_TIMEOUT_S) else None
         try:
@@ -56,21 +60,20 @@ class SQLiteConnection(sqlite3.Connection):
 
 
 def reset_write_lock() -> None:
-    """In a child process: whoever had the turn is not here."""
+    """Replace the lock in a forked child: the thread that held it does not exist there."""
     global _write_lock
     _write_lock = threading.Lock()
 
 
 def check_version() -> None:
-    """Raises RuntimeError where SQLite is too old."""
+    """Raise RuntimeError if SQLite is too old."""
     if sqlite3.sqlite_version_info < MIN_VERSION:
         found = sqlite3.sqlite_version
         raise RuntimeError(f"SQLite {found} is too old: 3.38 or newer is needed, or PostgreSQL.")
 
 
 def configure_connection(connection: sqlite3.Connection, _record: object) -> None:
-    """Set a new connection up."""
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # `engines` sends BEGIN itself
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_TIMEOUT_S:.0f}")
     cursor.execute("PRAGMA journal_mode = WAL")
