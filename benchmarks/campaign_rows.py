@@ -11,7 +11,7 @@ from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 
 TEMPLATE = "lembrete_fatura"

@@ -24,7 +24,7 @@ from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind
 from chatbot.conversations.models import Author, Conversation, ConversationState, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db, db_now, is_postgresql
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 from tests.support.stack_users import PASSWORD
 

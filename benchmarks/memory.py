@@ -29,7 +29,7 @@ from chatbot.campaigns.models import Recipient
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
 from chatbot.core.tasks import get_rq_queue
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 

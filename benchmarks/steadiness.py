@@ -33,8 +33,8 @@ from benchmarks.lease_monitor import LeaseMonitor
 from chatbot.campaigns.models import Campaign, OnDoubt
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
-from chatbot.delivery.local_throttle import CAMPAIGN_SHARE
 from chatbot.delivery.sender import CALL_TIMEOUT_S, LEASE_CALLS
+from chatbot.delivery.throttle import CAMPAIGN_SHARE
 from tests.support.ports import wait_for
 from tests.support.postgresql_server import PostgresqlServer, find_postgresql
 from tests.support.redis_server import RedisServer

@@ -26,7 +26,7 @@ from benchmarks.processes import cpu_s, post_all, render_request
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 from tests.support.factories import (
     make_campaign,

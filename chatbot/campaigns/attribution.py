@@ -16,7 +16,7 @@ from chatbot.campaigns.models import Campaign, Recipient
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Author, Conversation, Direction, Message
 from chatbot.core.db import db, upsert
-from chatbot.delivery.states import RANK, MessageState
+from chatbot.delivery.models import RANK, MessageState
 from chatbot.message_templates.models import MessageTemplate
 
 _ACCEPTED_STATES = [state for state in MessageState if RANK[state] >= RANK[MessageState.ACCEPTED]]

@@ -13,7 +13,7 @@ from chatbot.campaigns.sending.resend import IS_RETRYABLE
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
 from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 PAGE_SIZE = 30
 EXPORT_PAGE_SIZE = 1000

@@ -12,8 +12,10 @@ from chatbot.campaigns.scheduling import list_due_campaigns, start_scheduled_cam
 from chatbot.campaigns.sending.completion import finish_completed
 from chatbot.campaigns.sending.daily_limit import iter_recently_reached
 from chatbot.campaigns.sending.pausing import pause_failing, pause_unsendable
-from chatbot.campaigns.sending.send_table import SEND_TABLE, CampaignSource, skip_suppressed
+from chatbot.campaigns.sending.send_table import SEND_TABLE
 from chatbot.campaigns.sending.sending_hours import get_sending_hours
+from chatbot.campaigns.sending.source import CampaignSource
+from chatbot.campaigns.suppression import skip_suppressed
 from chatbot.channels.models import Channel
 from chatbot.channels.service import make_gateway
 from chatbot.core import clock
@@ -21,10 +23,14 @@ from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db, db_now, read_only
 from chatbot.core.live_events import LiveEventKind, publish_now
 from chatbot.core.tasks import enqueue
-from chatbot.delivery.receipts import proves_unsent, receives_statuses
-from chatbot.delivery.send_table import expire_leases, requeue_unsent
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.send_table import (
+    expire_leases,
+    proves_unsent,
+    receives_statuses,
+    requeue_unsent,
+)
 from chatbot.delivery.sender import Sender
-from chatbot.delivery.states import MessageState
 from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from chatbot.extensions import get_settings
 

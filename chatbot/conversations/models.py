@@ -11,12 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.contacts.models import contact_cache_tag
-from chatbot.conversations.inbox_deltas import encode_delta
+from chatbot.conversations.cache_deltas import encode_delta
 from chatbot.core import clock
 from chatbot.core.cache.invalidation import CacheDelta, has_changed, old_and_new_values
 from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
-from chatbot.delivery.models import SendTableMixin
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState, SendTableMixin
 
 INBOX_CACHE_TAG = "inbox:all"  # the cache's topic of what shows all conversations
 WAITING_COUNT_CACHE_TAG = "inbox:count:waiting"  # the cache's topic of how many wait

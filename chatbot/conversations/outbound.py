@@ -10,7 +10,7 @@ from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 MAX_PREVIEW = 200
 

@@ -23,14 +23,13 @@ from chatbot.conversations.models import (
     Message,
     thread_cache_tag,
 )
+from chatbot.conversations.reply_side_effects import MessageSideEffects, select_message_contacts
 from chatbot.conversations.service import window_is_open_condition
-from chatbot.conversations.side_effects import MessageSideEffects, select_message_contacts
 from chatbot.core.db import advisory_lock, db_now, read_only
 from chatbot.core.db.bulk_sql import id_list
-from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.outbound import OutboundMessage, RecipientQueue
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.outbound import CallbackId, OutboundMessage, RecipientQueue
 from chatbot.delivery.send_table import SendTable, claim_rows, claim_statement
-from chatbot.delivery.states import MessageState
 
 REPLY_SEND_TABLE = SendTable(
     "m",

@@ -15,9 +15,9 @@ from chatbot.conversations.replies import REPLY_SEND_TABLE, ReplySource, count_d
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db, db_now, read_only
 from chatbot.core.live_events import LiveEventKind, publish_now
+from chatbot.delivery.models import MessageState
 from chatbot.delivery.send_table import expire_leases
 from chatbot.delivery.sender import Sender
-from chatbot.delivery.states import MessageState
 from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from chatbot.extensions import get_settings
 

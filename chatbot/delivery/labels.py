@@ -1,16 +1,16 @@
-"""Words for the states of messages on their way out."""
+"""Labels of the states of outbound messages."""
 
 from __future__ import annotations
 
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 STATE_LABELS: dict[str, LazyString] = {
-    MessageState.QUEUED: _l("Waits to be sent"),
-    MessageState.SENDING: _l("Is being sent"),
-    MessageState.ACCEPTED: _l("Handed to WhatsApp"),
+    MessageState.QUEUED: _l("Waiting to be sent"),
+    MessageState.SENDING: _l("Being sent"),
+    MessageState.ACCEPTED: _l("Accepted by WhatsApp"),
     MessageState.SENT: _l("Sent"),
     MessageState.DELIVERED: _l("Delivered"),
     MessageState.READ: _l("Read"),

@@ -1,19 +1,79 @@
-"""The columns that make a table a ledger of things to send, and what delivery itself remembers."""
+"""Message states, the columns of a send table, and the tables that delivery itself keeps."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core.db import Base, BigId, EnumString, UtcDateTime, db_now
-from chatbot.delivery.states import MessageState
+
+
+class MessageState(StrEnum):
+    """State of an outbound message.
+
+    `queued` and `sending` are set by us, `accepted` by Meta's 200. The others come by webhook, except
+    `skipped` (never sent, with a reason) and `unknown` (perhaps sent: we got no answer).
+    """
+
+    QUEUED = "queued"
+    SKIPPED = "skipped"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    READ = "read"
+
+
+# A status raises a row to its state or changes nothing, so the order in which statuses arrive does not
+# matter. `failed` is below `delivered`: Meta reports the two in either order, and a message that a
+# device received has not failed.
+STATE_ORDER = (
+    MessageState.QUEUED,
+    MessageState.SKIPPED,
+    MessageState.SENDING,
+    MessageState.UNKNOWN,
+    MessageState.ACCEPTED,
+    MessageState.SENT,
+    MessageState.FAILED,
+    MessageState.DELIVERED,
+    MessageState.READ,
+)
+RANK = {state: rank for rank, state in enumerate(STATE_ORDER)}
+
+# Claimed, and no result is known yet.
+IN_FLIGHT = (MessageState.SENDING, MessageState.UNKNOWN)
+
+# Statuses of Meta that are not listed change nothing.
+STATE_BY_META_STATUS = {
+    "sent": MessageState.SENT,
+    "delivered": MessageState.DELIVERED,
+    "read": MessageState.READ,
+    "played": MessageState.READ,
+    "failed": MessageState.FAILED,
+}
+
+
+def may_advance(present: MessageState, to: MessageState) -> bool:
+    """Return whether a proof of `to` raises a row that is `present`."""
+    return RANK[to] > RANK[present]
+
+
+def rank_expression(column: Any) -> sa.Case[int]:
+    """Return the rank of a state column, in SQL."""
+    return sa.case({state.value: rank for state, rank in RANK.items()}, value=column, else_=-1)
 
 
 class SendTableMixin:
-    """One row is one message to one person. `attempt` is the fence: each claim raises it, and a
-    result or a status counts only for the attempt it names."""
+    """Columns of a table whose rows are messages to be sent, one to one person each.
+
+    Each claim raises `attempt`; a result or a status counts only for the attempt that it names.
+    """
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     state: Mapped[str | None] = mapped_column(EnumString(10), default=MessageState.QUEUED)
@@ -21,7 +81,7 @@ class SendTableMixin:
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
     claim_token: Mapped[str | None] = mapped_column(sa.String(32), index=True)
     claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # How often its worker vanished while it had the row.
+    # How many workers vanished while they had the row.
     times_lost: Mapped[int] = mapped_column(default=0, server_default="0")
     # Until when a row in doubt waits for its status before its policy decides.
     doubt_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -37,7 +97,7 @@ class SendTableMixin:
 
 
 class DoubleAcceptance(Base):
-    """Alarm: Meta accepted two attempts of one row, so a person has got it twice."""
+    """Alarm: Meta accepted two attempts of one row, so a person got the message twice."""
 
     __tablename__ = "double_acceptances"
 
@@ -52,9 +112,9 @@ class DoubleAcceptance(Base):
 
 
 class ReceiptWatermark(Base):
-    """All that Meta had told us about a channel by `drained_at` has been applied.
+    """Time up to which all webhooks of a channel have been applied.
 
-    Written by webhooks; without it, the absence of a status proves nothing.
+    Without it, the absence of a status proves nothing.
     """
 
     __tablename__ = "receipt_watermarks"

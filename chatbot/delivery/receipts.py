@@ -1,24 +1,26 @@
-"""Status updates from Meta, applied to the ledgers: forward only, a thousand in a few statements."""
+"""Receipts (statuses from Meta) applied to the send tables: forward only, a thousand in a few statements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from chatbot.core.db import db_now, sanitize_text, upsert
+from chatbot.core import clock
+from chatbot.core.db import UtcDateTime, db_now, sanitize_text, timestamp_text, upsert
 from chatbot.core.db.bulk_sql import json_rows
-from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
-from chatbot.delivery.progress import RowProgress, apply_progress
-from chatbot.delivery.results import DeliveryResult, find_double_acceptances
-from chatbot.delivery.results import ResultKind as SendResult
-from chatbot.delivery.send_table import SendTable
-from chatbot.delivery.side_effects import apply_side_effects, find_new_failures
-from chatbot.delivery.states import RANK, MessageState
+from chatbot.delivery.models import (
+    RANK,
+    DoubleAcceptance,
+    MessageState,
+    ReceiptWatermark,
+    rank_expression,
+)
+from chatbot.delivery.outbound import CallbackId
+from chatbot.delivery.results import ResultKind, SendResult, find_double_acceptances
+from chatbot.delivery.send_table import DeliveryFailure, SendTable
 
 _TIMESTAMP_COLUMN = {
     MessageState.SENT: "sent_at",
@@ -26,6 +28,7 @@ _TIMESTAMP_COLUMN = {
     MessageState.READ: "read_at",
     MessageState.FAILED: "failed_at",
 }
+_REACHED_STATES = frozenset({MessageState.DELIVERED, MessageState.READ})
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +42,35 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     error_detail: str | None = None
 
 
+class RowProgress(msgspec.Struct, kw_only=True):
+    """All receipts of a batch for one row: its furthest state, and the earliest time of each state."""
+
+    row_id: int
+    attempt: int
+    wamid: str
+    state: MessageState = MessageState.ACCEPTED
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+    failed_at: datetime | None = None
+    error_code: int | None = None
+    error_detail: str | None = None
+
+    def add(self, r: Receipt) -> None:
+        if RANK[r.state] > RANK[self.state]:
+            self.state = r.state
+        column = _TIMESTAMP_COLUMN[r.state]
+        earlier = getattr(self, column)
+        if earlier is None or r.happened_at < earlier:
+            setattr(self, column, r.happened_at)
+        if r.error_code is not None:
+            self.error_code, self.error_detail = r.error_code, (r.error_detail or "")[:500]
+
+
 def apply_receipts(
     connection: sa.Connection, send_tables: Sequence[SendTable], receipts: Sequence[Receipt]
 ) -> list[Receipt]:
-    """Apply all; returns those whose message is not known (yet)."""
+    """Apply all receipts; return those whose message is not known (yet)."""
     known = _find_callback_ids(connection, send_tables, [r for r in receipts if r.callback is None])
     receipts = [
         r if r.callback else msgspec.structs.replace(r, callback=known.get(r.wamid))
@@ -52,44 +80,15 @@ def apply_receipts(
     for send_table in send_tables:
         own = [r for r in receipts if r.callback and r.callback.send_table == send_table.prefix]
         if own:
-            progress = merge_receipts(own)
-            failures = find_new_failures(connection, send_table, progress)
-            found = apply_progress(connection, send_table, progress)
+            progress = _merge_receipts(own)
+            failures = _find_new_failures(connection, send_table, progress)
+            found = _apply_progress(connection, send_table, progress)
             record_double_acceptances(
                 connection, send_table, _find_double_acceptances(connection, send_table, own, found)
             )
-            apply_side_effects(connection, send_table, progress, failures)
+            _apply_side_effects(connection, send_table, progress, failures)
             unknown += [r for r in own if r.callback and r.callback.row_id not in found]
     return unknown
-
-
-def merge_receipts(receipts: Iterable[Receipt]) -> list[RowProgress]:
-    """One piece of evidence per row: an UPDATE must meet a row once."""
-    rows: dict[int, RowProgress] = {}
-    for r in receipts:
-        if r.callback is None:
-            continue
-        progress = rows.get(r.callback.row_id)
-        if progress is None:
-            progress = rows[r.callback.row_id] = RowProgress(
-                row_id=r.callback.row_id,
-                attempt=r.callback.attempt,
-                wamid=r.wamid,
-                state=MessageState.ACCEPTED,
-            )
-        _add_receipt(progress, r)
-    return list(rows.values())
-
-
-def _add_receipt(progress: RowProgress, r: Receipt) -> None:
-    if RANK[r.state] > RANK[progress.state]:
-        progress.state = r.state
-    column = _TIMESTAMP_COLUMN[r.state]
-    earlier = getattr(progress, column)
-    if earlier is None or r.happened_at < earlier:
-        setattr(progress, column, r.happened_at)
-    if r.error_code is not None:
-        progress.error_code, progress.error_detail = r.error_code, (r.error_detail or "")[:500]
 
 
 def _find_callback_ids(
@@ -110,14 +109,137 @@ def _find_callback_ids(
     return found
 
 
+def _merge_receipts(receipts: Iterable[Receipt]) -> list[RowProgress]:
+    """Merge the receipts of each row, since an UPDATE must meet a row once."""
+    rows: dict[int, RowProgress] = {}
+    for r in receipts:
+        if r.callback is None:
+            continue
+        row_id = r.callback.row_id
+        progress = rows.get(row_id)
+        if progress is None:
+            progress = rows[row_id] = RowProgress(
+                row_id=row_id, attempt=r.callback.attempt, wamid=r.wamid
+            )
+        progress.add(r)
+    return list(rows.values())
+
+
+def _apply_progress(
+    connection: sa.Connection, send_table: SendTable, progress: Sequence[RowProgress]
+) -> dict[int, str]:
+    """Advance rows, in one statement for all; return the wamid of each row that exists.
+
+    A receipt proves its attempt in any state of the row: it settles a row in doubt, too.
+    """
+    t = send_table.table
+    v = _progress_rows(connection, progress)
+    advances = rank_expression(v.c.state) > rank_expression(t.c.state)
+    timestamps = {
+        name: sa.func.coalesce(t.c[name], v.c[name])
+        for name in ("sent_at", "delivered_at", "read_at", "failed_at")
+    }
+    found = send_table.update(
+        connection,
+        sa.update(t)
+        .where(t.c.id == v.c.row_id, t.c.attempt >= v.c.attempt)
+        .values(
+            state=sa.case((advances, v.c.state), else_=t.c.state),
+            wamid=sa.func.coalesce(t.c.wamid, v.c.wamid),
+            accepted_at=sa.func.coalesce(t.c.accepted_at, v.c.sent_at, db_now()),
+            error_code=sa.func.coalesce(v.c.error_code, t.c.error_code),
+            error_detail=sa.func.coalesce(v.c.error_detail, t.c.error_detail),
+            **timestamps,
+        ),
+    )
+    return {row.id: row.wamid for row in found}
+
+
+def _progress_rows(connection: sa.Connection, progress: Sequence[RowProgress]) -> sa.Subquery:
+    rows = [
+        (
+            p.row_id,
+            p.attempt,
+            sanitize_text(p.wamid),
+            p.state,
+            timestamp_text(p.sent_at),
+            timestamp_text(p.delivered_at),
+            timestamp_text(p.read_at),
+            timestamp_text(p.failed_at),
+            p.error_code,
+            sanitize_text(p.error_detail, 500),
+        )
+        for p in progress
+    ]
+    return json_rows(
+        connection,
+        rows,
+        row_id=sa.BigInteger(),
+        attempt=sa.Integer(),
+        wamid=sa.String(255),
+        state=sa.String(10),
+        sent_at=UtcDateTime(),
+        delivered_at=UtcDateTime(),
+        read_at=UtcDateTime(),
+        failed_at=UtcDateTime(),
+        error_code=sa.Integer(),
+        error_detail=sa.String(500),
+    )
+
+
+def _find_new_failures(
+    connection: sa.Connection, send_table: SendTable, progress: Sequence[RowProgress]
+) -> list[DeliveryFailure]:
+    """Return the failures that no row has yet; call it before they are written.
+
+    Each failure counts once, however often Meta repeats its status: `failed_at` tells.
+    """
+    failed_rows = {
+        p.row_id: p for p in progress if p.state is MessageState.FAILED and p.error_code is not None
+    }
+    if not failed_rows or send_table.side_effects is None:
+        return []
+    t = send_table.table
+    new_ids = connection.scalars(
+        sa.select(t.c.id).where(t.c.id.in_(list(failed_rows)), t.c.failed_at.is_(None))
+    )
+    return [
+        DeliveryFailure(
+            row_id=p.row_id,
+            code=p.error_code or 0,
+            detail=p.error_detail or "",
+            happened_at=p.failed_at or clock.now(),
+        )
+        for p in (failed_rows[row_id] for row_id in new_ids)
+    ]
+
+
+def _apply_side_effects(
+    connection: sa.Connection,
+    send_table: SendTable,
+    progress: Sequence[RowProgress],
+    failures: Sequence[DeliveryFailure],
+) -> None:
+    if send_table.side_effects is None:
+        return
+    if failures:
+        send_table.side_effects.on_failed(connection, failures)
+    reached = [p.row_id for p in progress if p.state in _REACHED_STATES]
+    if reached:
+        send_table.side_effects.on_reached(connection, reached)
+
+
 def _find_double_acceptances(
     connection: sa.Connection,
     send_table: SendTable,
     receipts: Iterable[Receipt],
     wamids: Mapping[int, str],
-) -> list[DeliveryResult]:
-    """Each status proves that its attempt was accepted, and one batch may name two attempts of a row.
-    `wamids` are those of the rows that the statuses met; the others are asked for."""
+) -> list[SendResult]:
+    """Return the second acceptances of rows: each receipt proves that its attempt was accepted.
+
+    A batch may name two attempts of a row. `wamids` are those of the rows that were updated; the
+    others are looked up.
+    """
     proven = {(r.callback.row_id, sanitize_text(r.wamid)): r for r in receipts if r.callback}
     met = [r for (row_id, wamid), r in proven.items() if wamids.get(row_id, wamid) != wamid]
     unmet = [r for (row_id, _), r in proven.items() if row_id not in wamids]
@@ -127,12 +249,12 @@ def _find_double_acceptances(
     return [*_accepted_results(met), *found]
 
 
-def _accepted_results(receipts: Iterable[Receipt]) -> list[DeliveryResult]:
+def _accepted_results(receipts: Iterable[Receipt]) -> list[SendResult]:
     return [
-        DeliveryResult(
+        SendResult(
             row_id=r.callback.row_id,
             attempt=r.callback.attempt,
-            result=SendResult.ACCEPTED,
+            kind=ResultKind.ACCEPTED,
             wamid=r.wamid,
         )
         for r in receipts
@@ -141,9 +263,9 @@ def _accepted_results(receipts: Iterable[Receipt]) -> list[DeliveryResult]:
 
 
 def record_double_acceptances(
-    connection: sa.Connection, send_table: SendTable, doubles: Iterable[DeliveryResult]
+    connection: sa.Connection, send_table: SendTable, doubles: Iterable[SendResult]
 ) -> None:
-    """Keep, as an alarm, each acceptance of a row that has another one."""
+    """Keep each second acceptance of a row, as an alarm."""
     for double in doubles:
         connection.execute(
             upsert(connection, DoubleAcceptance)
@@ -161,8 +283,7 @@ def record_double_acceptances(
 def advance_watermark(
     connection: sa.Connection, channel_ids: Sequence[int], seconds_ago: float
 ) -> None:
-    """All statuses that were there `seconds_ago` are applied; only now does a missing one mean
-    something. By the database's clock, as the doubt windows are."""
+    """Record that all statuses which had come `seconds_ago`, by the database's clock, are applied."""
     for channel_id in channel_ids:
         statement = upsert(connection, ReceiptWatermark).values(
             channel_id=channel_id, drained_at=db_now(-seconds_ago)
@@ -172,37 +293,3 @@ def advance_watermark(
                 index_elements=["channel_id"], set_={"drained_at": statement.excluded.drained_at}
             )
         )
-
-
-def proves_unsent(send_table: SendTable, channel_id: Any, receiving: sa.ColumnElement[bool]) -> Any:
-    """Proof, in SQL, that a row in doubt was not sent: webhooks flow, and none names it.
-
-    All that came until after the row's window has been applied, and `flowing` says that what other rows
-    were owed has come (see `receives_statuses`).
-    """
-    t = send_table.table
-    drained = sa.exists().where(
-        ReceiptWatermark.channel_id == channel_id,
-        ReceiptWatermark.drained_at > t.c.doubt_until,
-    )
-    return sa.and_(drained, receiving)
-
-
-def receives_statuses(
-    send_table: SendTable, within: Callable[[Any], sa.ColumnElement[bool]]
-) -> Any:
-    """Of the rows that `within` allows (given an alias of the ledger), one that was accepted after the
-    row in doubt was claimed has had its status, and none that was accepted before its window ended
-    still waits for one: after an outage Meta tells the old and the new in any order."""
-    t = send_table.table
-    later, waiting = t.alias("later"), t.alias("waiting")
-    claimed_at = t.c.claimed_until  # at the latest; later is the stricter proof
-    reported = sa.exists().where(
-        within(later), later.c.accepted_at >= claimed_at, later.c.sent_at.is_not(None)
-    )
-    unreported = sa.exists().where(
-        within(waiting),
-        waiting.c.state == MessageState.ACCEPTED,
-        waiting.c.accepted_at <= t.c.doubt_until,
-    )
-    return sa.and_(reported, ~unreported)

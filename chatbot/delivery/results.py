@@ -1,10 +1,11 @@
-"""What became of attempts: results from the sender, written into the ledger in one statement a slice.
+"""Results of attempts: from the provider's answer to the row, one statement for a batch.
 
 The functions take a connection and leave the commit to the caller.
 """
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -14,16 +15,24 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatbot.channels.gateway import Accepted, Doubtful, GatewayAnswer, Refused, Unreachable
+from chatbot.channels.whatsapp.errors import ErrorPolicy, get_error_policy
 from chatbot.core.db import db_now, is_postgresql, sanitize_text
 from chatbot.core.db.bulk_sql import encode_rows, json_rows, json_table
 from chatbot.core.metrics import count
+from chatbot.delivery.models import IN_FLIGHT, MessageState
+from chatbot.delivery.outbound import OutboundMessage
 from chatbot.delivery.send_table import SendTable
-from chatbot.delivery.states import IN_FLIGHT, MessageState
+
+MAX_ATTEMPTS = 5
+UNREACHABLE_RETRY_S = 3.0
+SLOW_DOWN_RETRY_S = 2.0
+
+# Errors that make every further send of the same kind pointless.
+HALTING_POLICIES = frozenset({ErrorPolicy.TEMPLATE, ErrorPolicy.STOP, ErrorPolicy.TOKEN})
 
 
 class ResultKind(StrEnum):
-    """What became of one attempt."""
-
     ACCEPTED = "accepted"
     FAILED = "failed"
     RETRY = "retry"  # refused for now: queued again, for later
@@ -41,39 +50,96 @@ STATE_OF_RESULT = {
 }
 
 
-class DeliveryResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one attempt at one row. `wa_id`: what the provider calls the recipient, if that
-    differs from what we sent to. `token` is the claim's: without it an attempt that was given back
-    and taken again could not be told from its forerunner."""
+class SendResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of one attempt at one row.
+
+    `token` is the claim's: an attempt that was given back and claimed again has the same number.
+    `wa_id` is the recipient's WhatsApp id, where it differs from the address we sent to.
+    """
 
     row_id: int
     attempt: int
-    result: ResultKind
+    kind: ResultKind
+    token: str | None = None
     wamid: str | None = None
     wa_id: str | None = None
+    policy: ErrorPolicy | None = None
     error_code: int | None = None
     error_detail: str | None = None
     retry_in_s: float = 0.0
-    token: str | None = None
+
+
+def classify_answer(answer: GatewayAnswer, message: OutboundMessage) -> SendResult:
+    """Return the result that the provider's answer means for the message's row."""
+    match answer:
+        case Accepted(wamid, wa_id):
+            known = wa_id == message.to
+            new_wa_id = None if known else sanitize_text(wa_id, 80)
+            return _make_result(message, ResultKind.ACCEPTED, wamid=wamid, wa_id=new_wa_id)
+        case Doubtful(reason):
+            return _make_result(message, ResultKind.DOUBT, error_detail=reason)
+        case Unreachable(reason):
+            return unsent_result(message, UNREACHABLE_RETRY_S, reason)
+        case Refused():
+            return _classify_refusal(answer, message)
+
+
+def unsent_result(
+    message: OutboundMessage, retry_in_s: float = 0.0, detail: str | None = None
+) -> SendResult:
+    return _make_result(message, ResultKind.UNSENT, error_detail=detail, retry_in_s=retry_in_s)
+
+
+def unrenderable_result(message: OutboundMessage) -> SendResult:
+    return _make_result(message, ResultKind.FAILED, error_detail=message.error)
+
+
+def _classify_refusal(refusal: Refused, message: OutboundMessage) -> SendResult:
+    policy = get_error_policy(refusal.code, refusal.status)
+    kind, retry_in_s = ResultKind.FAILED, 0.0
+    if policy in HALTING_POLICIES:
+        kind = ResultKind.UNSENT  # sent once a person has fixed the cause
+    elif policy is ErrorPolicy.SLOW:
+        kind, retry_in_s = ResultKind.UNSENT, refusal.retry_after_s or SLOW_DOWN_RETRY_S
+    elif policy in (ErrorPolicy.RETRY, ErrorPolicy.PAIR) and message.attempt < MAX_ATTEMPTS:
+        kind, retry_in_s = ResultKind.RETRY, _backoff_s(policy, message.attempt)
+    return _make_result(
+        message,
+        kind,
+        policy=policy,
+        error_code=refusal.code,
+        error_detail=refusal.detail,
+        retry_in_s=retry_in_s,
+    )
+
+
+def _backoff_s(policy: ErrorPolicy, attempt: int) -> float:
+    """Double each wait; for the pair limit wait 4^n seconds, as Meta says of error 131056."""
+    base = 4.0 if policy is ErrorPolicy.PAIR else 2.0
+    return float(base**attempt) * random.uniform(0.8, 1.2)
+
+
+def _make_result(message: OutboundMessage, kind: ResultKind, **fields: Any) -> SendResult:
+    return SendResult(
+        row_id=message.row_id, attempt=message.attempt, token=message.token, kind=kind, **fields
+    )
 
 
 def record_results(
     connection: sa.Connection,
     send_table: SendTable,
-    results: Sequence[DeliveryResult],
+    results: Sequence[SendResult],
     doubt_window_s: float,
-) -> list[DeliveryResult]:
-    """Write the outcomes of a slice in one statement.
+) -> list[SendResult]:
+    """Write the results of a batch in one statement; return the double acceptances.
 
-    A wamid is stored whatever the state, since the status may have come first; the state moves only
-    from `sending` or `unknown`, and only for the attempt that the row still stands at. Returns the
-    acceptances that are not the row's own: another one has its place, so a person has got it twice.
+    A wamid is stored in any state, since the status may have come first. The state moves only from
+    `sending` or `unknown`, and only for the row's current attempt. A double acceptance is one whose
+    wamid is not the row's: another attempt was accepted too, so the person got the message twice.
     """
     on_postgresql = is_postgresql(connection)
     values = {"rows": encode_rows(_result_rows(results)), "doubt_window_s": doubt_window_s}
-    if send_table.cache_tag_column is None and all(
-        o.result is ResultKind.ACCEPTED for o in results
-    ):
+    if send_table.cache_tag_column is None and all(o.kind is ResultKind.ACCEPTED for o in results):
         accepted = connection.execute(_accept_statement(send_table, on_postgresql), values)
         if accepted.rowcount == len(results):
             return []
@@ -84,15 +150,16 @@ def record_results(
     return [
         o
         for o in results
-        if o.result is ResultKind.ACCEPTED
-        and wamids.get(o.row_id, o.wamid) != sanitize_text(o.wamid)
+        if o.kind is ResultKind.ACCEPTED and wamids.get(o.row_id, o.wamid) != sanitize_text(o.wamid)
     ]
 
 
 @lru_cache(maxsize=16)
 def _accept_statement(send_table: SendTable, on_postgresql: bool) -> sa.Update:
-    """What becomes of nearly all, written in half the time: acceptances of rows that still stand where
-    they were claimed, and have no other. What it does not meet is for `_record_statement`."""
+    """Build the statement of the usual case, in half the time of `_record_statement`.
+
+    It meets acceptances of rows that are as they were claimed and have no other wamid.
+    """
     t, v = send_table.table, _results_subquery(on_postgresql)
     return (
         sa.update(t)
@@ -108,13 +175,12 @@ def _accept_statement(send_table: SendTable, on_postgresql: bool) -> sa.Update:
 
 
 def _results_subquery(on_postgresql: bool) -> sa.Subquery:
-    """OFFSET 0 keeps it whole: else SQLite would read the JSON again at each mention of a cell."""
+    """Keep the subquery whole by OFFSET 0: else SQLite parses the JSON again for each cell used."""
     rows = json_table(sa.bindparam("rows", type_=sa.Text), on_postgresql, **RESULT_COLUMNS)
     return sa.select(rows).offset(0).subquery("results")
 
 
 def _is_current_attempt(t: sa.Table, v: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Whether a result is that of the attempt at which the row stands."""
     return sa.and_(
         t.c.state.in_(IN_FLIGHT),
         t.c.attempt == v.c.attempt,
@@ -172,35 +238,35 @@ RESULT_COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-def _result_rows(results: Iterable[DeliveryResult]) -> list[tuple[object, ...]]:
-    """In the order of RESULT_COLUMNS."""
+def _result_rows(results: Iterable[SendResult]) -> list[tuple[object, ...]]:
+    """Return the rows in the order of RESULT_COLUMNS."""
     return [
         (
             o.row_id,
             o.attempt,
-            STATE_OF_RESULT[o.result],
+            STATE_OF_RESULT[o.kind],
             sanitize_text(o.wamid),
             o.error_code,
             sanitize_text(o.error_detail, 500),
             o.retry_in_s,
-            int(o.result is ResultKind.UNSENT),
+            int(o.kind is ResultKind.UNSENT),
             o.token,
         )
         for o in results
     ]
 
 
-def count_results(send_table: SendTable, results: Sequence[DeliveryResult]) -> None:
-    for result, number in Counter(result.result for result in results).items():
-        count("deliveries", number, ledger=send_table.table.name, result=result)
+def count_results(send_table: SendTable, results: Sequence[SendResult]) -> None:
+    for kind, number in Counter(result.kind for result in results).items():
+        count("deliveries", number, ledger=send_table.table.name, result=kind)
 
 
 def find_double_acceptances(
-    connection: sa.Connection, send_table: SendTable, results: Sequence[DeliveryResult]
-) -> list[DeliveryResult]:
-    """Acceptances that are not the row's own: another attempt was accepted too."""
+    connection: sa.Connection, send_table: SendTable, results: Sequence[SendResult]
+) -> list[SendResult]:
+    """Return the acceptances whose wamid is not the row's: another attempt was accepted too."""
     accepted = {
-        (o.row_id, sanitize_text(o.wamid)): o for o in results if o.result is ResultKind.ACCEPTED
+        (o.row_id, sanitize_text(o.wamid)): o for o in results if o.kind is ResultKind.ACCEPTED
     }
     if not accepted:
         return []

@@ -1,7 +1,4 @@
-"""The desk: the half of the sender that waits for Redis and the database, each method in a thread.
-
-It books time and claims a slice, reads what the slice says, and writes down what became of it.
-"""
+"""Store of the sender: the calls to Redis and the database, each in a thread."""
 
 from __future__ import annotations
 
@@ -13,21 +10,29 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from chatbot.delivery.batches import unsent_result
-from chatbot.delivery.local_throttle import Reservation
+from chatbot.core import clock
 from chatbot.delivery.outbound import RecipientQueue, SendSource
 from chatbot.delivery.receipts import record_double_acceptances
-from chatbot.delivery.results import DeliveryResult, count_results, record_results
-from chatbot.delivery.side_effects import apply_result_side_effects
-from chatbot.delivery.throttle import QuotaRequest, Throttle
+from chatbot.delivery.results import (
+    ResultKind,
+    SendResult,
+    count_results,
+    record_results,
+    unsent_result,
+)
+from chatbot.delivery.send_table import DeliveryFailure, SendTable
+from chatbot.delivery.throttle import QuotaRequest, Reservation, Throttle
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedBatch:
-    """A slice of rows that carry `token`. `first_send_at` is the monotonic time of its first booked send,
-    `send_deadline` the one after which its lease may be another's."""
+    """Rows that carry `token`.
+
+    Both times are monotonic: of the first reserved send, and the one after which another worker may
+    have claimed the rows.
+    """
 
     token: str
     reservation: Reservation
@@ -44,7 +49,10 @@ EMPTY_BATCH = ClaimedBatch("", Reservation(0, 0.0, 0.0), 0.0, 0.0)
 
 
 class SendStore:
-    """`lease_s` is how long a claim lasts, `send_within_s` how long after it a call may begin."""
+    """Claims and loads batches, and writes their results.
+
+    `lease_s` is how long a claim lasts, `send_within_s` how long after it a call may begin.
+    """
 
     def __init__(
         self,
@@ -66,13 +74,15 @@ class SendStore:
         self._doubt_window_s = doubt_window_s
 
     def claim(self) -> ClaimedBatch | None:
-        """Book, and claim as many rows as were booked; no rows when nothing could be booked, None when
-        nothing is due. A claim that fails counts as made: a commit may succeed and then raise, and what
-        carries our token is ours."""
+        """Reserve sends and claim as many rows; return None when nothing is due.
+
+        The batch has no rows when nothing could be reserved. A claim that fails counts as made: a
+        commit may succeed and then raise, and rows that carry our token are ours.
+        """
         reservation = self._throttle.reserve(self._batch_size, is_reply=self._source.is_reply)
         # From before the claim, so that our deadline is never later than the database's.
         now = time.monotonic()
-        # From here on, and not from the end of the claim: what was booked next is another worker's.
+        # Also from before the claim: the time after our reservation is another worker's.
         claim = ClaimedBatch(
             secrets.token_hex(16), reservation, now + reservation.wait_s, now + self._send_within_s
         )
@@ -87,12 +97,11 @@ class SendStore:
 
     def load(
         self, claim: ClaimedBatch, is_stopping: Callable[[], bool]
-    ) -> tuple[list[RecipientQueue], list[DeliveryResult]]:
-        """The lanes that may go now, and what of the slice is put off since its person, or the
-        portfolio's day, has no room.
+    ) -> tuple[list[RecipientQueue], list[SendResult]]:
+        """Return the queues that may go now, and the messages deferred for lack of quota.
 
         Raises:
-            DBAPIError: the database stays away for as long as the slice could be sent.
+            DBAPIError: the database is away for as long as the batch could be sent.
         """
         queues = self._load_queues(claim, is_stopping)
         requests = [
@@ -102,7 +111,7 @@ class SendStore:
             self._throttle.grant_quota(requests, is_reply=self._source.is_reply) if requests else []
         )
         ready: list[RecipientQueue] = []
-        deferred: list[DeliveryResult] = []
+        deferred: list[SendResult] = []
         for queue, grant in zip(queues, grants, strict=True):
             if grant.count:
                 ready.append(queue[: grant.count])
@@ -122,11 +131,11 @@ class SendStore:
                 time.sleep(delay_s)
                 delay_s = min(delay_s * 2, 2.0)
 
-    def save_results(self, results: Sequence[DeliveryResult]) -> None:
+    def save_results(self, results: Sequence[SendResult]) -> None:
         send_table = self._source.send_table
         with self._engine.begin() as connection:
             doubles = record_results(connection, send_table, results, self._doubt_window_s)
-            apply_result_side_effects(connection, send_table, results)
+            _apply_side_effects(connection, send_table, results)
             new_wa_ids = {o.row_id: o.wa_id for o in results if o.wa_id}
             if new_wa_ids:
                 self._source.save_wa_ids(connection, new_wa_ids)
@@ -134,3 +143,18 @@ class SendStore:
             if doubles:
                 record_double_acceptances(connection, send_table, doubles)
                 log.error("a message was accepted twice; see the alarm in the panel")
+
+
+def _apply_side_effects(
+    connection: sa.Connection, send_table: SendTable, results: Sequence[SendResult]
+) -> None:
+    now = clock.now()
+    failures = [
+        DeliveryFailure(
+            row_id=o.row_id, code=o.error_code, detail=o.error_detail or "", happened_at=now
+        )
+        for o in results
+        if o.kind is ResultKind.FAILED and o.error_code is not None
+    ]
+    if failures and send_table.side_effects is not None:
+        send_table.side_effects.on_failed(connection, failures)

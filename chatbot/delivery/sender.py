@@ -1,7 +1,7 @@
-"""The sender: claims slice after slice, sends it, and has written what became of it; for any ledger.
+"""Sender of any send table: claims batch after batch, sends it, and has its results written.
 
-It runs for a time slice in one event loop, and its desk in threads beside it. Slices overlap, so that
-the wire is never idle while one is claimed or written down. No transaction is open during a call.
+It runs for some seconds in one event loop, with its store in threads beside it. Batches overlap, so
+that calls go on while one is claimed or written. No transaction is open during a call.
 """
 
 from __future__ import annotations
@@ -14,34 +14,39 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from chatbot.channels.gateway import Gateway, GatewayAnswer
+from chatbot.channels.gateway import Gateway
 from chatbot.channels.whatsapp.errors import ErrorPolicy
 from chatbot.core.db import sanitize_text
 from chatbot.core.signals import StopOnSigterm
-from chatbot.delivery.batches import answered_result, drain, unrenderable_result, unsent_result
-from chatbot.delivery.error_policy import SendDecision, classify_answer
 from chatbot.delivery.outbound import OutboundMessage, RecipientQueue, SendSource
-from chatbot.delivery.results import DeliveryResult, ResultKind
+from chatbot.delivery.results import (
+    HALTING_POLICIES,
+    ResultKind,
+    SendResult,
+    classify_answer,
+    unrenderable_result,
+    unsent_result,
+)
 from chatbot.delivery.send_store import EMPTY_BATCH, ClaimedBatch, SendStore
 from chatbot.delivery.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
-# So many slices at most are claimed and not wholly on the wire: one departs, one is read, one is claimed,
-# and one makes good what another was late by. At an ordinary pace it is one or two: the next is claimed
-# as late as can be, so that what a killed worker leaves in doubt is little more than a slice.
 BATCH_SIZE = 64
+# Batches that are claimed and not wholly dispatched: one is dispatched, one loaded, one claimed, and one
+# makes up for a delay. At an ordinary rate it is one or two: the next is claimed as late as possible, so
+# that a killed worker leaves little more than a batch in doubt.
 MAX_CLAIMED_AHEAD = 4
-MAX_UNWRITTEN_BATCHES = 8  # slices that are claimed and not yet written down
-MAX_CONCURRENT_CALLS = 128  # calls
-CLAIM_LEAD_S = 0.05  # how long before its turn a slice of a campaign is claimed
+MAX_UNWRITTEN_BATCHES = 8  # claimed, and results not yet written
+MAX_CONCURRENT_CALLS = 128
+CLAIM_LEAD_S = 0.05  # how long before its turn a batch of a campaign is claimed
 FLUSH_S = 1.0
-CALL_TIMEOUT_S = 15.0  # the longest that one call may take by itself
-CALL_MARGIN_S = 3.0  # what a loaded machine, and aiohttp's rounding of long time-outs, add to it
-LEASE_CALLS = 3  # a lease lasts as long as so many calls
+CALL_TIMEOUT_S = 15.0
+CALL_MARGIN_S = 3.0  # added by a loaded machine, and by aiohttp's rounding of long time-outs
+LEASE_CALLS = 3  # lease, in time-outs of a call
 PAUSE_S = 1.0
-MAX_SLEEP_S = 0.5  # the longest nap, so that a stop is noticed
-MAX_CATCH_UP_S = 0.1  # how much of a delay may be made good at once
+MAX_SLEEP_S = 0.5  # so that a stop is noticed
+MAX_CATCH_UP_S = 0.1  # how much of a delay may be made up for at once
 MAX_CONNECT_FAILURES = 3
 
 
@@ -83,7 +88,7 @@ class Sender:
         self._call_slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     def stop(self) -> None:
-        """Claim no more; what is on the wire is finished and written down."""
+        """Claim no more; calls in flight are finished and their results written."""
         self._stopping = True
 
     async def run(self, seconds: float) -> int:
@@ -95,7 +100,7 @@ class Sender:
             async with self._gateway:
                 try:
                     while not self._stopping and time.monotonic() < until:
-                        batches = await drain(batches, MAX_UNWRITTEN_BATCHES - 1)
+                        batches = await _drain(batches, MAX_UNWRITTEN_BATCHES - 1)
                         await self._claim_slots.acquire()
                         if self._stopping or time.monotonic() >= until:
                             break
@@ -104,15 +109,15 @@ class Sender:
                             break
                         claimed += claim.rows
                         batches.add(asyncio.create_task(self._send_batch(claim)))
-                    await drain(batches, 0)
+                    await _drain(batches, 0)
                 finally:
-                    # Whatever ended the loop, what is in the air is finished and written down.
+                    # After an error too, batches in flight are finished and written.
                     if batches:
                         await asyncio.wait(batches)
         return claimed
 
     async def _claim_batch(self) -> ClaimedBatch | None:
-        """The next slice; one of no rows when it is too early for one; None when nothing is due."""
+        """Claim the next batch; one of no rows when it is too early, None when nothing is due."""
         early_s = (
             max(self._paused_until, self._reserved_until - self._claim_lead_s) - time.monotonic()
         )
@@ -127,7 +132,7 @@ class Sender:
         return claim
 
     async def _send_batch(self, claim: ClaimedBatch) -> None:
-        """Send a slice evenly spaced and write its outcomes as they come."""
+        """Send a batch evenly spaced and write its results as they come."""
         try:
             waiting = await self._dispatch(claim) if claim.rows else set()
         finally:
@@ -135,18 +140,17 @@ class Sender:
         while waiting:
             waiting = await self._save_finished(waiting, FLUSH_S)
 
-    async def _dispatch(self, claim: ClaimedBatch) -> set[asyncio.Task[list[DeliveryResult]]]:
-        """Slices are read and sent in the order of their claims: each takes its turns when the one before
-        has taken all of its own."""
+    async def _dispatch(self, claim: ClaimedBatch) -> set[asyncio.Task[list[SendResult]]]:
+        """Start the sends of a batch; batches are loaded and dispatched in the order of their claims."""
         async with self._load_lock:
             queues, deferred = await asyncio.to_thread(
                 self._store.load, claim, lambda: self._stopping
             )
             if deferred:
                 await self._save_results(deferred)
-        if not queues and not deferred:  # the claim had failed indeed, and the next one may as well
+        if not queues and not deferred:  # the claim did fail, and the next one may as well
             self._paused_until = time.monotonic() + PAUSE_S
-        sends: set[asyncio.Task[list[DeliveryResult]]] = set()
+        sends: set[asyncio.Task[list[SendResult]]] = set()
         async with self._dispatch_lock:
             self._next_send_at = max(self._next_send_at, claim.first_send_at)
             for queue in queues:
@@ -158,7 +162,7 @@ class Sender:
         return sends
 
     def _reserve_slot(self, duration_s: float) -> float:
-        """When the wire is ours: what was late does not burst."""
+        """Return the time of the next send; after a delay the sends do not burst."""
         slot_at = max(self._next_send_at, time.monotonic() - MAX_CATCH_UP_S)
         self._next_send_at = slot_at + duration_s
         return slot_at
@@ -171,15 +175,15 @@ class Sender:
             await asyncio.sleep(min(delay_s, MAX_SLEEP_S))
 
     async def _save_finished(
-        self, tasks: set[asyncio.Task[list[DeliveryResult]]], timeout_s: float
-    ) -> set[asyncio.Task[list[DeliveryResult]]]:
+        self, tasks: set[asyncio.Task[list[SendResult]]], timeout_s: float
+    ) -> set[asyncio.Task[list[SendResult]]]:
         if not tasks:
             return tasks
         done, waiting = await asyncio.wait(tasks, timeout=timeout_s)
-        results: list[DeliveryResult] = []
+        results: list[SendResult] = []
         for task in done:
             if error := task.exception():
-                # Its rows are in doubt when their lease ends; the others' results must not be lost.
+                # Its rows are in doubt when their lease ends; the other results must not be lost.
                 log.error("a send failed by our own fault", exc_info=error)
             else:
                 results += task.result()
@@ -187,17 +191,15 @@ class Sender:
             await self._save_results(results)
         return waiting
 
-    async def _send_queue(
-        self, queue: RecipientQueue, send_deadline: float
-    ) -> list[DeliveryResult]:
-        """One call after the other, and then the room is another's."""
-        results: list[DeliveryResult] = []
+    async def _send_queue(self, queue: RecipientQueue, send_deadline: float) -> list[SendResult]:
+        """Send one message after the other, then free the call slot."""
+        results: list[SendResult] = []
         try:
             for message in queue:
                 result = await self._send(message, send_deadline)
                 results.append(result)
-                if result.result in (ResultKind.RETRY, ResultKind.UNSENT):
-                    # What comes after must not arrive before.
+                if result.kind in (ResultKind.RETRY, ResultKind.UNSENT):
+                    # Later messages must not arrive before this one.
                     rest = queue[len(results) :]
                     results += [unsent_result(later, result.retry_in_s) for later in rest]
                     break
@@ -205,55 +207,52 @@ class Sender:
             self._call_slots.release()
         return results
 
-    async def _send(self, message: OutboundMessage, send_deadline: float) -> DeliveryResult:
+    async def _send(self, message: OutboundMessage, send_deadline: float) -> SendResult:
         if message.body is None:
             return unrenderable_result(message)
         if self._stopping or time.monotonic() > send_deadline:
             return unsent_result(message)
-        return await self._handle_answer(message, await self._gateway.send(message.body))
-
-    async def _handle_answer(
-        self, message: OutboundMessage, answer: GatewayAnswer
-    ) -> DeliveryResult:
-        verdict = classify_answer(answer, message.attempt)
-        if self._adjust_pace(verdict):
+        result = classify_answer(await self._gateway.send(message.body), message)
+        if self._adjust_rate(result):
             await asyncio.to_thread(self._throttle.slow_down)
-        if verdict.halts and verdict.policy:
+        if result.policy in HALTING_POLICIES:
             self._stopping = True
-            await self._halt(verdict.policy, verdict, message.row_id)
-        return answered_result(message, answer, verdict)
+            await self._halt(result.policy, result)
+        return result
 
-    async def _halt(self, policy: ErrorPolicy, verdict: SendDecision, row_id: int) -> None:
-        """Without the database nothing is halted but ourselves; the next slice meets the same error."""
-        code, detail = verdict.code or 0, sanitize_text(verdict.detail, 500) or ""
+    async def _halt(self, policy: ErrorPolicy, result: SendResult) -> None:
+        """Halt the source; without the database only this sender stops, and the next meets the error."""
+        code, detail = result.error_code or 0, sanitize_text(result.error_detail, 500) or ""
         try:
-            await asyncio.to_thread(self._source.halt, policy, code, detail, row_id)
+            await asyncio.to_thread(self._source.halt, policy, code, detail, result.row_id)
         except sa.exc.DBAPIError as error:
             log.warning("not halted, the database is away: %s", error)
 
-    def _adjust_pace(self, verdict: SendDecision) -> bool:
-        """Hold down when the provider asks for it, give up when nobody answers. Returns whether the
-        pace is to be lowered: once for a burst of refusals."""
-        too_fast, now = verdict.policy is ErrorPolicy.SLOW, time.monotonic()
+    def _adjust_rate(self, result: SendResult) -> bool:
+        """Pause when the provider asks for it, stop when it cannot be reached.
+
+        Return whether to slow the throttle down: once for a burst of refusals.
+        """
+        too_fast, now = result.policy is ErrorPolicy.SLOW, time.monotonic()
         is_first = too_fast and now >= self._paused_until
         if too_fast:
-            self._paused_until = now + max(PAUSE_S, verdict.retry_in_s)
+            self._paused_until = now + max(PAUSE_S, result.retry_in_s)
         self._connect_failures = (
-            self._connect_failures + 1 if verdict.result is ResultKind.UNSENT else 0
+            self._connect_failures + 1 if result.kind is ResultKind.UNSENT else 0
         )
-        if self._connect_failures >= MAX_CONNECT_FAILURES and verdict.policy is None:
+        if self._connect_failures >= MAX_CONNECT_FAILURES and result.policy is None:
             self._stopping = True
         return is_first
 
-    async def _save_results(self, results: Sequence[DeliveryResult]) -> None:
-        """Results are held while the database is away: a message that was sent must not be forgotten."""
+    async def _save_results(self, results: Sequence[SendResult]) -> None:
+        """Write results, however long the database is away: a sent message must not be sent again."""
         delay_s = 0.05
         while True:
             try:
                 await asyncio.to_thread(self._store.save_results, results)
                 return
             except (sa.exc.DataError, sa.exc.IntegrityError) as error:
-                # Never mended by waiting: the one that is at fault stays in doubt, the rest goes on.
+                # Waiting does not fix it: the row at fault stays in doubt, the others are written.
                 if len(results) == 1:
                     log.error("no place for the result of row %d: %s", results[0].row_id, error)
                     return
@@ -264,3 +263,12 @@ class Sender:
                 log.warning("%d results held, the database is away: %s", len(results), error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
+
+
+async def _drain(batches: set[asyncio.Task[None]], most: int) -> set[asyncio.Task[None]]:
+    """Wait until at most `most` batches are in flight."""
+    while len(batches) > most:
+        done, batches = await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    return batches

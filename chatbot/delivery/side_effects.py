@@ -1,7 +1,4 @@
-"""What statuses mean beyond their row: who is not reached, who wants no more, what must stop.
-
-Each failure counts once, however often Meta repeats it: the row's `failed_at` says whether it is news.
-"""
+"""Effects of failures on contacts, shared by the side effects of all send tables."""
 
 from __future__ import annotations
 
@@ -18,71 +15,11 @@ from chatbot.channels.whatsapp.errors import (
     get_error_policy,
 )
 from chatbot.contacts import reachability
-from chatbot.core import clock
-from chatbot.delivery.failures import DeliveryFailure
-from chatbot.delivery.progress import RowProgress
-from chatbot.delivery.results import DeliveryResult, ResultKind
-from chatbot.delivery.send_table import SendTable
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.send_table import DeliveryFailure
 
-# A number that WhatsApp could not reach so often, without anything reaching it, is left alone.
+# A contact is left alone after so many undeliverable messages with nothing delivered in between.
 UNREACHABLE_AFTER = 2
-_REACHED_STATES = frozenset({MessageState.DELIVERED, MessageState.READ})
-
-
-def find_new_failures(
-    connection: sa.Connection, send_table: SendTable, progress: Sequence[RowProgress]
-) -> list[DeliveryFailure]:
-    """Those failures of a batch that no row has on record yet. To be asked before they are written."""
-    failed_rows = {
-        e.row_id: e for e in progress if e.state is MessageState.FAILED and e.error_code is not None
-    }
-    if not failed_rows or send_table.side_effects is None:
-        return []
-    t = send_table.table
-    new_ids = connection.scalars(
-        sa.select(t.c.id).where(t.c.id.in_(list(failed_rows)), t.c.failed_at.is_(None))
-    )
-    return [
-        DeliveryFailure(
-            row_id=e.row_id,
-            code=e.error_code or 0,
-            detail=e.error_detail or "",
-            happened_at=e.failed_at or clock.now(),
-        )
-        for e in (failed_rows[row_id] for row_id in new_ids)
-    ]
-
-
-def apply_side_effects(
-    connection: sa.Connection,
-    send_table: SendTable,
-    progress: Sequence[RowProgress],
-    failures: Sequence[DeliveryFailure],
-) -> None:
-    if send_table.side_effects is None:
-        return
-    if failures:
-        send_table.side_effects.on_failed(connection, failures)
-    reached = [e.row_id for e in progress if e.state in _REACHED_STATES]
-    if reached:
-        send_table.side_effects.on_reached(connection, reached)
-
-
-def apply_result_side_effects(
-    connection: sa.Connection, send_table: SendTable, results: Sequence[DeliveryResult]
-) -> None:
-    """The same for refusals that came as the answer of the send."""
-    now = clock.now()
-    failures = [
-        DeliveryFailure(
-            row_id=o.row_id, code=o.error_code, detail=o.error_detail or "", happened_at=now
-        )
-        for o in results
-        if o.result is ResultKind.FAILED and o.error_code is not None
-    ]
-    if failures and send_table.side_effects is not None:
-        send_table.side_effects.on_failed(connection, failures)
 
 
 def group_by_policy(
@@ -100,7 +37,10 @@ def record_contact_effects(
     failures: Sequence[DeliveryFailure],
     contact_of: sa.Select[int, int],
 ) -> None:
-    """What the failures say of people. `contact_of` selects (row id, contact id) of the ledger `table`."""
+    """Record opt-outs, pauses of marketing and unreachable contacts.
+
+    `contact_of` selects (row id, contact id) of the send table `table`.
+    """
     about = {OPT_OUT, COOL_DOWN, UNREACHABLE}
     relevant = {f.row_id: f for f in failures if f.code in about}
     if not relevant:
@@ -127,7 +67,7 @@ def _record_unreachable(
     contact_ids: Sequence[int],
     contact_of: sa.Select[int, int],
 ) -> None:
-    """Counted in the ledger's own rows, so that a repeated status counts nothing twice."""
+    """Mark contacts with enough failed rows; counting rows makes repeated statuses count once."""
     contact_id = contact_of.selected_columns[1]
     unreachable = (
         contact_of.with_only_columns(contact_id)

@@ -1,15 +1,17 @@
-"""The throttle: when may how many messages leave on a number, and to whom, over all workers.
+"""Throttle: how many messages may leave on a number, when, and to whom, over all workers.
 
-It books send times in bulk instead of counting what was sent: one round trip books a slice of dozens,
-and the worker sends them evenly spaced. Replies have a share of their own and go before campaigns. A
-second round trip asks, for a whole slice, who may be written to: one person gets 45 messages in a burst
-and then one in 6 seconds, and the portfolio a number of people a day (whatsapp_cloud_api.md section 6).
+It reserves send times in advance instead of counting what was sent: one round trip reserves a batch of
+dozens, and the worker sends them evenly spaced. Replies have a share of their own and pass campaigns. A
+second round trip grants quota to a whole batch: one person gets 45 messages in a burst and then one in
+6 seconds (Meta, Cloud API, pair rate limit), and the portfolio reaches a number of people a day
+(Meta, messaging limits).
 
-What is decided is in the scripts beside this module; `local_pace` decides where there is no Redis.
+The scripts in `lua/` decide; `LocalThrottle` decides while Redis is away.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +22,39 @@ import redis
 from redis.exceptions import RedisError
 
 from chatbot.core.redis import key, ttl
-from chatbot.delivery.local_throttle import BUCKET_SIZE, LocalThrottle, Reservation
 
-PIPELINE_BATCH = 1000
-# Campaigns write only to whom the whole bucket is free: bursts are for replies.
+BUCKET_SIZE = 45  # messages to one person in a burst
+# Campaigns write only to people whose whole bucket is free: bursts are for replies.
 CAMPAIGN_RESERVE = BUCKET_SIZE - 1
+CAMPAIGN_SHARE = 0.9
+RECOVERY_PER_S = 0.01
+# Campaigns reserve at most this far ahead, so that a reply or a slower rate takes effect soon.
+MAX_AHEAD_S = 1.0
+PIPELINE_BATCH = 1000
 
 _LUA = Path(__file__).parent / "lua"
 _SCRIPTS = {name: (_LUA / f"{name}.lua").read_text() for name in ("reserve", "slow_down", "quota")}
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """`count` sends, the first in `wait_s` seconds and then one every `interval_s`.
+
+    With a count of 0 nothing is free: ask again in `wait_s`.
+    """
+
+    count: int
+    wait_s: float
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """The number that is paced. `portfolio` shares `daily_limit` (people in 24 hours; None: no
-    limit); `workers` is by how many processes the pace is shared when Redis is away."""
+    """Limits of a number.
+
+    `daily_limit` is how many people its `portfolio` may reach in 24 hours (None: no limit). `workers`
+    is how many processes share the rate when Redis is away.
+    """
 
     channel_id: int
     per_second: float
@@ -43,8 +64,11 @@ class ThrottleLimits:
 
 
 class QuotaRequest(msgspec.Struct, frozen=True):
-    """A person and how many messages are for them. `quota_contact_id`: who it is among the day's people,
-    None where Meta doesn't count them, since their service window is open."""
+    """A person and how many messages are for them.
+
+    `quota_contact_id` is the contact's id in the daily quota, None where Meta does not count the
+    message, since their service window is open.
+    """
 
     to: str
     count: int = 1
@@ -58,14 +82,52 @@ class QuotaGrant(msgspec.Struct, frozen=True):
     wait_s: float
 
 
-# People that were written to in the last 24 hours, and when (Unix seconds).
+# (contact id, Unix seconds) of the people that were written to in the last 24 hours.
 RecentContacts = Iterable[tuple[int, float]]
 
 
+class LocalThrottle:
+    """Rate of one process while Redis is away: its own part of the number's rate."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] | None = None) -> None:
+        self._full_rate = per_second
+        self._clock = clock or time.monotonic
+        self._next_free_at = 0.0
+        self._slowed: tuple[float, float] | None = None
+
+    def start_after(self, reservation: Reservation) -> None:
+        """Keep clear of sends that were reserved in Redis."""
+        ends_in_s = reservation.wait_s + reservation.count * reservation.interval_s
+        self._next_free_at = max(self._next_free_at, self._clock() + ends_in_s)
+
+    def reserve(self, wanted: int, *, is_reply: bool) -> Reservation:
+        now, rate = self._clock(), self._rate()
+        gap, wanted = 1 / (rate * CAMPAIGN_SHARE), min(wanted, max(1, int(rate)))
+        wait_s = max(0.0, self._next_free_at - now)
+        if not is_reply and wait_s >= MAX_AHEAD_S:
+            return Reservation(0, wait_s - MAX_AHEAD_S / 2, gap)
+        self._next_free_at = now + wait_s + wanted * gap
+        return Reservation(wanted, wait_s, gap)
+
+    def slow_down(self) -> None:
+        if self._slowed is None or self._clock() - self._slowed[1] >= 1:
+            self._slowed = (max(1.0, self._rate() / 2), self._clock())
+
+    def _rate(self) -> float:
+        if self._slowed is None:
+            return self._full_rate
+        rate, since = self._slowed
+        return min(
+            self._full_rate, rate + self._full_rate * RECOVERY_PER_S * (self._clock() - since)
+        )
+
+
 class Throttle:
-    """`load_recent_contacts` counts the day's people in SQL; it is asked before the first
-    reservation under a daily limit.
-    `clock` replaces Redis's own, in seconds."""
+    """Shared throttle of one number, in Redis.
+
+    `load_recent_contacts` reads the people reached in the last day from SQL, before the first
+    reservation under a daily limit. `clock` replaces Redis's own, in seconds.
+    """
 
     def __init__(
         self,
@@ -87,7 +149,7 @@ class Throttle:
         self._seeded_key = key("dailyrecipients", limits.portfolio, "counted")
 
     def reserve(self, wanted: int, *, is_reply: bool = False) -> Reservation:
-        """Book at most `wanted` sends; one round trip."""
+        """Reserve at most `wanted` sends, in one round trip."""
         limit = self._limits.daily_limit or 0
         try:
             reservation = self._reserve(wanted, is_reply, limit)
@@ -97,7 +159,7 @@ class Throttle:
         except (RedisError, ValueError, TypeError):
             return self._reserve_locally(wanted, is_reply)
         self._local_quota = None
-        # Should Redis go away now, our own pace goes on behind what it has granted.
+        # Should Redis go away now, the local throttle goes on after what it has granted.
         self._local.start_after(reservation)
         return reservation
 
@@ -114,7 +176,7 @@ class Throttle:
         return Reservation(int(count), float(wait), float(gap))
 
     def slow_down(self) -> None:
-        """The provider says that we are too fast: half the pace, from which it creeps up again."""
+        """Halve the rate, since the provider says that we are too fast; it recovers slowly."""
         try:
             self._run("slow_down", [self._rate_key], self._limits.per_second, ttl("throttle"))
         except RedisError:
@@ -123,7 +185,7 @@ class Throttle:
     def grant_quota(
         self, requests: Sequence[QuotaRequest], *, is_reply: bool = False
     ) -> list[QuotaGrant]:
-        """How many of each person's messages may go now; one round trip for all."""
+        """Return how many of each person's messages may go now, in one round trip for all."""
         reserve = 0 if is_reply else CAMPAIGN_RESERVE
         keys = [key("burst", self._limits.channel_id, request.to) for request in requests]
         people: list[int | str] = []
@@ -149,7 +211,7 @@ class Throttle:
         return self._scripts[name](keys=keys, args=[now, *args])
 
     def _seed_daily_quota(self) -> None:
-        """Tell Redis, which has forgotten or never knew it, who was written to today."""
+        """Store in Redis, which lost it or never had it, the people written to in the last day."""
         scores = {str(person): at for person, at in self._load_recent_contacts()}
         members = list(scores)
         with self._client.pipeline(transaction=False) as pipe:
@@ -161,7 +223,7 @@ class Throttle:
             pipe.execute()
 
     def _reserve_locally(self, wanted: int, is_reply: bool) -> Reservation:
-        """On this process's part of the pace, and of what SQL says is left of the day's people."""
+        """Reserve from this process's part of the rate, and of the daily quota that SQL says is left."""
         if self._limits.daily_limit and not is_reply:
             if self._local_quota is None:
                 left = self._limits.daily_limit - sum(1 for _ in self._load_recent_contacts())

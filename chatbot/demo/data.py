@@ -19,7 +19,7 @@ from chatbot.conversations.inbound import get_or_create_conversation
 from chatbot.conversations.models import Author, ConversationState, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.demo.samples import CITIES, CONVERSATIONS, FIRST_NAMES, LAST_NAMES, PLANS
 
 CUSTOMERS = 40

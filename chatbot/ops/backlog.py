@@ -14,8 +14,7 @@ from chatbot.channels.models import Channel
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import clock
 from chatbot.core.db import db, read_only
-from chatbot.delivery.models import DoubleAcceptance
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import DoubleAcceptance, MessageState
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 
 RECENT = timedelta(days=1)

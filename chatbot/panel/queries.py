@@ -24,7 +24,7 @@ from chatbot.conversations.models import (
 from chatbot.core import clock
 from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute_all
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.extensions import get_settings
 from chatbot.ops.alerts import FIRING_ALERTS, render_notices
 from chatbot.ops.cache_stats import get_cache_stats

@@ -12,7 +12,7 @@ from chatbot.contacts.models import Contact
 from chatbot.conversations.models import INBOX_CACHE_TAG, Conversation, Message, thread_cache_tag
 from chatbot.core.cache import invalidate
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 ERASED_SKIP_REASON = "erased"  # why what was still to be sent is skipped
 

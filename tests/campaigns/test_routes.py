@@ -15,7 +15,7 @@ from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from tests.support.call_counts import count_sql
 from tests.support.panel import (
     draft_campaign_in_panel,

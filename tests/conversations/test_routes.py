@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from chatbot.conversations.models import Author, ConversationState, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from tests.support.panel import (
     find_user,
     make_contact,

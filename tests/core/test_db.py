@@ -9,7 +9,7 @@ from flask import Flask
 from chatbot.conversations.models import Message
 from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, timestamp_text
 from chatbot.core.db.bulk_sql import json_rows
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 
 def test_json_rows_give_each_value_its_type_back(any_app: Flask) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatbot.delivery.callback import CallbackId, parse_callback_id
+from chatbot.delivery.outbound import CallbackId, parse_callback_id
 
 
 @pytest.mark.parametrize("send_table", ["m", "r"])

@@ -14,12 +14,12 @@ from flask import Flask
 
 from chatbot.campaigns import service
 from chatbot.campaigns.models import Campaign, OnDoubt, Recipient
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.campaigns.tasks import reconcile_campaigns
 from chatbot.core.db import db, read_only
 from chatbot.core.errors import Conflict
+from chatbot.delivery.models import MessageState
 from chatbot.delivery.receipts import advance_watermark
-from chatbot.delivery.states import MessageState
 from tests.support.campaigns import get_campaign_counts, get_campaign_state, make_draft
 from tests.support.factories import ago, make_campaign, make_contact, make_recipients
 

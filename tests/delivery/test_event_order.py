@@ -12,10 +12,10 @@ from chatbot.campaigns.models import Recipient
 from chatbot.campaigns.sending.send_table import SEND_TABLE
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.callback import CallbackId
+from chatbot.delivery.models import STATE_ORDER, MessageState
+from chatbot.delivery.outbound import CallbackId
 from chatbot.delivery.receipts import Receipt, apply_receipts
-from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
-from chatbot.delivery.states import STATE_ORDER, MessageState
+from chatbot.delivery.results import ResultKind, SendResult, record_results
 from tests.support.factories import make_campaign, make_recipients
 
 EVENTS = (
@@ -33,7 +33,7 @@ def apply_step(row_ids: list[int], events: list[MessageState]) -> None:
     """One step: each row hears one word."""
     heard = list(zip(row_ids, events, strict=True))
     answers = [
-        DeliveryResult(row_id=i, attempt=1, result=ResultKind.ACCEPTED, wamid=f"w{i}")
+        SendResult(row_id=i, attempt=1, kind=ResultKind.ACCEPTED, wamid=f"w{i}")
         for i, event in heard
         if event is MessageState.ACCEPTED
     ]

@@ -11,10 +11,10 @@ from chatbot.conversations.models import Author, Direction, Message
 from chatbot.conversations.replies import REPLY_SEND_TABLE as REPLIES
 from chatbot.core import clock
 from chatbot.core.db import db, db_now
-from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
-from chatbot.delivery.receipts import Receipt, advance_watermark, apply_receipts, proves_unsent
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import DoubleAcceptance, MessageState, ReceiptWatermark
+from chatbot.delivery.outbound import CallbackId
+from chatbot.delivery.receipts import Receipt, advance_watermark, apply_receipts
+from chatbot.delivery.send_table import proves_unsent
 from tests.support.call_counts import count_sql
 from tests.support.factories import (
     ago,

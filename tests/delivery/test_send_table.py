@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
-from chatbot.campaigns.sending.send_table import SEND_TABLE, CampaignSource
+from chatbot.campaigns.sending.send_table import SEND_TABLE
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.core.db import db, db_now
-from chatbot.delivery.models import DoubleAcceptance
+from chatbot.delivery.models import DoubleAcceptance, MessageState
 from chatbot.delivery.receipts import record_double_acceptances
-from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
+from chatbot.delivery.results import ResultKind, SendResult, record_results
 from chatbot.delivery.send_table import claim_rows, claim_statement, expire_leases, requeue_unsent
-from chatbot.delivery.states import MessageState
 from tests.support.factories import ago, commit_and_detach, make_campaign, make_recipients
 
 T = SEND_TABLE.table
@@ -38,7 +38,7 @@ def claim(token: str = "me", limit: int = 100, fence: sa.ColumnElement[bool] = A
         )
 
 
-def record_outcomes(*outcomes: DeliveryResult, window_s: float = 60) -> int:
+def record_outcomes(*outcomes: SendResult, window_s: float = 60) -> int:
     """Record as the sender does; returns the alarms raised."""
     with db.engine.begin() as connection:
         doubles = record_results(connection, SEND_TABLE, outcomes, window_s)
@@ -46,10 +46,8 @@ def record_outcomes(*outcomes: DeliveryResult, window_s: float = 60) -> int:
         return len(doubles)
 
 
-def make_outcome(
-    row_id: int, result: ResultKind, attempt: int = 1, **more: object
-) -> DeliveryResult:
-    return DeliveryResult(row_id=row_id, attempt=attempt, result=result, **more)  # type: ignore[arg-type]
+def make_outcome(row_id: int, result: ResultKind, attempt: int = 1, **more: object) -> SendResult:
+    return SendResult(row_id=row_id, attempt=attempt, kind=result, **more)  # type: ignore[arg-type]
 
 
 def get_row(row_id: int) -> Recipient:
@@ -226,7 +224,7 @@ def test_an_acceptance_forgets_the_error_of_an_earlier_attempt(any_app: Flask) -
     (row_id,) = make_recipients(make_campaign(), 1, error_code=130429, error_detail="too fast")
     claim()
     record_outcomes(
-        DeliveryResult(row_id=row_id, attempt=1, result=ResultKind.ACCEPTED, wamid="w1", token="me")
+        SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid="w1", token="me")
     )
     found = get_row(row_id)
     assert (found.state, found.error_code, found.error_detail) == ("accepted", None, None)

@@ -16,8 +16,8 @@ from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Message
 from chatbot.core.db import db
-from chatbot.delivery.local_throttle import Reservation
 from chatbot.delivery.sender import CALL_MARGIN_S, CALL_TIMEOUT_S, LEASE_CALLS
+from chatbot.delivery.throttle import Reservation
 from tests.support.call_counts import count_sql
 from tests.support.factories import make_channel
 from tests.support.gateways import ScriptedGateway, accept

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 
 from chatbot.channels.gateway import GatewayAnswer
-from chatbot.delivery.results import DeliveryResult
+from chatbot.delivery.results import SendResult
 from chatbot.delivery.sender import (
     BATCH_SIZE,
     MAX_CLAIMED_AHEAD,
@@ -68,7 +68,7 @@ def test_batches_whose_results_cannot_be_written_stop_the_claiming(any_app: Flas
     sender = make_sender(source, gateway, rate=1e6, batch_size=SMALL)
     write, sent = sender._store.save_results, []
 
-    def slow(outcomes: list[DeliveryResult]) -> None:
+    def slow(outcomes: list[SendResult]) -> None:
         time.sleep(0.3)
         sent.append(len(gateway.sent))
         write(outcomes)

@@ -11,8 +11,9 @@ from flask import Flask
 
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.campaigns.sending.send_table import SEND_TABLE as RECIPIENTS
-from chatbot.campaigns.sending.send_table import CampaignSource, skip_suppressed
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.campaigns.service import start_campaign
+from chatbot.campaigns.suppression import skip_suppressed
 from chatbot.channels.gateway import Refused
 from chatbot.channels.models import Channel, ChannelEvent
 from chatbot.contacts.models import ConsentEvent, Contact
@@ -23,9 +24,9 @@ from chatbot.conversations.replies import ReplySource
 from chatbot.conversations.service import is_window_open
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.callback import CallbackId
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.outbound import CallbackId
 from chatbot.delivery.receipts import Receipt, apply_receipts
-from chatbot.delivery.states import MessageState
 from tests.support.call_counts import count_sql
 from tests.support.factories import make_campaign, make_contact, make_recipients, make_template
 from tests.support.gateways import ScriptedGateway

@@ -10,10 +10,10 @@ from flask import Flask
 from chatbot.campaigns.models import Recipient
 from chatbot.campaigns.sending.send_table import SEND_TABLE
 from chatbot.core.db import db
-from chatbot.delivery.callback import CallbackId
+from chatbot.delivery.models import RANK, STATE_ORDER, MessageState, may_advance
+from chatbot.delivery.outbound import CallbackId
 from chatbot.delivery.receipts import Receipt, apply_receipts
-from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
-from chatbot.delivery.states import RANK, STATE_ORDER, MessageState, may_advance
+from chatbot.delivery.results import ResultKind, SendResult, record_results
 from tests.support.factories import make_campaign, make_recipients
 
 EVENTS = (
@@ -28,9 +28,7 @@ BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 def _apply(connection: sa.Connection, row_id: int, event: MessageState) -> None:
     if event is MessageState.ACCEPTED:
-        outcome = DeliveryResult(
-            row_id=row_id, attempt=1, result=ResultKind.ACCEPTED, wamid=f"w{row_id}"
-        )
+        outcome = SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid=f"w{row_id}")
         record_results(connection, SEND_TABLE, [outcome], 60)
         return
     receipt = Receipt(

@@ -9,8 +9,13 @@ from flask import Flask
 
 from chatbot.core import redis as prosa_redis
 from chatbot.core.redis import create_pool, key
-from chatbot.delivery.local_throttle import Reservation
-from chatbot.delivery.throttle import QuotaRequest, RecentContacts, Throttle, ThrottleLimits
+from chatbot.delivery.throttle import (
+    QuotaRequest,
+    RecentContacts,
+    Reservation,
+    Throttle,
+    ThrottleLimits,
+)
 from tests.support.call_counts import RedisProxy
 from tests.support.redis_server import RedisServer
 

@@ -15,7 +15,7 @@ from chatbot.core import metrics
 from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue_job
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from tests.support.factories import (
     make_campaign,
     make_contact,

@@ -20,7 +20,7 @@ from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind
 from chatbot.conversations.models import Author, Conversation, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 from tests.support.settings import SECRETS
 

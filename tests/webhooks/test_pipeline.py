@@ -15,7 +15,7 @@ from chatbot.conversations.models import Conversation, Message
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.models import ReceiptWatermark
-from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
+from chatbot.delivery.results import ResultKind, SendResult, record_results
 from chatbot.webhooks import pipeline, queues, tasks
 from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookUpdate
 from chatbot.webhooks.tasks import drain_messages, drain_statuses
@@ -194,8 +194,8 @@ def test_a_status_that_comes_before_the_answer_of_its_send_counts(any_app: Flask
     assert [waiting.wamid for waiting in list_all(WaitingStatus)] == ["w2"]
     with db.engine.begin() as connection:
         answers = [
-            DeliveryResult(row_id=named, attempt=1, result=ResultKind.ACCEPTED, wamid="w1"),
-            DeliveryResult(row_id=unnamed, attempt=1, result=ResultKind.ACCEPTED, wamid="w2"),
+            SendResult(row_id=named, attempt=1, kind=ResultKind.ACCEPTED, wamid="w1"),
+            SendResult(row_id=unnamed, attempt=1, kind=ResultKind.ACCEPTED, wamid="w2"),
         ]
         record_results(connection, SEND_TABLE, answers, 60)
     drain_queues()

@@ -13,7 +13,7 @@ from chatbot.campaigns.models import (
 )
 from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import db_now
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 # How long after the end of its doubt window a row that may be resent still waits for the proof.
 PROOF_GRACE_S = 30.0

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from chatbot.campaigns.models import Campaign, Recipient
 from chatbot.channels.models import Channel
 from chatbot.core.db import UtcDateTime, db_now, read_only
-from chatbot.delivery.states import IN_FLIGHT
+from chatbot.delivery.models import IN_FLIGHT
 
 DAY_S = 86_400.0
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from chatbot.campaigns.models import CAMPAIGNS_CACHE_TAG, Campaign, CampaignState, Recipient
 from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import sanitize_text
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 
 MIN_FAILURES = 50  # failures, below which a share says little

@@ -17,9 +17,8 @@ from chatbot.conversations.models import Conversation
 from chatbot.conversations.service import window_is_open_condition
 from chatbot.core.db.bulk_sql import aggregate_rows_as_json, embed_json
 from chatbot.core.errors import AppError
-from chatbot.delivery.callback import CallbackId
-from chatbot.delivery.outbound import OutboundMessage
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.outbound import CallbackId, OutboundMessage
 from chatbot.message_templates.models import MessageTemplate
 
 

@@ -15,9 +15,9 @@ from chatbot.channels.whatsapp.errors import COOL_DOWN, ErrorPolicy
 from chatbot.contacts.models import Contact
 from chatbot.contacts.reachability import mark_reachable
 from chatbot.core.db.bulk_sql import id_list
-from chatbot.delivery.failures import DeliveryFailure
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.send_table import DeliveryFailure
 from chatbot.delivery.side_effects import group_by_policy, record_contact_effects
-from chatbot.delivery.states import MessageState
 from chatbot.message_templates.models import MessageTemplate
 
 MARKETING = "MARKETING"
@@ -25,7 +25,7 @@ _TABLE: sa.Table = Recipient.__table__  # type: ignore[assignment]
 
 
 class RecipientSideEffects:
-    """Implements `delivery.failures.SideEffects`."""
+    """Implements `delivery.send_table.SideEffects`."""
 
     def on_failed(self, connection: sa.Connection, failures: Sequence[DeliveryFailure]) -> None:
         contact_of = sa.select(Recipient.id, Recipient.contact_id)

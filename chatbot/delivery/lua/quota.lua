@@ -1,11 +1,12 @@
--- Who of a claimed slice may be written to now.
+-- Grant quota to the people of a claimed batch.
 --
--- KEYS: the day's people (sorted set), then one key per person: when that person's bucket is full.
--- ARGV: now (empty: this server's clock), people a day (0: no limit), TTL of the day, tokens that must
---       remain in a bucket, then for each person: who it is among the day's people (empty: does not
---       count), how many messages.
--- Returns for each person who may not get all now {place among them (from 0), how many may go, seconds
--- until the next may}: mostly nobody, which is soon read.
+-- KEYS: the people reached in the last day (sorted set), then one key per person: the time at which
+--       that person's bucket is full again.
+-- ARGV: now (empty: this server's clock), people per day (0: no limit), TTL of the sorted set, tokens
+--       that must remain in a bucket, then for each person: member of the sorted set (empty: does not
+--       count), number of messages.
+-- Returns only the people who do not get all: {index (from 0), number of messages granted, seconds until
+-- the next one}.
 local SIZE, EVERY = 45, 6
 
 local now = tonumber(ARGV[1])
@@ -16,7 +17,7 @@ end
 local limit, ttl, reserve = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local people, answers = redis.call('ZCARD', KEYS[1]), {}
 
--- Asked again in ten minutes at the latest: the limit may be raised meanwhile.
+-- Ten minutes at most, since the limit may be raised meanwhile.
 local function until_room()
   local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
   return math.max(1, math.min(600, (oldest or now) + 86400 - now))

@@ -1,11 +1,11 @@
--- Book send times on a number.
+-- Reserve send times on a number.
 --
--- KEYS: the line (hash: free, tokens, filled, slow, slow_at), the day's people (sorted set), the mark
---       that says that they were counted.
--- ARGV: now (empty: this server's clock), messages per second, wanted, 1 for a reply, people a day
+-- KEYS: the throttle (hash: free, tokens, filled, slow, slow_at), the people reached in the last day
+--       (sorted set), a flag: the sorted set was filled from SQL.
+-- ARGV: now (empty: this server's clock), messages per second, wanted, 1 for a reply, people per day
 --       (0: no limit), TTL.
--- Returns {how many, seconds until the first, seconds between}; -1: the day's people must be counted.
-local CAMPAIGN_SHARE, REPLY_SHARE, HORIZON, CREEP = 0.9, 0.05, 1.0, 0.01
+-- Returns {count, seconds until the first, seconds between}; a count of -1: fill the sorted set first.
+local CAMPAIGN_SHARE, REPLY_SHARE, HORIZON, RECOVERY = 0.9, 0.05, 1.0, 0.01
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -14,24 +14,24 @@ if not now then
 end
 local rate, wanted = tonumber(ARGV[2]), tonumber(ARGV[3])
 local is_reply, limit, ttl = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6]
-local line = redis.call('HMGET', KEYS[1], 'free', 'tokens', 'filled', 'slow', 'slow_at')
-for i = 1, 5 do line[i] = tonumber(line[i]) end
+local state = redis.call('HMGET', KEYS[1], 'free', 'tokens', 'filled', 'slow', 'slow_at')
+for i = 1, 5 do state[i] = tonumber(state[i]) end
 
--- After "too fast" the pace creeps up again, by a hundredth of the full one each second.
-if line[4] and line[5] then
-  rate = math.min(rate, line[4] + rate * CREEP * math.max(0, now - line[5]))
+-- After "too fast" the rate recovers by a hundredth of the full one each second.
+if state[4] and state[5] then
+  rate = math.min(rate, state[4] + rate * RECOVERY * math.max(0, now - state[5]))
 end
 local gap = 1 / (rate * CAMPAIGN_SHARE)
--- A second's worth at most: what is claimed must be on the wire soon.
+-- A second's worth at most: claimed messages must be sent soon.
 wanted = math.min(wanted, math.max(1, math.floor(rate)))
--- A clock that went back, or a value from before an outage, must not stop the line for long.
-local free = math.min(line[1] or 0, now + 60)
+-- A clock that went back, or a value from before an outage, must not stop the number for long.
+local free = math.min(state[1] or 0, now + 60)
 
 if is_reply and free > now then
-  -- Replies pass campaigns by on the share that is kept for them: half at once, half as it refills.
+  -- Replies pass campaigns on their own share: half at once, half as it refills.
   local most = rate < 10 and 0 or math.max(1, math.floor(rate * REPLY_SHARE))
-  local filled = math.max(0, now - (line[3] or 0)) * rate * REPLY_SHARE
-  local tokens = math.min(most, (line[2] or most) + filled)
+  local filled = math.max(0, now - (state[3] or 0)) * rate * REPLY_SHARE
+  local tokens = math.min(most, (state[2] or most) + filled)
   local count = math.min(wanted, most)
   if count >= 1 and tokens >= count then
     redis.call('HSET', KEYS[1], 'tokens', tokens - count, 'filled', string.format('%.6f', now))
@@ -50,7 +50,7 @@ if not is_reply and limit > 0 then
   wanted = math.min(wanted, left)
 end
 local wait = math.max(0, free - now)
--- Campaigns book a second ahead at most, so that replies and a slower pace take effect soon.
+-- Campaigns reserve a second ahead at most, so that replies and a slower rate take effect soon.
 if not is_reply and wait >= HORIZON then
   return {0, tostring(wait - HORIZON / 2), tostring(gap)}
 end

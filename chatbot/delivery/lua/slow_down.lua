@@ -1,7 +1,7 @@
--- The provider said "too fast": half of the present pace, once a second at most and never below one.
+-- Halve the rate after the provider's "too fast", at most once a second and never below one.
 --
--- KEYS: the line. ARGV: now (empty: this server's clock), messages per second, TTL.
-local CREEP = 0.01
+-- KEYS: the throttle. ARGV: now (empty: this server's clock), messages per second, TTL.
+local RECOVERY = 0.01
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -13,7 +13,7 @@ local slow, at = unpack(redis.call('HMGET', KEYS[1], 'slow', 'slow_at'))
 slow, at = tonumber(slow), tonumber(at)
 if at and now >= at and now - at < 1 then return 0 end
 local rate = full
-if slow and at then rate = math.min(full, slow + full * CREEP * math.max(0, now - at)) end
+if slow and at then rate = math.min(full, slow + full * RECOVERY * math.max(0, now - at)) end
 redis.call('HSET', KEYS[1], 'slow', math.max(1, rate / 2), 'slow_at', string.format('%.6f', now))
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chatbot.delivery.callback import parse_callback_id
+from chatbot.delivery.models import STATE_BY_META_STATUS, MessageState
+from chatbot.delivery.outbound import parse_callback_id
 from chatbot.delivery.receipts import Receipt
-from chatbot.delivery.states import STATE_BY_META_STATUS, MessageState
 from chatbot.webhooks.events import StatusReceived
 from chatbot.webhooks.parsing.sender_identity import is_user_id
 from chatbot.webhooks.parsing.values import (

@@ -13,7 +13,7 @@ from chatbot.campaigns.previews.preview_sends import get_last_phone
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Message
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.privacy.erasure import erase_contact
 from tests.support.panel import (

@@ -22,14 +22,15 @@ from hypothesis.stateful import (
 from chatbot.campaigns import service
 from chatbot.campaigns.models import TRANSITIONS, CampaignState, Recipient
 from chatbot.campaigns.queries import count_by_state
-from chatbot.campaigns.sending.send_table import SEND_TABLE, CampaignSource
+from chatbot.campaigns.sending.send_table import SEND_TABLE
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.campaigns.tasks import reconcile_campaigns
 from chatbot.channels.gateway import Accepted, Doubtful, GatewayAnswer, Refused, Unreachable
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
-from chatbot.delivery.callback import CallbackId, parse_callback_id
+from chatbot.delivery.models import MessageState
+from chatbot.delivery.outbound import CallbackId, parse_callback_id
 from chatbot.delivery.receipts import Receipt, advance_watermark, apply_receipts
-from chatbot.delivery.states import MessageState
 from tests.support.campaigns import (
     get_campaign_state,
     make_draft,

@@ -5,12 +5,12 @@ from flask import Flask
 
 from chatbot.campaigns.models import Recipient
 from chatbot.campaigns.sending.daily_limit import iter_recently_reached
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.contacts.models import Contact
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
+from chatbot.delivery.models import MessageState
 from chatbot.delivery.sender import Sender
-from chatbot.delivery.states import MessageState
 from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from tests.support.factories import ago, make_campaign, make_conversation, make_recipients
 from tests.support.gateways import ScriptedGateway

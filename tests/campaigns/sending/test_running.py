@@ -8,7 +8,7 @@ from flask import Flask
 
 from chatbot.campaigns import service
 from chatbot.campaigns.models import Campaign, Recipient
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.campaigns.tasks import list_due_channels, list_due_reconciliations, reconcile_campaigns
 from chatbot.channels.gateway import Refused
 from chatbot.contacts.models import Contact
@@ -16,7 +16,7 @@ from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
 from chatbot.delivery.receipts import advance_watermark
-from chatbot.delivery.results import DeliveryResult, ResultKind, record_results
+from chatbot.delivery.results import ResultKind, SendResult, record_results
 from chatbot.message_templates.models import MessageTemplate
 from tests.support.campaigns import (
     get_campaign_counts,
@@ -46,8 +46,8 @@ def test_cancelling_skips_who_was_not_written_to_yet(any_app: Flask) -> None:
     assert get_campaign_counts(number) == {"sending": 2, "skipped": 3}
     with db.engine.begin() as connection:
         outcomes = [
-            DeliveryResult(row_id=1, attempt=1, result=ResultKind.ACCEPTED, wamid="w"),
-            DeliveryResult(row_id=2, attempt=1, result=ResultKind.UNSENT),
+            SendResult(row_id=1, attempt=1, kind=ResultKind.ACCEPTED, wamid="w"),
+            SendResult(row_id=2, attempt=1, kind=ResultKind.UNSENT),
         ]
         record_results(connection, CampaignSource.send_table, outcomes, 60)
     assert get_campaign_counts(number) == {"pending": 1, "accepted": 1, "skipped": 3}
