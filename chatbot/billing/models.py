@@ -1,4 +1,4 @@
-"""Invoices of contacts, as our own table or a connector tells them."""
+"""Invoices of contacts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InvoiceState(StrEnum):
 
 
 class Invoice(Base):
-    """Amounts are whole cents of real; `line` is the boleto's digitable line, digits only."""
+    """An invoice: the amount in cents of real, `line` the digits of the boleto's digitable line."""
 
     __tablename__ = "invoices"
 

@@ -1,4 +1,4 @@
-"""Open invoices of a contact, as what the bot and the panel may show."""
+"""Open invoices of a contact, for the bot and the panel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_OPEN_INVOICES = 12
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
-    """`amount` is reais; `line` is the digitable line's digits."""
+    """An invoice to be paid: `amount` in reais, `line` the digits of the boleto's digitable line."""
 
     id: int
     description: str
@@ -31,7 +31,7 @@ class OpenInvoice:
 
 
 def list_open_invoices(contact_id: int) -> list[OpenInvoice]:
-    """Those still to be paid, the oldest due first; also of contacts that proved to be this one."""
+    """Return invoices of the contact and of contacts merged into it, the oldest due first."""
     merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
     whose = sa.or_(Invoice.contact_id == contact_id, Invoice.contact_id.in_(merged))
     rows = db.session.scalars(

@@ -1,4 +1,4 @@
-"""`flask bot ...`"""
+"""`flask bot` commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ cli = AppGroup("bot", help="The automatic side.")
 @cli.command("try")
 @click.argument("text")
 def try_text(text: str) -> None:
-    """Print what the bot understands of TEXT and would answer to somebody without invoices."""
+    """Print the intent of TEXT and the bot's answer to a contact without invoices."""
     settings = get_settings(current_app)
     intent, confidence = detect_intent([text], None)
     turn = Turn(

@@ -1,7 +1,7 @@
-"""The engine: from what a contact wrote to what is to be said and done. Pure: no network, no database.
+"""Bot engine: turns, effects and intents. Pure: no network, no database.
 
-A handler is a generator. It yields what it wants (`Say`, `HandOff`, ...); for an effect that has an
-answer, such as `FetchInvoices`, the answer is what `yield` returns. `bot.turns` performs the effects.
+A handler is a generator that yields effects (`Say`, `HandOff`, ...). For an effect with a result, such
+as `FetchInvoices`, `yield` returns that result. `bot.turns` performs the effects.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from chatbot.bot.understanding.classifier import Intent, classify
 
-# Marks a sentence for translation where it is data; it is translated when it is said.
+# Marks a sentence for the catalogue where it is data; it is translated when it is sent.
 N_ = str
 
 BUTTON_PREFIX = "intent:"
@@ -21,7 +21,7 @@ BUTTON_PREFIX = "intent:"
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """`message` is the English sentence, the key of its translation; `buttons` are (intent, title)."""
+    """Translated text: `message` is its English form; `buttons` are (intent, title)."""
 
     message: str
     values: dict[str, Any] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class SayVerbatim:
-    """Text that is no sentence: a Pix code, to be copied as it is."""
+    """Text that is not translated, such as a Pix code."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class FetchInvoices:
-    """Answered with the contact's open invoices, the oldest due first."""
+    """Effect whose result is the contact's open invoices, the oldest due first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ Effect = Say | SayVerbatim | FetchInvoices | HandOff | OptOut | OptIn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """All that a handler may know. `text` is the burst that waits for an answer."""
+    """Input of a handler. `text` is all messages that wait for an answer."""
 
     text: str
     intent: Intent
-    opt_out_text: str = ""  # what asks to stop, written beside the rest
+    opt_out_text: str = ""  # of messages that ask to stop, beside others
     confidence: float = 1.0
     last_intent: str | None = None
     slots: dict[str, Any] = field(default_factory=dict)
@@ -83,14 +83,16 @@ Handler = Callable[[Turn], Effects]
 
 
 def separate_opt_outs(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The messages of a burst that ask to stop, and the others: who writes SAIR beside a question
-    wants both, and the question must not drown the wish."""
+    """Return the messages that ask to stop, and the others.
+
+    A contact who writes SAIR beside a question wants both.
+    """
     opt_outs = [text for text in texts if classify(text).intent is Intent.OPT_OUT]
     return opt_outs, [text for text in texts if text not in opt_outs]
 
 
 def detect_intent(texts: Sequence[str], button_id: str | None) -> tuple[Intent, float]:
-    """The intent of a burst: that of a tapped button, else of what was written as a whole."""
+    """Return intent and confidence of a tapped button, else of the messages as a whole."""
     if button_id and button_id.startswith(BUTTON_PREFIX):
         name = button_id.removeprefix(BUTTON_PREFIX)
         if name in set(Intent):

@@ -1,4 +1,4 @@
-"""What a customer may want: one name per handler."""
+"""Intents of customers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Intent(StrEnum):
-    """The value is stored with a message and written in the training file: never rename one."""
+    """Intent of a message. Values are stored and stand in the training file: never rename one."""
 
     ADDRESS_LOCATION = "address_location"
     BALANCE_DUE = "balance_due"
@@ -18,7 +18,7 @@ class Intent(StrEnum):
     GOODBYE = "goodbye"
     GREETING = "greeting"
     INVOICE_COPY = "invoice_copy"
-    OPT_IN = "opt_in"  # by its very words alone: no statistics may guess consent
+    OPT_IN = "opt_in"  # by rules alone: the classifier must not guess consent
     OPT_OUT = "opt_out"
     PAYMENT_DONE = "payment_done"
     PIX_PAYMENT = "pix_payment"

@@ -1,4 +1,4 @@
-"""What the bot says, as the contact reads it and as Meta takes it."""
+"""Rendering of the bot's replies, as text and as bodies for Meta."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatbot.channels.whatsapp.payloads import MAX_BUTTON_TITLE, buttons_body, t
 
 
 def render(say: Say | SayVerbatim) -> tuple[str, dict[str, Any]]:
-    """The sentence in the contact's language, and the body for Meta."""
+    """Return the text in the current language, and the body for Meta."""
     if isinstance(say, SayVerbatim):
         return say.text, text_body(say.text)
     text = gettext(
@@ -29,7 +29,7 @@ def render(say: Say | SayVerbatim) -> tuple[str, dict[str, Any]]:
 
 
 def _format_value(value: object) -> object:
-    """Money and dates as the reader writes them."""
+    """Format money and dates for Brazil."""
     if isinstance(value, Decimal):
         return format_decimal(value, format="#,##0.00")
     if isinstance(value, date):

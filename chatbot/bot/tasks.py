@@ -1,4 +1,4 @@
-"""The bot's batch in the inbound worker's loop."""
+"""Task that answers the conversations whose turn is due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECHECK_S = 0.2
 
 
 def run_turns() -> float | None:
-    """Answer what is due; see `core.tasks.Task` for the return value."""
+    """Answer due turns; see `core.tasks.Task` for the return value."""
     wait_s = get_seconds_to_next_turn()
     if wait_s is None or wait_s > 0:
         return wait_s
@@ -25,9 +25,9 @@ def run_turns() -> float | None:
     for conversation_id in ids:
         try:
             run_turn(conversation_id, token)
-        except Exception:  # one bad turn must not stop the others: tried again, then handed over
+        except Exception:  # one bad turn must not stop the others: it is retried, then handed off
             db.session.rollback()
             log.exception("turn of conversation %d failed", conversation_id)
             postpone_turn(conversation_id, token, RETRY_S)
-    # None to be had although one is due: another worker has it, or our clock is before the database's.
+    # No turn claimed although one is due: another worker has it, or our clock is ahead of the database's.
     return 0 if ids else RECHECK_S

@@ -1,7 +1,7 @@
-"""Turns: claim the conversations whose answer is due, perform what the engine wants, write it down.
+"""Turns: claim due conversations, perform the handlers' effects and store the result.
 
-The claim is a lease. What is said is written only if the lease and the conversation's state still
-hold: an agent may have taken over meanwhile. No transaction is open while an effect is performed.
+The claim is a lease. The result is stored only if the lease and the conversation's state still hold:
+an agent may have taken over meanwhile. No transaction is open while an effect is performed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(slots=True)
 class TurnResult:
-    """What a turn wants to be written down."""
+    """Collected effects of a turn, to be stored in one transaction."""
 
     replies: list[Say | SayVerbatim] = field(default_factory=list)
     handoff: HandOff | None = None
@@ -62,7 +62,7 @@ class TurnResult:
 
 
 def claim_due_turns(limit: int) -> tuple[str, list[int]]:
-    """Lease the conversations whose turn is due; returns the token and their ids. Commits."""
+    """Lease the conversations whose turn is due, commit, and return the token and their ids."""
     token = secrets.token_hex(16)
     free = sa.or_(
         Conversation.turn_leased_until.is_(None), Conversation.turn_leased_until < db_now()
@@ -91,7 +91,7 @@ def claim_due_turns(limit: int) -> tuple[str, list[int]]:
 
 
 def run_turn(conversation_id: int, token: str) -> None:
-    """Answer one claimed conversation. A turn that keeps crashing hands over to a person."""
+    """Answer one claimed conversation, or hand it off after too many failed turns."""
     session = db.session
     conversation = session.get_one(Conversation, conversation_id, populate_existing=True)
     contact = session.get_one(Contact, conversation.contact_id)
@@ -105,10 +105,10 @@ def run_turn(conversation_id: int, token: str) -> None:
     context = load_context(conversation)
     state, claimed_due = conversation.state, conversation.turn_due_at
     has_failed = conversation.turn_attempts > MAX_ATTEMPTS
-    # No transaction is open while effects are performed, and what was read stays as it was read.
+    # Detached, so that no transaction is open while effects are performed.
     session.expunge_all()
     session.rollback()
-    # Nothing that a crash may hide in is done again, not even understanding the words.
+    # After too many failures run no code that may have crashed, not even the classifier.
     turn = _build_turn(contact, waiting, context)
     if not has_failed:
         turn = _detect_turn_intent(turn, waiting)
@@ -143,7 +143,7 @@ def _build_turn(contact: Contact, waiting: Sequence[Message], context: Context) 
 
 
 def _find_button_id(message: Message) -> str | None:
-    """The id of a tapped reply button, list row or template button."""
+    """Return the id of a tapped reply button, list row or template button."""
     payload = message.payload
     for kind in ("button_reply", "list_reply"):
         chosen = payload.get(kind)
@@ -160,7 +160,7 @@ def _hand_off_failed_turn(state: str) -> TurnResult:
 
 
 def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
-    """Run the handler and perform what it wants."""
+    """Run the handlers of the turn and collect their effects."""
     result = TurnResult()
     if turn.opt_out_text:
         stop = replace(turn, text=turn.opt_out_text, intent=Intent.OPT_OUT)
@@ -168,13 +168,13 @@ def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
     if state != ConversationState.BOT and turn.intent not in ALWAYS_HANDLED:
         return result
     if not turn.text and turn.intent is Intent.FALLBACK:
-        return TurnResult([Say(_UNREADABLE_REPLY)])  # a picture or a voice message without words
+        return TurnResult([Say(_UNREADABLE_REPLY)])  # an image or a voice message without a caption
     _run_effects(HANDLERS[turn.intent](turn), result, contact_id)
     return result
 
 
 def _run_effects(effects: Effects, result: TurnResult, contact_id: int) -> None:
-    """Hold a handler's talk to its end, giving it what its effects bring."""
+    """Run a handler to its end, sending it the results of its effects."""
     reply: Any = None
     while True:
         try:
@@ -214,7 +214,7 @@ def _store_result(
     result: TurnResult,
     context: Context,
 ) -> bool:
-    """One transaction; False when the lease or the state is gone, and then nothing is written."""
+    """Store the result in one transaction; return False if the lease or the state has changed."""
     session = db.session
     conversation = session.scalar(
         sa.select(Conversation)
@@ -239,7 +239,7 @@ def _store_result(
             queue_message(conversation, body, text, Author.BOT)
             context.add(Author.BOT, text)
     _apply_result(conversation, turn, result, waiting)
-    # A message that came meanwhile has set a new due time: it is left to the next turn.
+    # A message that came meanwhile has set a new due time, for the next turn.
     if conversation.turn_due_at == claimed_due:
         conversation.turn_due_at = None
     conversation.turn_token = None
@@ -278,7 +278,7 @@ def _choose_language(contact: Contact) -> str:
 
 
 def postpone_turn(conversation_id: int, token: str, seconds: float) -> None:
-    """After an error: free the lease in `seconds`, so that the contact does not wait for its end."""
+    """Let a lease end in `seconds` after an error, so that the contact waits less."""
     with db.engine.begin() as connection:
         connection.execute(
             sa.update(Conversation)
@@ -288,7 +288,7 @@ def postpone_turn(conversation_id: int, token: str, seconds: float) -> None:
 
 
 def get_seconds_to_next_turn() -> float | None:
-    """How long until a turn is due (0: now); None when none is."""
+    """Return the seconds until a turn is due (0: now), or None."""
     free = sa.or_(
         Conversation.turn_leased_until.is_(None), Conversation.turn_leased_until < db_now()
     )

@@ -1,8 +1,9 @@
-"""Boletos: bank slips (47 digits typed) and collection slips (48), read, checked and made.
+"""Boletos: bank slips (line of 47 digits) and collection slips (48), parsed, checked and made.
 
-FEBRABAN's layout as told in guide/brazil.md 1. Both kinds carry a barcode of 44 digits; the typed
-line is the barcode in another order with a check digit per field. So a line is checked by making it
-again from its barcode. Positions in comments count from 1, as FEBRABAN does.
+Layouts: FEBRABAN's standard of the bank slip, and for collection slips its "Layout Padrão de
+Arrecadação/Recebimento com Utilização do Código de Barras". Both kinds have a barcode of 44 digits. The
+digitable line is the barcode in another order with a check digit per field, so a line is checked by
+making it again from its barcode. Positions in comments count from 1, as in the standards.
 """
 
 from __future__ import annotations
@@ -20,23 +21,25 @@ BoletoKind = Literal["bank", "collection"]
 FACTOR_BASE = date(1997, 10, 7)
 FACTOR_FIRST, FACTOR_LAST = 1000, 9999
 CYCLE_DAYS = FACTOR_LAST - FACTOR_FIRST + 1
-# FEBRABAN communication 082/2012: a slip is payable from 3000 days after its due date to 5500
-# before it.
+# FEBRABAN, Comunicado FB-082/2012: a slip is payable from 5500 days before its due date to 3000
+# after it.
 PAST_DAYS, FUTURE_DAYS = 3000, 5500
 MAX_AMOUNT = Decimal("99999999.99")
 
 REASONS: dict[str, str] = {
     "empty": "The line is empty: copy the whole line of the boleto.",
-    "bad_characters": "The line has letters or signs: copy only the numbers of the boleto.",
-    "wrong_length": "A line has 47 digits (bank) or 48 (bills and taxes): copy the whole line.",
-    "not_collection": "A line of 48 digits begins with 8: compare the first digits.",
-    "value_identifier": "The third digit must be 6, 7, 8 or 9: compare the first digits.",
-    "currency": "The fourth digit must be 9 (reais): compare the first digits.",
-    "field_digit": "A group's check digit does not match: compare the line digit by digit.",
+    "bad_characters": "The line has letters or symbols: copy only the numbers of the boleto.",
+    "wrong_length": "A line has 47 digits (bank) or 48 digits (bills and taxes): copy the "
+    "whole line.",
+    "not_collection": "A line of 48 digits starts with 8: check the first digits.",
+    "value_identifier": "The third digit must be 6, 7, 8 or 9: check the first digits.",
+    "currency": "The fourth digit must be 9 (reais): check the first digits.",
+    "field_digit": "A check digit of one of the groups does not match: compare the line digit "
+    "by digit.",
     "general_digit": "The general check digit does not match: compare the line digit by digit.",
-    "bad_bank": "A bank code is three digits.",
+    "bad_bank": "A bank code has three digits.",
     "bad_free_field": "The bank's free field is 25 digits.",
-    "bad_amount": "An amount is from 0.01 to 99999999.99 reais, with two decimals at most.",
+    "bad_amount": "An amount is between 0.01 and 99999999.99 reais, with at most two decimals.",
     "bad_due_date": "The due date must be 2000-07-03 or later.",
 }
 
@@ -45,7 +48,7 @@ _DIGIT_RUN = re.compile(r"[0-9]+(?:[\s.\-]{1,8}[0-9]+)*")
 
 
 class InvalidBoleto(ValueError):
-    """The text is no boleto; `reason` is a key of REASONS."""
+    """Raised for a text that is not a boleto; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(REASONS[reason])
@@ -56,8 +59,8 @@ class InvalidBoleto(ValueError):
 class Boleto:
     """One slip; `line` (47 or 48) and `barcode` (44) are digits only.
 
-    `amount` is reais, None when open or when the value is no money. `due_on` is None where the code
-    has none (always in collection slips); `bank` is None in those too.
+    `amount` is in reais, None if the payer chooses it or the value is a reference. `due_on` is None
+    where the code has no date; collection slips have neither date nor `bank`.
     """
 
     kind: BoletoKind
@@ -69,10 +72,10 @@ class Boleto:
 
 
 def parse_line(text: str, today: date) -> Boleto:
-    """Read a typed line, dots and spaces allowed; 44 digits are a barcode. Raises InvalidBoleto.
+    """Parse a line, with or without dots and spaces; 44 digits are a barcode. Raise InvalidBoleto.
 
-    `today` decides which cycle of due dates is meant. A card slip copied without its last zero (46
-    digits) is completed, but only an open amount: there the missing digit can be nothing else.
+    `today` selects the cycle of due dates. A card slip copied without its last zero (46 digits) is
+    completed if its amount is open: only then the missing digit is certain.
     """
     digits = _only_digits(text)
     if len(digits) == 46 and digits.endswith("000000000"):
@@ -87,7 +90,7 @@ def parse_line(text: str, today: date) -> Boleto:
 
 
 def parse_barcode(text: str, today: date) -> Boleto:
-    """Read the 44 digits of a barcode; the line is made from them. Raises InvalidBoleto."""
+    """Parse the 44 digits of a barcode and make the line from them. Raise InvalidBoleto."""
     barcode = _only_digits(text)
     if len(barcode) != 44:
         raise InvalidBoleto("wrong_length")
@@ -97,10 +100,10 @@ def parse_barcode(text: str, today: date) -> Boleto:
 
 
 def find_lines(text: str) -> list[str]:
-    """The digits of each boleto in a message, in order, each once, for parse_line to read.
+    """Return the digits of each boleto in a message, in order, each once, for `parse_line`.
 
-    Where a run of numbers holds no valid boleto, its first 47 or 48 digits that stand as whole
-    groups are returned all the same, so that the person can be told the line is mistyped.
+    If a run of numbers has no valid boleto, its first 47 or 48 digits that form whole groups are
+    returned, so that the person can be told that the line is mistyped.
     """
     visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
     runs = (re.findall(r"[0-9]+", run) for run in _DIGIT_RUN.findall(visible))
@@ -108,7 +111,7 @@ def find_lines(text: str) -> list[str]:
 
 
 def format_line(line: str) -> str:
-    """The printed form of 47 or 48 digits; anything else is returned as it came."""
+    """Return the printed form of 47 or 48 digits, and anything else unchanged."""
     if len(line) == 47:
         fields = (line[0:5], line[5:10], line[10:15], line[15:21], line[21:26], line[26:32])
         first, second, third = (".".join(fields[at : at + 2]) for at in (0, 2, 4))
@@ -119,7 +122,7 @@ def format_line(line: str) -> str:
 
 
 def make_line(bank: str, free_field: str, due_on: date | None, amount: Decimal | None) -> str:
-    """A valid bank line of 47 digits, for demonstration data. Raises InvalidBoleto."""
+    """Make a valid bank line of 47 digits, for demonstration data. Raise InvalidBoleto."""
     if not re.fullmatch(r"[0-9]{3}", bank) or bank[0] == "8":
         raise InvalidBoleto("bad_bank")
     if not re.fullmatch(r"[0-9]{25}", free_field):
@@ -131,7 +134,7 @@ def make_line(bank: str, free_field: str, due_on: date | None, amount: Decimal |
 
 
 def encode_factor(due_on: date) -> int:
-    """Days since 1997-10-07 as a factor 1000-9999: 1000 on 2000-07-03, 2025-02-22, 2049-10-14…"""
+    """Return the due date factor, 1000-9999; it is 1000 on 2000-07-03, 2025-02-22, 2049-10-14."""
     days = (due_on - FACTOR_BASE).days
     if days < FACTOR_FIRST:
         raise InvalidBoleto("bad_due_date")
@@ -139,10 +142,10 @@ def encode_factor(due_on: date) -> int:
 
 
 def decode_factor(factor: int, today: date) -> date | None:
-    """The due date a factor means for somebody who pays `today`; None for 0-999 (none in the code).
+    """Return the due date of a factor for a payment `today`; None for 0-999 (no date in the code).
 
     A factor returns every 9000 days, and the window of payable dates is 8501 days long: at most one
-    candidate lies in it. If none does, the nearest to today is taken.
+    candidate is in it. If none is, the nearest to today is returned.
     """
     if factor < FACTOR_FIRST:
         return None
@@ -182,7 +185,7 @@ def _bank_line(barcode: str) -> str:
 
 
 def _bank(barcode: str, today: date) -> Boleto:
-    """1-3 bank, 4 currency, 5 general digit, 6-9 factor, 10-19 cents, 20-44 the bank's own."""
+    """Read 1-3 bank, 4 currency, 5 general digit, 6-9 factor, 10-19 cents, 20-44 the bank's own."""
     if barcode[3] != "9":
         raise InvalidBoleto("currency")
     if barcode[4] != _mod11(barcode[:4] + barcode[5:], bad="1"):
@@ -204,9 +207,9 @@ def _collection_barcode(line: str) -> str:
 
 
 def _collection(barcode: str) -> Boleto:
-    """1 is "8", 2 segment, 3 value identifier, 4 general digit, 5-15 cents, 16-44 free.
+    """Read 1 "8", 2 segment, 3 value identifier, 4 general digit, 5-15 cents, 16-44 free.
 
-    Identifier 6 or 8: the value is money; 7 or 9: a reference that must not be shown as money.
+    With identifier 6 or 8 the value is money; with 7 or 9 it is a reference, not to be shown as money.
     """
     if barcode[2] not in "6789":
         raise InvalidBoleto("value_identifier")
@@ -228,16 +231,16 @@ def _collection_digit(identifier: str, digits: str) -> str:
 
 
 def _mod10(digits: str) -> str:
-    """Weights 2,1,2,1… from the right; the digits of each product are added."""
+    """Weight the digits 2,1,2,1… from the right and add the digits of the products."""
     doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[::-2])
     total = doubled + sum(int(digit) for digit in digits[-2::-2])
     return str(-total % 10)
 
 
 def _mod11(digits: str, *, bad: str) -> str:
-    """Weights 2..9 from the right, again and again.
+    """Weight the digits 2..9 from the right, repeatedly.
 
-    `bad` stands for 10 and 11: "1" in bank slips, "0" in collection slips.
+    `bad` replaces 10 and 11: "1" in bank slips, "0" in collection slips.
     """
     total = sum(int(digit) * (place % 8 + 2) for place, digit in enumerate(reversed(digits)))
     remainder = 11 - total % 11
@@ -245,7 +248,7 @@ def _mod11(digits: str, *, bad: str) -> str:
 
 
 def _reais(cents: str) -> Decimal | None:
-    """Zero cents means an open amount, as credit cards print."""
+    """Return the amount; zero cents mean an open amount, as on credit card bills."""
     return Decimal(int(cents)).scaleb(-2) or None
 
 
@@ -261,7 +264,7 @@ def _cents(amount: Decimal | None) -> int:
 
 
 def _lines_in(groups: list[str]) -> Iterator[str]:
-    """Valid boletos among neighbouring groups of digits; else the first that has their length."""
+    """Yield the valid boletos among adjacent groups of digits, else the first one of their length."""
     at, found = 0, False
     while at < len(groups):
         valid = [window for window in _windows(groups, at) if _is_valid(window[1])]
@@ -275,7 +278,7 @@ def _lines_in(groups: list[str]) -> Iterator[str]:
 
 
 def _windows(groups: list[str], at: int) -> Iterable[tuple[int, str]]:
-    """(how many groups from `at`, their digits) wherever they are as long as some boleto."""
+    """Yield (number of groups from `at`, their digits) for each length of a boleto."""
     line = ""
     for size, group in enumerate(groups[at : at + 48], start=1):
         line += group
@@ -284,7 +287,7 @@ def _windows(groups: list[str], at: int) -> Iterable[tuple[int, str]]:
 
 
 def _first_of_length(groups: list[str]) -> list[str]:
-    # 44 is left out: invalid as a barcode, it is most often the access key of a tax invoice.
+    # Not 44: an invalid barcode is most often the access key of a tax invoice.
     lengths = (line for at in range(len(groups)) for _, line in _windows(groups, at))
     return [line for line in lengths if len(line) in (47, 48)][:1]
 

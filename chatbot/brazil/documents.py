@@ -1,9 +1,8 @@
-"""CPF and CNPJ: read, checked, shown and masked.
+"""CPF and CNPJ: parsed, checked, formatted and masked.
 
 Check digits: CPF 9 + 2, CNPJ 12 + 2, both modulo 11 (Receita Federal). The alphanumeric CNPJ (IN
-RFB 2.229 of 2024-10-15, new registrations from July 2026) keeps the weights; a character is worth
-its ASCII code less 48. So a CNPJ is text of 14 characters, never a number, and letters are never
-thrown away.
+RFB 2.229 of 2024-10-15, new registrations from July 2026) keeps the weights; the value of a character
+is its ASCII code minus 48. So a CNPJ is text of 14 characters, and its letters must be kept.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ DocumentKind = Literal["cpf", "cnpj"]
 MAX_DOCUMENT_LENGTH = 60  # characters
 
 REASONS: dict[str, str] = {
-    "empty": "The CPF or CNPJ is empty: write it.",
-    "not_ascii": "The CPF or CNPJ has signs or digits of another alphabet: type it again.",
-    "bad_characters": "The CPF or CNPJ has signs besides dots, hyphen and slash: remove them.",
-    "letters": "A CPF has no letters, and a CNPJ has none in its last two places: correct it.",
+    "empty": "The CPF or CNPJ is empty: enter it.",
+    "not_ascii": "The CPF or CNPJ has symbols or digits of another alphabet: type it again.",
+    "bad_characters": "The CPF or CNPJ has symbols other than dots, hyphen and slash: remove them.",
+    "letters": "A CPF has no letters, and a CNPJ has none in its last two positions: correct it.",
     "scientific_notation": (
         "The spreadsheet changed the CPF or CNPJ into scientific notation and lost digits: "
-        "format the column as text, write the numbers again and export again."
+        "format the column as text, enter the numbers again and export again."
     ),
-    "wrong_length": "A CPF has 11 digits and a CNPJ 14 characters: complete it.",
-    "equal_digits": "A CPF or CNPJ of one repeated digit does not exist: write the real one.",
+    "wrong_length": "A CPF has 11 digits and a CNPJ has 14 characters: complete it.",
+    "equal_digits": "A CPF or CNPJ made of one repeated digit does not exist: enter the real one.",
     "check_digits": "The check digits do not match: compare the CPF or CNPJ with the original.",
 }
 
@@ -37,12 +36,12 @@ _CNPJ_WEIGHTS = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
 _SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?E[+-]?[0-9]+")
 _EXCEL_FLOAT = re.compile(r"([0-9]+)[.,]0")
 _SEPARATORS = re.compile(r"[.\-/ ]")
-# Digits alone that lost their leading zeros in a spreadsheet: length there -> full length.
+# Digits that lost their leading zeros in a spreadsheet: length there -> full length.
 _FULL_LENGTH = {9: 11, 10: 11, 12: 14, 13: 14}
 
 
 class InvalidDocument(ValueError):
-    """The text is neither CPF nor CNPJ; `reason` is a key of REASONS."""
+    """Raised for a text that is neither CPF nor CNPJ; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(REASONS[reason])
@@ -51,17 +50,17 @@ class InvalidDocument(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`digits`: 11 digits of a CPF, or 14 characters `[0-9A-Z]{12}[0-9]{2}` of a CNPJ."""
+    """A CPF (`digits` are 11 digits) or a CNPJ (14 characters `[0-9A-Z]{12}[0-9]{2}`)."""
 
     kind: DocumentKind
     digits: str
 
 
 def parse_document(text: str) -> Document:
-    """Read a CPF or CNPJ with or without its mask, in either case. Raises InvalidDocument.
+    """Parse a CPF or CNPJ with or without its mask, in any case. Raise InvalidDocument.
 
-    Leading zeros a spreadsheet dropped are given back only to bare digits whose check digits then
-    match.
+    Leading zeros that a spreadsheet dropped are restored if the text is digits only and the check
+    digits match then.
     """
     typed = _clean(text)
     digits = _SEPARATORS.sub("", typed)
@@ -76,7 +75,7 @@ def parse_document(text: str) -> Document:
 
 
 def format_document(digits: str) -> str:
-    """For people: 000.000.000-00 or 00.000.000/0000-00; anything else is returned as it came."""
+    """Format as 000.000.000-00 or 00.000.000/0000-00; return anything else unchanged."""
     plain = _SEPARATORS.sub("", digits).upper()
     if len(plain) == 11:
         return f"{plain[:3]}.{plain[3:6]}.{plain[6:9]}-{plain[9:]}"
@@ -86,7 +85,7 @@ def format_document(digits: str) -> str:
 
 
 def mask_document(digits: str) -> str:
-    """For screens and logs: ***.456.789-** or **.345.678/****-**; anything else all asterisks."""
+    """Mask as ***.456.789-** or **.345.678/****-**, and anything else with asterisks only."""
     plain = _SEPARATORS.sub("", digits).upper()
     if len(plain) == 11:
         return f"***.{plain[3:6]}.{plain[6:9]}-**"
@@ -96,14 +95,14 @@ def mask_document(digits: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Upper-case ASCII without the invisible marks that copying leaves around it."""
+    """Return upper-case ASCII without the invisible characters that copying leaves."""
     visible = "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
     if not visible:
         raise InvalidDocument("empty")
     if len(visible) > MAX_DOCUMENT_LENGTH:
         raise InvalidDocument("wrong_length")
     if not visible.isascii():
-        # Asked before upper(), which would turn some foreign letters into ASCII ones.
+        # Checked before upper(), which turns some foreign letters into ASCII ones.
         raise InvalidDocument("not_ascii")
     visible = visible.upper()
     if _SCIENTIFIC.fullmatch(visible):
@@ -113,7 +112,7 @@ def _clean(text: str) -> str:
 
 
 def _find_problem(digits: str) -> str | None:
-    """The reason why these characters are no document, or None."""
+    """Return the reason why these characters are not a document, or None."""
     if not digits.isalnum():
         return "bad_characters" if digits else "wrong_length"
     if len(digits) not in (11, 14):

@@ -1,9 +1,9 @@
-"""Phone numbers as people write them, as E.164, and as the key that joins both Brazilian spellings.
+"""Phone numbers: parsed from any spelling to E.164, formatted, masked, and matched.
 
 Numbering rules: Anatel's plan (67 DDDs, mobiles 9 + 8 digits, landlines 8 digits that begin with
-2-5). WhatsApp ids of accounts older than the ninth digit may still lack it, so two spellings are
-one person: `match_key` makes them equal. The `wa_id` itself is never changed: Meta is answered as
-it named the person.
+2-5). WhatsApp ids of accounts older than the ninth digit may still lack it, so one person may have
+two spellings: `match_key` makes them equal. The `wa_id` itself is never changed, since Meta expects
+it as it sent it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 
 BRAZIL = "55"
-MAX_PHONE_LENGTH = (
-    100  # characters; a longer cell holds something else, and need not be looked through
-)
+MAX_PHONE_LENGTH = 100  # characters; a longer cell contains something else
 
 _DDDS = (
     "11 12 13 14 15 16 17 18 19 21 22 24 27 28 31 32 33 34 35 37 38 41 42 43 44 45 46 47 48 49 "
@@ -23,7 +21,7 @@ _DDDS = (
     "91 92 93 94 95 96 97 98 99"
 )
 DDDS = frozenset(_DDDS.split())
-# Country codes the ITU has assigned (E.164), so that "+21 98765-4321" is no foreign number.
+# Country codes assigned by the ITU (E.164), so that "+21 98765-4321" is not a foreign number.
 _COUNTRY_CODES = (
     "1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 "
     "60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98 "
@@ -39,24 +37,24 @@ _COUNTRY_CODES = (
 COUNTRY_CODES = frozenset(_COUNTRY_CODES.split())
 
 REASONS: dict[str, str] = {
-    "empty": "The phone is empty: write it with the area code, as in (11) 98765-4321.",
+    "empty": "The phone is empty: enter it with the area code, as in (11) 98765-4321.",
     "letters": "The phone has letters: leave only the number, with the area code.",
-    "bad_characters": "The phone has signs that no phone number has: leave only its digits.",
+    "bad_characters": "The phone has symbols that no phone number has: leave only its digits.",
     "scientific_notation": (
-        "The spreadsheet changed the phone into scientific notation and lost digits: "
-        "format the column as text, write the numbers again and export again."
+        "The spreadsheet changed the phone into scientific notation and lost digits: format "
+        "the column as text, enter the numbers again and export again."
     ),
     "several_numbers": "The cell has more than one phone: leave one.",
-    "too_short": "The phone has digits missing: write the area code and the whole number.",
+    "too_short": "The phone is missing digits: enter the area code and the whole number.",
     "too_long": (
         "The phone has too many digits: a Brazilian number has at most 11 after 55, "
         "and a foreign one is written with + before its country code."
     ),
-    "missing_ddd": "The area code (DDD) is missing: write it before the number.",
+    "missing_ddd": "The area code (DDD) is missing: put it before the number.",
     "unknown_ddd": "This area code (DDD) does not exist in Brazil: correct it.",
-    "bad_mobile": "A number of nine digits is a mobile and begins with 9: correct it.",
-    "bad_landline": "A number of eight digits never begins with 0 or 1: correct it.",
-    "needs_plus": "Write a foreign number with + and its country code, without 00.",
+    "bad_mobile": "A nine-digit number is a mobile and starts with 9: correct it.",
+    "bad_landline": "An eight-digit number never starts with 0 or 1: correct it.",
+    "needs_plus": "Enter a foreign number with + and its country code, without 00.",
     "unknown_country": "No country has this code: write + and the country code, then the number.",
 }
 
@@ -74,7 +72,7 @@ _PRINTABLE_SERVICE = re.compile(r"55([38]00)([0-9]{3})([0-9]{3,4})")
 
 
 class InvalidPhone(ValueError):
-    """The text is no phone number; `reason` is a key of REASONS."""
+    """Raised for a text that is not a phone number; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(REASONS[reason])
@@ -93,10 +91,9 @@ class Phone:
 
 
 def parse_phone(text: str, default_country: str = BRAZIL) -> Phone:
-    """Read a number in any usual spelling; without + it is of `default_country`. Or InvalidPhone.
+    """Parse a number in any usual spelling, without + one of `default_country`. Raise InvalidPhone.
 
-    A Brazilian mobile of eight digits gains its nine; whoever needs the spelling Meta uses keeps
-    the wa_id.
+    A Brazilian mobile of eight digits gets its ninth; keep the wa_id for the spelling of Meta.
     """
     cleaned = _clean(text)
     digits = re.sub(r"[^0-9]", "", cleaned)
@@ -108,12 +105,12 @@ def parse_phone(text: str, default_country: str = BRAZIL) -> Phone:
 
 
 def match_key(digits_or_wa_id: str) -> str:
-    """The key by which two spellings of one number are one person. Never raises.
+    """Return a key that is equal for all spellings of a number. Never raises.
 
     Brazilian mobile: 55 + DDD + last 8 digits, with or without the ninth. Everything else: the
     digits themselves (the text itself if it has none). Mobiles 9[0-5]… came after the ninth digit
-    and never lacked it; without their 9 they would read as another family's landline, so they keep
-    all 13 digits.
+    and always have it; without their 9 they would equal someone else's landline, so they keep all
+    13 digits.
     """
     digits = _only_digits(digits_or_wa_id)
     found = _OLD_OR_NEW_MOBILE.fullmatch(digits)
@@ -123,7 +120,7 @@ def match_key(digits_or_wa_id: str) -> str:
 
 
 def format_phone(digits: str) -> str:
-    """For people: "+55 (11) 98765-4321", "0800 123 4567"; foreign or unknown: + and digits."""
+    """Format as "+55 (11) 98765-4321" or "0800 123 4567"; foreign or unknown: + and digits."""
     plain = _only_digits(digits)
     if found := _PRINTABLE_SERVICE.fullmatch(plain):
         return f"0{found[1]} {found[2]} {found[3]}"
@@ -134,7 +131,7 @@ def format_phone(digits: str) -> str:
 
 
 def mask_phone(digits: str) -> str:
-    """For logs: "+55 (11) •••••-4321"; only a Brazilian DDD and the last four digits show."""
+    """Mask as "+55 (11) •••••-4321"; only a Brazilian DDD and the last four digits are shown."""
     plain = _only_digits(digits)
     found = _PRINTABLE.fullmatch(plain)
     if found and found[1] in DDDS:
@@ -148,7 +145,7 @@ def _only_digits(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """The text with one spelling of digits, dashes and spaces. Raises InvalidPhone."""
+    """Return the text with one spelling of digits, dashes and spaces. Raise InvalidPhone."""
     if len(text.strip()) > MAX_PHONE_LENGTH:
         raise InvalidPhone("too_long")
     plain = _normalize(text)
@@ -168,7 +165,7 @@ def _clean(text: str) -> str:
 
 
 def _normalize(text: str) -> str:
-    """Full-width forms folded, invisible marks of copied contacts removed, every dash a hyphen."""
+    """Fold full-width forms, remove invisible characters, and make every dash a hyphen."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
         text = "".join(_REPLACEMENT_BY_CATEGORY.get(unicodedata.category(c), c) for c in text)
@@ -186,14 +183,14 @@ def _has_several_numbers(text: str) -> bool:
 
 
 def _strip_country_code(digits: str) -> str:
-    """The number inside Brazil. 55 is the country only where enough digits follow it.
+    """Return the national number. 55 is the country code only if enough digits follow it.
 
     Else it is the DDD of Santa Maria (RS): 55 99123-4567 has 11 digits, 55 55 99123-4567 has 13.
     """
     if digits.startswith("0055"):
         digits = digits[2:]
     if digits.startswith("00"):
-        # 00 may be followed by a carrier code, so what comes next is not surely a country.
+        # A carrier code may follow 00, so the next digits are not certainly a country code.
         raise InvalidPhone("needs_plus")
     return digits[2:] if digits.startswith(BRAZIL) and len(digits) >= 12 else digits
 
@@ -208,13 +205,13 @@ def _parse_international(digits: str) -> Phone:
     if not any(digits[:length] in COUNTRY_CODES for length in (1, 2, 3)):
         raise InvalidPhone("unknown_country")
     if digits.startswith("1") and not _NORTH_AMERICA.fullmatch(digits):
-        # Most often "+11 98765-4321": a DDD written where the country stands.
+        # Most often "+11 98765-4321": a DDD in place of the country code.
         raise InvalidPhone("unknown_country")
     return Phone(f"+{digits}", digits, digits, is_brazilian=False, is_mobile=False)
 
 
 def _parse_brazilian(dialled: str) -> Phone:
-    """Digits after the country code, perhaps with trunk zero and carrier code before the DDD."""
+    """Parse the digits after the country code, with or without trunk zero and carrier code."""
     national = _strip_trunk_prefix(dialled)
     if _SERVICE.fullmatch(national):
         return _brazilian_phone(national, is_mobile=False)
@@ -232,7 +229,7 @@ def _parse_brazilian(dialled: str) -> Phone:
 
 
 def _strip_trunk_prefix(dialled: str) -> str:
-    """0 DDD number, or 0 carrier(2) DDD number. 0800 keeps its 800."""
+    """Strip 0, or 0 and a carrier code of two digits, before the DDD. 0800 keeps its 800."""
     if not dialled.startswith("0"):
         return dialled
     rest = dialled[1:]

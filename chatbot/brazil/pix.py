@@ -1,8 +1,8 @@
-"""Pix copy-and-paste codes (BR Code), read leniently and made strictly.
+"""Pix copy-and-paste codes (BR Code), parsed leniently and made strictly.
 
-A code is a list of fields id(2) length(2) value, some values being such lists themselves (EMV).
-Field numbers and limits: the Central Bank's BR Code as told in guide/brazil.md 2. Field 63 is the
-CRC-16/CCITT-FALSE of everything before it, its own "6304" included.
+A code is a list of fields id(2) length(2) value; some values are such lists themselves (EMV). Field
+numbers and limits: Banco Central do Brasil, "Manual do BR Code" and "Manual de Padrões para Iniciação
+do Pix". Field 63 is the CRC-16/CCITT-FALSE of everything before it, its own "6304" included.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ NO_TXID = "***"
 REAL = "986"  # ISO 4217
 MAX_PAYLOAD = 512
 MAX_NAME, MAX_CITY, MAX_KEY = 25, 15, 77
-MAX_KEY_AND_DESCRIPTION = 73  # what is left of the 99 characters of field 26
+MAX_KEY_AND_DESCRIPTION = 73  # the rest of the 99 characters of field 26
 MAX_AMOUNT = Decimal("9999999999.99")  # 13 characters
 
 REASONS: dict[str, str] = {
     "empty": "The Pix code is empty: copy it again.",
     "too_long": "A Pix code has at most 512 characters: copy only the code.",
-    "not_pix": "This is not a Pix code: copy the whole code, which begins with 000201.",
-    "crc": "The Pix code is incomplete or was changed: copy it again with no spaces added.",
+    "not_pix": "This is not a Pix code: copy the whole code, which starts with 000201.",
+    "crc": "The Pix code is incomplete or was changed: copy it again without adding spaces.",
     "structure": "The fields of the Pix code do not fit together: ask for a new code.",
     "currency": "The Pix code is not in reais: ask for a new code.",
-    "amount": "The amount of the Pix code is not a number of reais with two decimals at most.",
-    "no_key": "The Pix code has neither a key nor an address: ask for a new code.",
-    "bad_key": "A Pix key is a CPF, a CNPJ, +55 and a phone, an e-mail or a random key.",
+    "amount": "The amount of the Pix code is not a number of reais with at most two decimals.",
+    "no_key": "The Pix code has neither a key nor a URL: ask for a new code.",
+    "bad_key": "A Pix key is a CPF, a CNPJ, a phone with +55, an e-mail or a random key.",
     "bad_name": "The receiver's name must have 1 to 25 letters: shorten it.",
     "bad_city": "The receiver's city must have 1 to 15 letters: shorten it.",
     "bad_txid": "The identifier must be 1 to 25 letters and digits, or ***.",
-    "bad_description": "Key and description have at most 73 characters together: shorten it.",
+    "bad_description": "The key and the description have at most 73 characters together: "
+    "shorten them.",
 }
 
 _AMOUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,2})?")
@@ -52,7 +53,7 @@ _RANDOM_KEY = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
 class InvalidPix(ValueError):
-    """The text is no Pix code, or cannot become one; `reason` is a key of REASONS."""
+    """Raised for a text that is not, or cannot become, a Pix code; `reason` is a key of REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(REASONS[reason])
@@ -61,9 +62,9 @@ class InvalidPix(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pix:
-    """What a code says; `url` and `rec_url` come without https://, `txid` may be "***" (none).
+    """Contents of a code; `url` and `rec_url` have no https://, `txid` may be "***" (none).
 
-    `amount` is field 54 in reais as printed in the code; see `payable_amount` before showing it.
+    `amount` is field 54, in reais; show `payable_amount` instead.
     """
 
     kind: PixKind
@@ -80,12 +81,12 @@ class Pix:
 
     @property
     def payable_amount(self) -> Decimal | None:
-        """What will be paid if the code decides it: a dynamic code's amount is at its address."""
+        """Amount to be paid, None if the code does not decide it (a dynamic code's is at its URL)."""
         return self.amount or None if self.kind == "static" else None
 
 
 def parse_pix(payload: str) -> Pix:
-    """Read a copied code; white space may stand around it but not inside. Raises InvalidPix."""
+    """Parse a copied code, with white space around it but not inside. Raise InvalidPix."""
     code = payload.strip()
     _check_envelope(code)
     fields = _fields(code)
@@ -120,10 +121,9 @@ def make_pix(
     *,
     description: str | None = None,
 ) -> str:
-    """A static code; `amount` in reais, None = the payer types it. Raises InvalidPix, never cuts.
+    """Make a static code; without `amount` (reais) the payer types it. Raise InvalidPix, never cut.
 
-    Name and city become plain upper-case ASCII, so that their length is the same in letters and
-    bytes.
+    Name and city become upper-case ASCII, so that their length is the same in characters and bytes.
     """
     if not _TXID.fullmatch(txid):
         raise InvalidPix("bad_txid")
@@ -143,7 +143,7 @@ def make_pix(
 
 
 def crc16(text: str) -> str:
-    """CRC-16/CCITT-FALSE of the UTF-8 bytes, four upper-case hex digits ("123456789": 29B1)."""
+    """Return CRC-16/CCITT-FALSE of the UTF-8 bytes in upper-case hex ("123456789": 29B1)."""
     # surrogatepass: a broken character in a pasted text must give a wrong CRC, not an exception.
     return f"{binascii.crc_hqx(text.encode('utf-8', 'surrogatepass'), 0xFFFF):04X}"
 
@@ -160,7 +160,7 @@ def _check_envelope(code: str) -> None:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """id -> value. Lengths count characters; some generators count bytes: tried second."""
+    """Return id -> value. Lengths count characters, or bytes in codes of some generators."""
     try:
         return _split(text)
     except InvalidPix:
@@ -178,7 +178,7 @@ def _split(text: str) -> dict[str, str]:
     while at < len(text):
         head = re.fullmatch(r"([0-9]{2})([0-9]{2})", text[at : at + 4])
         end = at + 4 + int(head[2]) if head else 0
-        # A field given twice could be read one way by us and another way by the bank.
+        # We and the bank could read different values of a field that is given twice.
         if not head or end > len(text) or head[1] in fields:
             raise InvalidPix("structure")
         fields[head[1]] = text[at + 4 : end]
@@ -187,7 +187,7 @@ def _split(text: str) -> dict[str, str]:
 
 
 def _pix_template(fields: dict[str, str], tags: range) -> dict[str, str]:
-    """The fields of the first of these templates that is Pix's; others may share the code."""
+    """Return the fields of the first of these templates that is for Pix."""
     for tag in tags:
         value = fields.get(str(tag), "")
         if value[4:].lower().startswith(GUI):
@@ -226,7 +226,7 @@ def _account(key: str, description: str | None) -> str:
 
 
 def _checked_key(key: str) -> str:
-    """E-mails and random keys are stored in lower case by DICT, so they are written so."""
+    """Return the key as DICT stores it: e-mails and random keys in lower case."""
     plain = key.strip()
     if "@" in plain or _RANDOM_KEY.fullmatch(plain):
         plain = plain.lower()
@@ -243,7 +243,7 @@ def _upper_ascii(text: str, limit: int, reason: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    """Accents folded, what has no ASCII form left out, white space single."""
+    """Fold accents, drop other characters without an ASCII form, and collapse white space."""
     folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
     printable = "".join(c if c.isprintable() else " " for c in folded)
     return " ".join(printable.split())

@@ -1,4 +1,4 @@
-"""`flask templates ...`"""
+"""`flask templates` commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a template's components say: its text, and the values it needs.
+"""Components of a template: its text, its preview, and the values it needs.
 
 Values have the keys of `channels.whatsapp.payloads.template`: `1`, `header:1`, `button:0` and so on.
 """
@@ -34,13 +34,13 @@ def _find_component(components: Components, kind: str) -> Mapping[str, Any]:
 
 
 def get_header_kind(components: Components) -> str:
-    """`text`, `image`, `video`, `document`, `location`, or nothing."""
+    """Return `text`, `image`, `video`, `document`, `location`, or an empty string."""
     header = _find_component(components, "HEADER")
     return str(header.get("format") or "TEXT").lower() if header else ""
 
 
 def list_parameters(components: Components) -> list[str]:
-    """The keys of the values that Meta refuses to do without: header, body, buttons."""
+    """Return the keys of the values that Meta requires: header, body, buttons."""
     components = list(components)
     return [
         *_header_parameters(components),
@@ -50,7 +50,7 @@ def list_parameters(components: Components) -> list[str]:
 
 
 def list_optional_parameters(components: Components) -> list[str]:
-    """What a quick reply sends back when it is tapped: its own words, unless a value says other."""
+    """Return the keys of quick replies, which send their own text back unless a value is given."""
     buttons = enumerate(list_buttons(components))
     return [f"{BUTTON}{n}" for n, button in buttons if _button_kind(button) == "QUICK_REPLY"]
 
@@ -79,14 +79,14 @@ def _button_kind(button: Mapping[str, Any]) -> str:
 
 
 def render_text(components: Components, values: Mapping[str, str]) -> str:
-    """What the contact will read: header, body and footer, each on its own lines."""
+    """Return header, body and footer, separated by blank lines."""
     shown = render_preview(components, values)
     return "\n\n".join(part for part in (shown.header, shown.body, shown.footer) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewButton:
-    """`link` is empty for a button that opens none."""
+    """A button; `link` is empty if it opens none."""
 
     kind: str
     text: str
@@ -95,9 +95,9 @@ class PreviewButton:
 
 @dataclass(frozen=True, slots=True)
 class TemplatePreview:
-    """A template as the contact will see it; blanks without a value stay as they are.
+    """A template as the contact will see it; placeholders without a value are kept.
 
-    `media` is what the header is instead of text: `image`, `video`, `document`, `location`.
+    `media` is the kind of a header without text: `image`, `video`, `document`, `location`.
     """
 
     media: str

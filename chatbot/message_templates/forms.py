@@ -23,15 +23,15 @@ class PriceForm(FlaskForm):
     )
     country = StringField(
         _l("Country of the recipient"),
-        [InputRequired(_l("Write the country in two letters, such as BR."))],
+        [InputRequired(_l("Enter the country in two letters, such as BR."))],
         default="BR",
         render_kw={"maxlength": 2, "autocomplete": "off"},
     )
-    valid_from = DateField(_l("Holds from"), [InputRequired(_l("Choose the first day."))])
+    valid_from = DateField(_l("Valid from"), [InputRequired(_l("Choose the start date."))])
     amount = StringField(
-        _l("For one message"),
+        _l("Per message"),
         [
-            InputRequired(_l("Write a price, such as 0.0625.")),
+            InputRequired(_l("Enter a price, such as 0.0625.")),
             Length(max=MAX_DIGITS, message=_l("At most %(max)d characters.")),
         ],
         render_kw={"inputmode": "decimal", "autocomplete": "off"},
@@ -42,7 +42,7 @@ class PriceForm(FlaskForm):
         try:
             Decimal(_normalize_decimal(field.data))
         except InvalidOperation:
-            raise ValidationError(_("Write a price, such as 0.0625.")) from None
+            raise ValidationError(_("Enter a price, such as 0.0625.")) from None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -53,5 +53,5 @@ class PriceForm(FlaskForm):
 
 
 def _normalize_decimal(text: str | None) -> str:
-    """In Brazil the comma is the point."""
+    """Accept the decimal comma of Brazil."""
     return (text or "").strip().replace(",", ".")

@@ -1,4 +1,4 @@
-"""What Meta's words for templates mean, for people."""
+"""Labels of Meta's template statuses, qualities and categories."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from flask_babel import lazy_gettext as _l
 
 from chatbot.message_templates.prices import PriceCategory
 
-# Meta's status → the tone of its badge and its name.
+# Status of Meta → tone and name of its badge.
 STATUSES: dict[str, tuple[str, LazyString]] = {
     "APPROVED": ("ok", _l("Approved")),
     "PENDING": ("info", _l("In review")),
-    "IN_APPEAL": ("info", _l("In appeal")),
+    "IN_APPEAL": ("info", _l("Under appeal")),
     "REJECTED": ("bad", _l("Rejected")),
     "PAUSED": ("warn", _l("Paused by Meta")),
     "DISABLED": ("bad", _l("Disabled by Meta")),
@@ -41,7 +41,7 @@ BUTTON_ICONS = {
 MEDIA_ICONS = {"image": "image", "video": "play-fill", "document": "file-earmark-text",
                "location": "geo-alt"}  # fmt: skip
 MEDIA: dict[str, LazyString] = {
-    "image": _l("Picture"),
+    "image": _l("Image"),
     "video": _l("Video"),
     "document": _l("Document"),
     "location": _l("Location"),
@@ -49,13 +49,13 @@ MEDIA: dict[str, LazyString] = {
 
 
 def get_status_badge(status: str) -> tuple[str, str]:
-    """Tone and name; a word of Meta's that we don't know stands as it is."""
+    """Return tone and name; an unknown status of Meta is shown as it is."""
     tone, name = STATUSES.get(status, ("idle", status))
     return tone, str(name)
 
 
 def get_quality_badge(quality: str) -> tuple[str, str] | None:
-    """Tone and name; None while Meta hasn't judged."""
+    """Return tone and name, or None while Meta has no rating."""
     known = QUALITIES.get(quality)
     return (known[0], str(known[1])) if known else None
 

@@ -1,4 +1,4 @@
-"""Texts approved by Meta, as last synced."""
+"""Message templates, as last synced from Meta."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatbot.core.db import Base, Json, UtcDateTime
 
 
 class TemplateStatus(StrEnum):
-    """Those that matter to us; Meta's other words are kept as they come."""
+    """Statuses that matter to us; others of Meta are stored as they come."""
 
     APPROVED = "APPROVED"
     PAUSED = "PAUSED"
@@ -33,9 +33,9 @@ class MessageTemplate(Base):
     category: Mapped[str] = mapped_column(sa.String(40))
     status: Mapped[str] = mapped_column(sa.String(30))
     parameter_format: Mapped[str] = mapped_column(sa.String(15), default="POSITIONAL")
-    # GREEN, YELLOW, RED or UNKNOWN, as Meta judges the answers of those who got it.
+    # Meta's rating: GREEN, YELLOW, RED or UNKNOWN.
     quality: Mapped[str] = mapped_column(sa.String(10), default="UNKNOWN", server_default="UNKNOWN")
-    # Why Meta rejected it; her word.
+    # Code of Meta, such as INVALID_FORMAT.
     rejected_reason: Mapped[str | None] = mapped_column(sa.String(60))
     components: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
     synced_at: Mapped[datetime] = mapped_column(UtcDateTime)

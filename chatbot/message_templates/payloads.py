@@ -1,4 +1,4 @@
-"""Meta's answers about templates, made typed at the edge."""
+"""Typed structures of Meta's answers about templates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Page(msgspec.Struct):
 
 
 def parse_page(answer: object) -> tuple[list[TemplatePayload], str | None]:
-    """The templates of a page, and the cursor of the next one if there is any.
+    """Return the templates of a page, and the cursor of the next one if there is any.
 
     Raises:
         msgspec.ValidationError: not a page of templates.

@@ -1,7 +1,7 @@
-"""What a message costs: Meta's prices by category, country and the day from which they hold.
+"""Meta's prices per message, by category, country and first day.
 
-An administrator adds rows; the built-in ones are the list prices for Brazil of
-whatsapp_cloud_api.md section 7.3, which sources contradict: check them against your own bill.
+An administrator adds rows. The built-in ones are Meta's list prices for Brazil (Meta, "Pricing on the
+WhatsApp Business Platform"), for which sources disagree: check them against your own bill.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 class PriceCategory(StrEnum):
-    """What Meta charges by; `service` is what is no template (charged since 1 October 2026)."""
+    """Category that Meta charges by; `service` is all but templates (charged since 1 October 2026)."""
 
     MARKETING = "marketing"
     UTILITY = "utility"
@@ -33,7 +33,7 @@ class PriceCategory(StrEnum):
 
 
 class MessagePrice(Base):
-    """A price that somebody has entered; it holds from its day until the next one's."""
+    """A price that an administrator entered; it is valid until the next one's first day."""
 
     __tablename__ = "message_prices"
 
@@ -49,7 +49,7 @@ class MessagePrice(Base):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """For one message, in a currency's units. `row_id` is None for a built-in price."""
+    """Price of one message. `row_id` is None for a built-in price."""
 
     category: str
     country: str
@@ -71,9 +71,9 @@ BUILT_IN_PRICES = (
 
 
 def find_price(category: str, country: str, on_date: date) -> Price | None:
-    """What one message costs on that day; None when nobody has said.
+    """Return the price of one message on that day, or None if there is none.
 
-    `category` as Meta writes it, in any case; `country` in two letters.
+    `category` is Meta's, in any case; `country` has two letters.
     """
     wanted = (category.lower(), country.upper())
     found = [
@@ -85,8 +85,10 @@ def find_price(category: str, country: str, on_date: date) -> Price | None:
 
 
 def list_prices() -> list[Price]:
-    """All of them, by country and category, the newest first; an entered one hides a built-in one
-    of the same day."""
+    """Return all prices, by country and category, newest first.
+
+    An entered price replaces a built-in one of the same day.
+    """
     entered = [
         Price(row.category, row.country, row.valid_from, row.amount, row.currency, row.id)
         for row in db.session.scalars(sa.select(MessagePrice))
@@ -99,15 +101,15 @@ def list_prices() -> list[Price]:
 def set_price(
     category: str, country: str, valid_from: date, amount: Decimal, currency: str
 ) -> MessagePrice:
-    """Enter a price, or put another in its place. Raises InvalidInput, naming the field."""
+    """Add or replace a price. Raise InvalidInput, naming the field."""
     if category not in set(PriceCategory):
         raise InvalidInput("Choose one of the categories.", field="category")
     if not _COUNTRY.fullmatch(country.upper()):
-        raise InvalidInput("Write the country in two letters, such as BR.", field="country")
+        raise InvalidInput("Enter the country in two letters, such as BR.", field="country")
     if currency not in CURRENCIES:
-        raise InvalidInput("The currency is USD or BRL.", field="currency")
+        raise InvalidInput("The currency must be USD or BRL.", field="currency")
     if not (amount.is_finite() and 0 <= amount <= MAX_AMOUNT):
-        raise InvalidInput("A price lies between 0 and 100 for one message.", field="amount")
+        raise InvalidInput("The price of a message must be between 0 and 100.", field="amount")
     where = {"category": category, "country": country.upper(), "valid_from": valid_from}
     row = db.session.scalar(sa.select(MessagePrice).filter_by(**where).with_for_update())
     if row is None:
@@ -119,8 +121,8 @@ def set_price(
 
 
 def delete_price(price_id: int) -> None:
-    """Raises NotFound."""
+    """Delete an entered price. Raise NotFound."""
     row = db.session.get(MessagePrice, price_id)
     if row is None:
-        raise NotFound("This price is gone already.")
+        raise NotFound("This price has already been deleted.")
     db.session.delete(row)

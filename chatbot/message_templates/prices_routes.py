@@ -1,4 +1,4 @@
-"""What messages cost, as an administrator enters it."""
+"""Pages for the prices of messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def set_price() -> ResponseReturnValue:
         try:
             prices.set_price(**form.given)
             db.session.commit()
-            flash(_("The price is entered."), "success")
+            flash(_("The price has been saved."), "success")
             return redirect(url_for("message_prices.index"), 303)
         except InvalidInput as error:
             db.session.rollback()

@@ -1,4 +1,4 @@
-"""Message templates: the list, one with a preview of its values, and the asking of Meta."""
+"""Pages of message templates: the list, one with a preview, and the sync with Meta."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chatbot.message_templates.values import get_parameter_label
 bp = Blueprint("message_templates", __name__, url_prefix="/templates")
 
 HOME_COUNTRY = "BR"
-VALUE_PREFIX = "value-"  # how a form names the value of a blank
+VALUE_PREFIX = "value-"  # form field of a placeholder's value
 
 
 @bp.app_context_processor
@@ -62,7 +62,7 @@ def _rejection_notice(template: MessageTemplate) -> str | None:
 
 
 def read_values(template: MessageTemplate, form: Mapping[str, str]) -> dict[str, str]:
-    """What a form says of the blanks; those left empty are left out."""
+    """Return the values of a form's placeholders, without the empty ones."""
     names = list_parameters(template.components)
     given = {name: form.get(f"{VALUE_PREFIX}{name}", "").strip() for name in names}
     return {name: value for name, value in given.items() if value}
@@ -70,9 +70,9 @@ def read_values(template: MessageTemplate, form: Mapping[str, str]) -> dict[str,
 
 @bp.post("/sync")
 def sync() -> ResponseReturnValue:
-    """Meta is asked by a worker, so that this page never waits for her."""
+    """Enqueue the sync, so that this page never waits for Meta."""
     channel = get_default_channel()
     enqueue("templates.sync", channel.id)
     db.session.commit()
-    flash(_("Meta is being asked: what has changed appears here in a moment."), "success")
+    flash(_("Syncing with Meta: changes appear here in a moment."), "success")
     return redirect(url_for("message_templates.index"), 303)

@@ -1,4 +1,4 @@
-"""Message templates as Meta has them: synced, found, and checked before use."""
+"""Message templates: synced from Meta, found, and checked before use."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from chatbot.extensions import get_settings
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.message_templates.payloads import TemplatePayload, parse_page
 
-# Without these Graph leaves out what is not asked for (section 9).
+# Graph returns only the fields that are requested.
 FIELDS = "name,language,status,category,parameter_format,components,quality_score,rejected_reason"
 PAGE_SIZE = 100
 MAX_PAGES = 100
 
 
 def fetch_templates(channel: Channel) -> list[TemplatePayload]:
-    """All templates of the channel's account; no transaction may be open during the calls.
+    """Fetch all templates of the channel's account; no transaction may be open during the calls.
 
     Raises:
-        GraphError: Meta could not be asked.
+        GraphError: a call failed.
     """
     settings = get_settings(current_app)
     path = f"{channel.business_account_id}/message_templates"
@@ -42,7 +42,7 @@ def fetch_templates(channel: Channel) -> list[TemplatePayload]:
 
 
 def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
-    """Make our rows equal to Meta's; one that she no longer has is marked deleted."""
+    """Make our rows equal to Meta's, mark missing ones as deleted, and return how many Meta has."""
     present = {
         (row.name, row.language): row
         for row in db.session.scalars(
@@ -65,7 +65,7 @@ def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
         row.synced_at = clock.now()
     for row in present.values():
         row.status = TemplateStatus.DELETED
-    # Where a webhook has taken the mark away meanwhile, something changed that we may not have read.
+    # NULL: a webhook reported a change meanwhile, which we may not have fetched.
     db.session.execute(
         sa.update(Channel)
         .where(Channel.id == channel.id, Channel.templates_synced_at.is_not(None))
@@ -75,13 +75,13 @@ def store_templates(channel: Channel, payloads: list[TemplatePayload]) -> int:
 
 
 def _rejection_reason(payload: TemplatePayload) -> str | None:
-    """Meta says NONE where there is nothing to say."""
+    """Return the reason, or None where Meta sends NONE."""
     reason = payload.rejected_reason
     return reason[:60] if reason and reason.upper() != "NONE" else None
 
 
 def list_templates(channel: Channel) -> list[MessageTemplate]:
-    """All that Meta has or had; what is gone stands last."""
+    """Return all templates, the deleted ones last."""
     query = sa.select(MessageTemplate).where(MessageTemplate.channel_id == channel.id)
     is_gone = MessageTemplate.status == TemplateStatus.DELETED
     return list(
@@ -90,7 +90,7 @@ def list_templates(channel: Channel) -> list[MessageTemplate]:
 
 
 def list_usable_templates(channel_id: int) -> list[MessageTemplate]:
-    """Those that Meta would send now."""
+    """Return the approved templates."""
     query = sa.select(MessageTemplate).where(
         MessageTemplate.channel_id == channel_id,
         MessageTemplate.status == TemplateStatus.APPROVED,
@@ -99,15 +99,15 @@ def list_usable_templates(channel_id: int) -> list[MessageTemplate]:
 
 
 def get_template_by_id(template_id: int) -> MessageTemplate:
-    """Raises NotFound."""
+    """Return a template by its id. Raise NotFound."""
     found = db.session.get(MessageTemplate, template_id)
     if found is None:
-        raise NotFound("This template does not exist any more.")
+        raise NotFound("This template no longer exists.")
     return found
 
 
 def get_template(channel: Channel, name: str, language: str) -> MessageTemplate:
-    """Raises NotFound, naming what there is instead."""
+    """Return a template. Raise NotFound, naming the languages that exist."""
     rows = db.session.scalars(
         sa.select(MessageTemplate).where(
             MessageTemplate.channel_id == channel.id, MessageTemplate.name == name
@@ -132,7 +132,7 @@ def get_template(channel: Channel, name: str, language: str) -> MessageTemplate:
 
 
 def check_usable(template: MessageTemplate) -> None:
-    """Raises InvalidInput unless Meta would send it now."""
+    """Raise InvalidInput unless the template is approved."""
     if template.status != TemplateStatus.APPROVED:
         raise InvalidInput(
             "The template %(name)s is %(status)s at Meta; only an approved one can be sent.",

@@ -1,4 +1,4 @@
-"""Templates asked of Meta anew now and then: their webhooks may be lost, or not subscribed to."""
+"""Periodic sync of templates: their webhooks may be lost, or not subscribed to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def _is_stale(age: timedelta) -> sa.ColumnElement[bool]:
 
 
 def sync(channel_id: int) -> None:
-    """Claimed by its mark: of several at once one asks, and a failure is tried again soon."""
+    """Sync a channel once if several jobs run at the same time; retry a failure soon.
+
+    The update of `templates_synced_at` is the claim.
+    """
     claimed = (
         db.session.connection()
         .execute(

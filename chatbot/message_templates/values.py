@@ -1,4 +1,4 @@
-"""What may stand in a template's blank, and what a person calls that blank."""
+"""Values of a template's placeholders: their checks and their labels."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from chatbot.channels.whatsapp.payloads.template import (
 from chatbot.core.errors import InvalidInput
 
 HEADER_LABELS: dict[str, LazyString] = {
-    "header:image": _l("Picture of the header (https:// link or the id of an upload)"),
+    "header:image": _l("Image of the header (https:// link or the id of an upload)"),
     "header:video": _l("Video of the header (https:// link or the id of an upload)"),
     "header:document": _l("Document of the header (https:// link or the id of an upload)"),
-    "header:location": _l("Place of the header (latitude; longitude; name; address)"),
+    "header:location": _l("Location of the header (latitude; longitude; name; address)"),
 }
 
 
 def get_parameter_label(key: str) -> str:
-    """What a person calls the blank of this key."""
+    """Return the label of a placeholder's key."""
     if key in HEADER_LABELS:
         return str(HEADER_LABELS[key])
     if key.startswith(HEADER):
-        return _("Blank %(name)s of the header", name=key.removeprefix(HEADER))
+        return _("Placeholder %(name)s of the header", name=key.removeprefix(HEADER))
     if key.startswith(BUTTON):
         return _("Value of button %(place)s", place=int(key.removeprefix(BUTTON)) + 1)
-    return _("Blank")
+    return _("Placeholder")
 
 
 def check_values(wanted: Iterable[str], optional: Iterable[str], given: Mapping[str, str]) -> None:
-    """Raises InvalidInput, naming the blank that has no value, or one that can't be right.
+    """Raise InvalidInput for a placeholder without a value, or with an invalid one.
 
-    The `field` of the error is the blank's key.
+    The `field` of the error is the placeholder's key.
     """
     wanted, optional = list(wanted), list(optional)
     for key in wanted:
         if not given.get(key, "").strip():
-            raise InvalidInput("Fill in each blank of the template.", field=key)
+            raise InvalidInput("Fill in every placeholder of the template.", field=key)
     for key, value in given.items():
         if key not in (*wanted, *optional):
             raise InvalidInput("The template has no parameter {{%(name)s}}.", field=key, name=key)
@@ -53,7 +53,7 @@ def check_values(wanted: Iterable[str], optional: Iterable[str], given: Mapping[
 
 
 def check_value(key: str, value: str) -> None:
-    """Raises InvalidInput when `value` can't stand there; other texts may be any."""
+    """Raise InvalidInput for an invalid file or location; any other text is valid."""
     kind = key.removeprefix(HEADER) if key.startswith(HEADER) else ""
     if kind in HEADER_MEDIA:
         _check_file(value)
@@ -62,7 +62,7 @@ def check_value(key: str, value: str) -> None:
 
 
 def _check_file(value: str) -> None:
-    """Meta fetches a link herself; the id of an upload is a number."""
+    """Check a link, which Meta fetches, or the id of an upload, which is a number."""
     if value.isdigit():
         return
     check_link("param", value)

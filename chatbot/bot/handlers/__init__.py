@@ -1,4 +1,4 @@
-"""One module a topic; HANDLERS says which handler answers which intent."""
+"""Handlers by topic, and the handler of each intent."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ HANDLERS: dict[Intent, Handler] = {
     Intent.ADDRESS_LOCATION: handoff.hand_off_topic,
 }
 
-# What is honoured even while a person has the conversation.
+# Intents that are obeyed even while an agent has the conversation.
 ALWAYS_HANDLED = frozenset({Intent.OPT_IN, Intent.OPT_OUT})

@@ -1,4 +1,4 @@
-"""Consent by words: each wish is confirmed once, and says how to undo it (LGPD; Meta's policy)."""
+"""Opt-out and opt-in by message; the reply says how to undo it (LGPD; Meta's Messaging Policy)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def opt_out(turn: Turn) -> Effects:
     yield OptOut(turn.text)
     yield Say(
         N_(
-            "Done: you will get no more campaign messages from %(company)s. "
-            "You can still write to us here whenever you need. "
-            "To get them again, write: I WANT TO RECEIVE."
+            "Done: you will receive no more campaign messages from %(company)s. You can still "
+            "write to us here whenever you need. To receive them again, write: I WANT TO "
+            "RECEIVE."
         ),
         {"company": turn.company_name},
     )
@@ -20,6 +20,6 @@ def opt_out(turn: Turn) -> Effects:
 def opt_in(turn: Turn) -> Effects:
     yield OptIn(turn.text)
     yield Say(
-        N_("Done: you will get news from %(company)s here. To stop them, write STOP at any time."),
+        N_("Done: you will receive news from %(company)s here. To stop, write STOP at any time."),
         {"company": turn.company_name},
     )

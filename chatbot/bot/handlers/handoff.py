@@ -1,4 +1,4 @@
-"""What a person must answer: the bot says so and steps back."""
+"""Intents that the bot hands off to a person."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from chatbot.bot.engine import N_, Effects, HandOff, Say, Turn
 
 
 def hand_off_on_request(_turn: Turn) -> Effects:
-    yield Say(N_("All right! I am calling an attendant. Somebody will answer you here shortly."))
+    yield Say(N_("All right! I am calling an agent. Someone will answer you here shortly."))
     yield HandOff("requested")
 
 
 def hand_off_complaint(_turn: Turn) -> Effects:
-    yield Say(N_("I am sorry about that. I am calling an attendant to look into it with you."))
+    yield Say(N_("I am sorry about that. I am calling an agent to look into it with you."))
     yield HandOff("complaint")
 
 
@@ -19,12 +19,12 @@ def hand_off_payment(_turn: Turn) -> Effects:
     yield Say(
         N_(
             "Thank you for telling us! A boleto takes up to 2 working days to clear, Pix only "
-            "minutes. I am passing your message to an attendant, who will check it."
+            "minutes. I am passing your message to an agent, who will check it."
         )
     )
     yield HandOff("payment_done")
 
 
 def hand_off_topic(turn: Turn) -> Effects:
-    yield Say(N_("An attendant answers that best. I am calling one; just a moment, please."))
+    yield Say(N_("An agent can answer that best. I am calling one; just a moment, please."))
     yield HandOff(turn.intent.value)

@@ -1,4 +1,4 @@
-"""Open invoices: the digitable line, the Pix code, what is owed and when."""
+"""Open invoices: digitable line, Pix code, balance and due dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_INVOICES = 3  # invoices spelled out in one answer
 
 
 def send_open_invoices(turn: Turn) -> Effects:
-    """Pix first, since it clears at once; the code alone in its own message, to be copied."""
+    """Send each invoice, with its Pix code alone in a message, to be copied."""
     invoices: Sequence[OpenInvoice] = yield FetchInvoices()
     if not invoices:
         yield from _say_no_invoices()
@@ -24,7 +24,7 @@ def send_open_invoices(turn: Turn) -> Effects:
         pix = _find_valid_pix(invoice)
         yield _describe(invoice, turn, line)
         if pix:
-            yield Say(N_("To pay by Pix, copy the code of the next message:"))
+            yield Say(N_("To pay by Pix, copy the code in the next message:"))
             yield SayVerbatim(pix)
         if not line and not pix:
             yield HandOff("invoice_without_means")
@@ -44,8 +44,8 @@ def send_pix(turn: Turn) -> Effects:
         return
     yield Say(
         N_(
-            "Pix of *%(description)s*: R$ %(amount)s, due on %(due)s. "
-            "Copy the code of the next message and paste it in your bank's app:"
+            "Pix for *%(description)s*: R$ %(amount)s, due on %(due)s. Copy the code in the "
+            "next message and paste it into your bank's app:"
         ),
         _invoice_values(invoice),
     )
@@ -81,8 +81,8 @@ def send_due_dates(_turn: Turn) -> Effects:
 def _say_no_invoices() -> Effects:
     yield Say(
         N_(
-            "I found no open invoice for this number. If you pay for somebody else, "
-            "I can call an attendant."
+            "I found no open invoice for this number. If you pay on behalf of someone else, I "
+            "can call an agent."
         ),
         {},
         (("talk_to_human", N_("Talk to a person")),),
@@ -128,7 +128,7 @@ def _invoice_values(invoice: OpenInvoice) -> dict[str, object]:
 
 
 def _find_valid_line(invoice: OpenInvoice, turn: Turn) -> str | None:
-    """A line with a wrong check digit is withheld: nobody should type it for nothing."""
+    """Return the formatted line, or None if a check digit is wrong: no bank would take it."""
     if invoice.line is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Greeting, thanks, goodbye, and what to say when nothing was understood."""
+"""Greeting, thanks, goodbye and fallback."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def greet(turn: Turn) -> Effects:
     name = f", {turn.first_name}" if turn.first_name else ""
     yield Say(
         N_(
-            "Hello%(name)s! I am the virtual assistant of %(company)s. "
-            "I can send you your invoice, your Pix code, or call a person. What do you need?"
+            "Hello%(name)s! I am the virtual assistant of %(company)s. I can send you your "
+            "invoice or your Pix code, or call a person. What do you need?"
         ),
         {"name": name, "company": turn.company_name},
         MENU,
@@ -29,17 +29,13 @@ def answer_thanks(_turn: Turn) -> Effects:
 
 
 def say_goodbye(turn: Turn) -> Effects:
-    yield Say(
-        N_("Goodbye! %(company)s thanks you for your contact."), {"company": turn.company_name}
-    )
+    yield Say(N_("Goodbye! Thank you for contacting %(company)s."), {"company": turn.company_name})
 
 
 def fall_back(turn: Turn) -> Effects:
-    """Ask once; who isn't understood twice gets a person."""
+    """Ask again once, then hand off."""
     if turn.last_intent == Intent.FALLBACK:
-        yield Say(N_("I still did not understand. I am calling somebody of our team to help you."))
+        yield Say(N_("I still did not understand. I am calling someone from our team to help you."))
         yield HandOff("not_understood")
     else:
-        yield Say(
-            N_("I did not understand. Choose an option, or write it in other words:"), {}, MENU
-        )
+        yield Say(N_("I did not understand. Choose an option, or say it in other words:"), {}, MENU)

@@ -1,8 +1,8 @@
-"""Chat spelling and its full words, as data: only forms that are no other word of our trade."""
+"""Chat abbreviations and their full words; only forms that are not words of our domain."""
 
 from __future__ import annotations
 
-# "num" is missing on purpose: it is both "não" and "em um".
+# "num" is omitted: it is both "não" and "em um".
 _TABLE = """
 que: q ke
 o que: oq oque

@@ -1,4 +1,4 @@
-"""Guesses what a customer wants from one message: rules, then naive Bayes over our own phrases.
+"""Intent classifier: rules, then naive Bayes trained on our own phrases.
 
 Pure: no network, no database, no clock. The same phrases always give the same model.
 """
@@ -22,14 +22,14 @@ __all__ = ["Classifier", "Intent", "Prediction", "classify", "load_classifier"]
 
 PHRASES = Path(__file__).with_name("phrases_pt_br.tsv")
 SMOOTHING = 0.1
-# In doubt, asking again is cheaper than answering the wrong thing.
+# A wrong answer costs more than asking again.
 FALLBACK_BIAS = 0.5
 MIN_CONFIDENCE = 0.35
-# A wrong opt-out silences a customer; five-fold trials found none above this.
+# A wrong opt-out silences a customer; five-fold cross-validation found none above this.
 MIN_OPT_OUT_CONFIDENCE = 0.5
 TOP_SCORES = 3
-# In a long story the request is a few words among many that say nothing to us, so it is sought
-# through a window that slides over the story. What it finds must be clear, for it looks many times.
+# In a long message the request is a few words among many irrelevant ones, so a sliding window is
+# classified. Its result must be clear, since many windows are tried.
 LONG_MESSAGE_WORDS = 11
 WINDOW_WORDS = 6
 WINDOW_STEP = 3
@@ -39,7 +39,7 @@ CLEAR_CONFIDENCE = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`scores` are the likeliest intents, best first, for a log or a "did you mean"."""
+    """Classified intent; `scores` are the likeliest intents, best first."""
 
     intent: Intent
     confidence: float
@@ -47,13 +47,13 @@ class Prediction:
 
 
 EMPTY_PREDICTION = Prediction(Intent.FALLBACK, 1.0)
-# A request in the same message always goes before these.
+# A request in the same message has precedence over these.
 SMALL_TALK_INTENTS = frozenset({Intent.FALLBACK, Intent.GREETING, Intent.THANKS, Intent.GOODBYE})
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A trained model. Never changed after `train`, so threads and jobs may share it."""
+    """A trained model. It is immutable, so threads may share it."""
 
     spelling: SpellingCorrector
     common_words: frozenset[str]
@@ -63,7 +63,7 @@ class Classifier:
 
     @classmethod
     def train(cls, phrases: Iterable[tuple[Intent, str]]) -> Classifier:
-        """Multinomial naive Bayes with equal priors over tf-idf vectors of length one."""
+        """Train multinomial naive Bayes with equal priors over tf-idf vectors of length one."""
         tokenized = [(intent, tokenize(text)) for intent, text in phrases]
         counts = Counter(word for _, tokens in tokenized for word in set(tokens))
         common_words = frozenset(word for word, count in counts.items() if count > 1)
@@ -74,7 +74,7 @@ class Classifier:
         return cls(SpellingCorrector.train(counts), common_words, idf, log_weights, base_scores)
 
     def classify(self, text: str) -> Prediction:
-        """What the rules settle is certain; else the likeliest intent, or fallback in doubt."""
+        """Return the intent of a rule with confidence 1, else the likeliest one, or fallback in doubt."""
         tokens = tokenize(text)
         if not tokens:
             return EMPTY_PREDICTION
@@ -115,14 +115,14 @@ class Classifier:
 
 @cache
 def load_classifier() -> Classifier:
-    """Read and trained on the first message, so that importing the bot costs nothing."""
+    """Read the phrases and train on the first call, so that importing the bot is cheap."""
     lines = PHRASES.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("\t", 1) for line in lines if line)
     return Classifier.train((Intent(intent), text) for intent, text in pairs)
 
 
 def classify(text: str) -> Prediction:
-    """What the customer wants, by the phrases that come with Prosa."""
+    """Classify with the phrases that come with Prosa."""
     return load_classifier().classify(text)
 
 
@@ -156,7 +156,7 @@ def _compute_idf(rows: Sequence[Features]) -> dict[str, float]:
 
 
 def _normalize(row: Features, idf: Mapping[str, float]) -> Features:
-    """Length one, so that a long story weighs no more than a short request."""
+    """Scale to length one, so that a long message weighs no more than a short one."""
     known = {feature: weight * idf[feature] for feature, weight in row.items() if feature in idf}
     length = sqrt(sum(weight * weight for weight in known.values())) or 1.0
     return {feature: weight / length for feature, weight in known.items()}
@@ -177,7 +177,7 @@ def _sum_weights(rows: Iterable[tuple[Intent, Features]]) -> WeightTotals:
 def _compute_log_weights(
     totals: WeightTotals, vocabulary: int
 ) -> tuple[dict[str, tuple[tuple[Intent, float], ...]], dict[Intent, float]]:
-    """log((n + s) / N), split so that the many zero counts need no place.
+    """Split log((n + s) / N) so that the many zero counts take no memory.
 
     log(1 + n / s) is kept per word where n > 0; log(s / N) is the same for every word of an intent.
     """

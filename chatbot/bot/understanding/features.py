@@ -1,4 +1,4 @@
-"""What the classifier looks at: words, neighbours, pieces of words, and words it never met."""
+"""Features of the classifier: words, bigrams, character n-grams and unknown words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import log1p, sqrt
 
-# Found by five-fold trials on the training phrases, plain and with typing slips.
+# Found by five-fold cross-validation on the training phrases, plain and with typing errors.
 BIGRAM_WEIGHT = 0.5
 NGRAM_WEIGHT = 0.5
 NGRAM_LENGTHS = (4, 5)
@@ -18,9 +18,9 @@ Features = dict[str, float]
 
 
 def extract_features(words: Sequence[str], common_words: Collection[str]) -> Features:
-    """`common` are the words met in more than one phrase; all others look alike.
+    """Return the features of a message; words outside `common_words` become one unknown word.
 
-    So the shape "preciso de um ?" says by itself that the request is none of ours.
+    So the context "preciso de um ?" alone tells that the request is not for us.
     """
     found: Features = {}
     for word in words:
@@ -34,7 +34,7 @@ def extract_features(words: Sequence[str], common_words: Collection[str]) -> Fea
     return found
 
 
-# Bounded: customers invent words without end, and a worker lives long.
+# Bounded: customers invent words, and a worker lives long.
 @lru_cache(maxsize=8192)
 def _word_features(word: str) -> Features:
     edged = f"<{word}>"

@@ -1,4 +1,4 @@
-"""What the very words decide, before and after the statistics: answers that may never be wrong."""
+"""Rules before and after the classifier, for intents that must not be missed or guessed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from chatbot.bot.intents import Intent
 
-# Whole messages as `tokenization.tokenize` writes them ("mensagens" is "mensagem"). The law
-# demands that they are obeyed.
+# Whole messages in the spelling of `tokenization.tokenize` ("mensagens" is "mensagem"). The LGPD
+# requires us to obey them.
 OPT_OUT_MESSAGES = frozenset(
     {
         "sair", "parar", "pare", "parem", "stop", "descadastrar", "descadastre", "descadastra",
@@ -29,7 +29,7 @@ _MESSAGE_WORDS = (
     r"(?:mensagem|propagandas?|promoc(?:ao|oes)|anuncios?|ofertas?|notificac(?:ao|oes)"
     r"|comunicados?|spam|divulgac(?:ao|oes)|marketing)"
 )
-# Only these may stand between: "não quero receber o boleto por mensagem" is not about messages.
+# No other words in between: "não quero receber o boleto por mensagem" is not about messages.
 _FILLER_WORDS = (
     r"(?: (?:mais|nada|de|as?|os?|ess[ae]s?|est[ae]s?|suas?|nenhuma?|tantas?|me|tipo)){0,3}"
 )
@@ -38,8 +38,7 @@ _OPT_OUT_REQUEST = re.compile(
     r"|(?<!nao quero )(?:para|pare|parem|parar) de(?: me)? (?:mandar|enviar|receber))"
     rf"{_FILLER_WORDS} {_MESSAGE_WORDS}\b"
 )
-# Consent must be plain: the whole message says it, or it is not taken for one. ("To" is how people
-# write "estou".)
+# Consent must be explicit, so the whole message must match. (Tokenizing makes "estou" of "to".)
 _OPT_IN_REQUEST = re.compile(
     r"(?:(?:quero|aceito|autorizo|desejo)(?: voltar a)?|voltar a) receber"
     rf"(?: (?:as?|os?|suas?|seus?|de novo|novamente|outra vez))*(?: {_MESSAGE_WORDS})?"
@@ -54,8 +53,8 @@ _HUMAN_REFUSAL = re.compile(
     r"\bnao (?:quero|precis[oa])(?: mais)? (?:falar|conversar) com(?: \w+){0,2}"
 )
 
-# An opt-out needs a word of stopping and a word of being written to. "quero cancelar" and
-# "parar de cair" have at most the first, whatever the statistics say.
+# An opt-out needs a word for stopping and a word for messaging. "quero cancelar" and "parar de cair"
+# have at most the first, whatever the classifier says.
 _STOP_WORDS = re.compile(
     r"\b(?:nao|nunca|sem|chega|stop|tir[ae]\w*|remov\w*|retir\w*|exclu\w*|apag\w*|delet\w*"
     r"|par[ae]m?|parar\w*|sai|sair|saio|saia|descadastr\w*|desinscrev\w*|cancel\w*|desativ\w*"
@@ -68,7 +67,7 @@ _MESSAGING_WORDS = re.compile(
     r"|lgpd|encher|enchendo|perturb\w*|incomod\w*|paz|me esquec\w*|optout|opt|unsubscribe"
     r"|messages?|sending)\b"
 )
-# "Não quero mais receber a fatura pelo correio" has both, and is about the account all the same.
+# "Não quero mais receber a fatura pelo correio" has both, but is about the account.
 _ACCOUNT_WORDS = re.compile(
     r"\b(?:boleto|conta|plano|internet|wifi|contrato|matricula|pix|mensalidade|cobrancas?"
     r"|pagamento|bloqueio)\b"
@@ -78,7 +77,7 @@ _OPT_OUT_REFUSAL = re.compile(r"\bnao (?:quero|vou)(?: mais)? (?:parar|sair|deix
 
 
 def find_certain_intent(words: Sequence[str]) -> Intent | None:
-    """The intent that the words settle without statistics."""
+    """Return the intent that the words alone determine, if any."""
     sentence = " ".join(words)
     plain = " ".join(_POLITE_WORDS.sub(" ", sentence).split())
     if plain in OPT_OUT_MESSAGES:
@@ -91,7 +90,7 @@ def find_certain_intent(words: Sequence[str]) -> Intent | None:
 
 
 def may_be_opt_out(words: Sequence[str]) -> bool:
-    """Silencing a customer by mistake costs more than asking again: statistics need a witness."""
+    """Return whether the words support an opt-out, since a wrong one silences a customer."""
     sentence = " ".join(words)
     about_account = _ACCOUNT_WORDS.search(sentence) and not _NAMES_MESSAGES.search(sentence)
     if about_account or _OPT_OUT_REFUSAL.search(sentence):

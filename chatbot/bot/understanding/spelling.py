@@ -1,4 +1,4 @@
-"""Finds the known word that a mistyped one stands for: a letter lost, added, changed or swapped."""
+"""Spelling correction of one letter missing, added, changed or swapped."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MIN_CORRECTED_LENGTH = 5
 
 @dataclass(frozen=True, slots=True)
 class SpellingCorrector:
-    """Every known word and its one-letter-less forms, each with the word that it stands for."""
+    """Known words and their forms with one letter deleted, each with its correction."""
 
     corrections: Mapping[str, str]
 
     @classmethod
     def train(cls, counts: Mapping[str, int]) -> SpellingCorrector:
-        """Of two words with a form in common, the one seen in more phrases answers for it."""
+        """Build the corrections; the word seen in more phrases wins a form that two have in common."""
         known = [word for word in counts if len(word) >= MIN_CORRECTED_LENGTH - 1]
         corrections: dict[str, str] = {}
         for word in sorted(known, key=lambda word: (counts[word], word)):
@@ -25,7 +25,7 @@ class SpellingCorrector:
         return cls(corrections | {word: word for word in known})
 
     def correct(self, word: str) -> str:
-        """The known word meant, or the word as it came."""
+        """Return the known word nearest to it, or the word unchanged."""
         if len(word) < MIN_CORRECTED_LENGTH:
             return word
         return next(
@@ -39,5 +39,5 @@ class SpellingCorrector:
 
 
 def _list_deletions(word: str) -> list[str]:
-    """Later letters go first: people rarely miss the beginning of a word."""
+    """Return the forms with one letter deleted, last letters first: typos are rare at the beginning."""
     return [word[:i] + word[i + 1 :] for i in reversed(range(len(word)))]

@@ -1,4 +1,4 @@
-"""How a chat message becomes plain words, the same for training phrases and for what comes in."""
+"""Tokenization of chat messages, the same for training phrases and inbound messages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import lru_cache
 
 from chatbot.bot.understanding.abbreviations import FULL_WORDS
 
-# In a long story the request stands near one of the ends. Cutting the rest bounds the work per
-# message, whatever comes: WhatsApp lets 4096 characters through.
+# In a long message the request is near one of the ends. Cutting the middle bounds the work per
+# message: WhatsApp allows 4096 characters.
 HEAD_CHARACTERS = 600
 TAIL_CHARACTERS = 400
 HEAD_WORDS = 36
 TAIL_WORDS = 18
 MAX_WORD_LENGTH = 24
-# Every number looks the same to the classifier: "dia 5" and "dia 25" are one request.
+# All numbers become one token: "dia 5" and "dia 25" are the same request.
 NUMBER = "0"
 
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -31,12 +31,12 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
 _WORD = re.compile(r"[a-z]+|\d+")
 _LAUGH = re.compile(r"k{2,}|[hua]{5,}|(?:ha){2,}h?|(?:he){2,}|(?:rs)+s*")
 _LONG_RUN = re.compile(r"([a-z])\1{2,}")
-# "rr" and "ss" are Portuguese spelling; any other double letter is a slip or an emphasis.
+# "rr" and "ss" are Portuguese spelling; any other double letter is a typo or emphasis.
 _DOUBLE = re.compile(r"([a-qt-z])\1|([rs])\2$")
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower case, no accents, no emphasis, chat spelling written out."""
+    """Split into lower-case words without accents or emphasis, abbreviations expanded."""
     folded = strip_accents(_cut_middle(text))
     for pattern, plain in _REWRITES:
         folded = pattern.sub(plain, folded)
@@ -53,12 +53,12 @@ def _cut_middle(text: str) -> str:
 
 
 def strip_accents(text: str) -> str:
-    """`ª` and styled letters become plain ones, and accents go."""
+    """Remove accents and replace styled letters by plain ones."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
-# Bounded: customers invent words without end, and a worker lives long.
+# Bounded: customers invent words, and a worker lives long.
 @lru_cache(maxsize=8192)
 def _expand(raw: str) -> tuple[str, ...]:
     if raw.isdigit():
