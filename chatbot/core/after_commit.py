@@ -1,4 +1,4 @@
-"""What is to happen once the present transaction has committed, and not if it rolls back."""
+"""Actions and Redis commands to run after the commit of the open transaction, never after a rollback."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from chatbot.core.db import db
 _ACTIONS = "prosa_after_commit"
 _COMMANDS = "prosa_redis_after_commit"
 
-RedisCommands = Callable[[Pipeline], Any]  # queues commands on the pipeline that it is given
+RedisCommands = Callable[[Pipeline], Any]  # queues commands on a pipeline
 
 
 def run_after_commit(action: Callable[[], None], *, key: Hashable) -> None:
     """Run `action` after the session's commit; at once when no transaction is open.
 
-    Of several actions with one `key` the last is run, once.
+    Of several actions with the same `key` only the last runs.
     """
     session = db.session
     if session.in_transaction():
@@ -32,7 +32,7 @@ def run_after_commit(action: Callable[[], None], *, key: Hashable) -> None:
 
 
 def run_redis_after_commit(commands: RedisCommands, *, key: Hashable) -> None:
-    """The same for Redis commands: all of one commit leave in one round trip, or not at all."""
+    """Run Redis commands after the session's commit: all those of one commit in one round trip."""
     if db.session.in_transaction():
         queue_redis_after_commit(db.session, commands, key=key)
     else:
@@ -42,7 +42,7 @@ def run_redis_after_commit(commands: RedisCommands, *, key: Hashable) -> None:
 def queue_redis_after_commit(
     session: Session | scoped_session[Session], commands: RedisCommands, *, key: Hashable
 ) -> None:
-    """The same for a session that is in a transaction."""
+    """Queue Redis commands on a session that is in a transaction."""
     session.info.setdefault(_COMMANDS, {})[key] = commands
 
 
@@ -53,17 +53,17 @@ def init_after_commit(factory: sessionmaker[Session]) -> None:
 
 def _run_queued(session: Session) -> None:
     if session.in_nested_transaction():
-        return  # a savepoint's end is no commit yet
+        return  # the end of a savepoint is no commit
     run_redis_commands(list(session.info.pop(_COMMANDS, {}).values()))
     for action in list(session.info.pop(_ACTIONS, {}).values()):
         action()
 
 
 def run_redis_commands(all_commands: list[RedisCommands]) -> None:
-    """Redis is told as a courtesy: when it is away, what it would have said is found in SQL.
+    """Run the commands in one round trip. Do nothing while Redis is away: SQL has the truth.
 
-    What it was not told may have been that a cached value is stale. So whatever kept us from telling
-    counts as an outage, at whose end nothing cached before is believed.
+    One of the lost commands may have invalidated a cached value. So any failure trips the breaker, whose
+    recovery starts a new cache epoch.
     """
     if not all_commands:
         return
@@ -73,13 +73,13 @@ def run_redis_commands(all_commands: list[RedisCommands]) -> None:
                 commands(pipe)
             pipe.execute()
     except ResponseError:
-        return  # one command was refused, a key of the wrong type perhaps; the others were carried out
+        return  # one command was refused, perhaps for a key of the wrong type; the others have run
     except RedisError as error:
         prosa_redis.breaker().trip(error)
 
 
 def _discard_queued(session: Session, previous: SessionTransaction) -> None:
     if previous.nested:
-        return  # what was done before the savepoint may still be committed
+        return  # the work before the savepoint may still be committed
     session.info.pop(_ACTIONS, None)
     session.info.pop(_COMMANDS, None)

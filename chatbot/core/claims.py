@@ -1,4 +1,4 @@
-"""A row that kills its worker must not be counted against those that were claimed with it."""
+"""Claiming of rows so that a row which kills its worker does not affect the rows claimed with it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def isolate_suspect(rows: Iterable[tuple[int, int]], max_attempts: int = 0) -> list[int]:
-    """The ids to claim, of (id, attempts so far) in their order.
+    """Return the ids to claim, of rows (id, attempts so far) in their order.
 
-    One that was tried more than `harmless` times is claimed alone: what comes before it goes first,
-    and what comes after it waits for the next claim.
+    A row with more than `max_attempts` attempts is claimed alone: the rows before it are claimed first,
+    and those after it wait for the next claim.
     """
     ids: list[int] = []
     for row_id, attempts in rows:

@@ -1,4 +1,4 @@
-"""The one clock: aware UTC inside, the company's time zone only where people read it."""
+"""Clock of the product: aware UTC inside, the company's time zone only where people read it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def now() -> datetime:
 
 
 def from_unix(seconds: float) -> datetime:
-    """A Unix time as Meta sends it. Milliseconds, which some senders give, are recognised.
+    """Return the time of a Unix timestamp in seconds or, above 1e11, milliseconds (some senders use them).
 
     Raises:
-        ValueError: not a moment between 1970 and 2100.
+        ValueError: not between 1970 and 2100.
     """
     value = seconds / 1000 if seconds > 1e11 else seconds
     if not 0 <= value < 4_102_444_800:

@@ -1,4 +1,4 @@
-"""What can go wrong in a room, as kinds that each door knows how to answer."""
+"""Errors that services raise and that routes, commands and tasks know how to report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 
 class AppError(Exception):
-    """A refusal that a person can act on.
+    """Refusal that a person can act on.
 
-    `message` is an English sentence and the key of its translation; `%(name)s` in it are filled from
-    `values`. `field` names what to mend.
+    `message` is an English sentence and the key of its translation; each `%(name)s` in it is filled from
+    `values`. `field` names the input to correct.
     """
 
     status = 400
@@ -22,7 +22,7 @@ class AppError(Exception):
 
 
 class InvalidInput(AppError):
-    """The input is wrong: the same again will be refused again."""
+    """Invalid input: a retry with the same input fails again."""
 
     status = 422
 
@@ -32,12 +32,12 @@ class NotFound(AppError):
 
 
 class Conflict(AppError):
-    """Right in itself, but not in the present state; somebody else may have been faster."""
+    """Valid input that the current state does not allow, perhaps after a concurrent change."""
 
     status = 409
 
 
 class Unavailable(AppError):
-    """A system we need does not answer now; trying again later can help."""
+    """A required system does not answer now; a later retry can succeed."""
 
     status = 503

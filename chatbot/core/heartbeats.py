@@ -1,4 +1,4 @@
-"""The heartbeat of workers, so that pages and `make run` can say who is at work. Needs Redis."""
+"""Heartbeats of workers in Redis, from which pages and `make run` see which workers are running."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _last_sent: dict[str, float] = {}
 
 
 def send_heartbeat(queue: str) -> None:
-    """Say that this process works on `queue`; costs a round trip every 15 s."""
+    """Record that this process works on `queue`; costs a round trip every 15 s."""
     now = time.monotonic()
     if now - _last_sent.get(queue, -INTERVAL_S) < INTERVAL_S:
         return
@@ -35,11 +35,11 @@ def send_heartbeat(queue: str) -> None:
 
 
 def query_heartbeats(pipe: redis.client.Pipeline) -> None:
-    """Queue the question on a pipeline; `count_workers` reads its answer."""
+    """Queue the query on a pipeline; `count_workers_by_queue` reads its answer."""
     pipe.zrangebyscore(key("worker", "heartbeats"), time.time() - 2 * INTERVAL_S, "+inf")
 
 
 def count_workers_by_queue(members: Any) -> dict[str, int]:
-    """How many processes work on each queue."""
+    """Return the number of worker processes by queue."""
     names = (member.decode("utf-8", "replace").partition(":")[0] for member in members)
     return dict(Counter(names))

@@ -1,7 +1,7 @@
-"""Sentences that stand in the code and are translated only where they are shown.
+"""Extraction of sentences that stand in the code and are translated where they are shown.
 
-`make translations` finds them in four shapes: calls of `_`, `_l` and `ngettext`; calls of `N_`; the
-first argument of our errors; and the values of module-level tables named REASONS.
+`make translations` finds them in four forms: calls of `_`, `_l` and `ngettext`; calls of `N_`; the first
+argument of our errors; and the values of module-level tables named REASONS.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ ExtractedMessage = tuple[Any, ...]  # line, function, sentence or sentences, com
 
 
 def N_(message: str) -> str:
-    """Marks an English sentence for the catalogue and returns it unchanged."""
+    """Mark an English sentence for the catalogue and return it unchanged."""
     return message
 
 
 def extract(
     file: BinaryIO, keywords: Collection[str], comment_tags: Any, options: Any
 ) -> Iterator[ExtractedMessage]:
-    """Babel's extractor for our Python files; babel.cfg names it."""
+    """Extract the sentences of a Python file for Babel; babel.cfg names this function."""
     words = dict.fromkeys((*keywords, "N_", "_l", *ERROR_CLASSES))
     for line, function, messages, comments in extract_python(file, words, comment_tags, options):
         if function not in ("N_", *ERROR_CLASSES):
@@ -41,7 +41,7 @@ def extract(
 
 
 def extract_table_sentences(source: str) -> Iterator[tuple[int, str]]:
-    """The sentences in `REASONS: dict[str, str] = {...}`."""
+    """Yield (line, sentence) for the values in `REASONS: dict[str, str] = {...}`."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") in SENTENCE_TABLES:
             for value in getattr(node.value, "values", ()):

@@ -1,8 +1,8 @@
-"""Where Flask-Limiter counts: in Redis, and in this process's memory while Redis is away.
+"""Storage of Flask-Limiter: Redis, or this process's memory while Redis is away.
 
-Memory is per process, so a limit is divided by the number of web processes: together they grant about
-as much as Redis would, and a flood still ends in 429. A check is one round trip, whose answer also
-tells what the headers say.
+Memory is per process, so a limit is divided by the number of web processes: together they grant about as
+much as Redis would, and a flood still ends in 429. A check is one round trip, whose answer also has the
+values of the rate-limit headers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from flask import g
 from limits.storage import MemoryStorage, RedisStorage
 from redis.exceptions import RedisError
 
-IPV6_PREFIX_BITS = 64  # bits; whoever has one address has all of its /64
+IPV6_PREFIX_BITS = 64  # a host controls its whole /64, not one address
 
-# KEYS: the counter. ARGV: the window in seconds, the amount. Answers the count and the window's rest
-# in milliseconds. What stands there with another type or without an end is begun anew.
+# KEYS: the counter. ARGV: the window in seconds, the amount. Returns the count and the milliseconds left in
+# the window. A key of another type or without a TTL is started anew.
 _COUNT_LUA = """
 local count = redis.pcall('INCRBY', KEYS[1], ARGV[2])
 local rest = redis.call('PTTL', KEYS[1])
@@ -34,14 +34,14 @@ return {count, rest}
 
 @dataclass(frozen=True, slots=True)
 class RateWindow:
-    """How often something was done in the present window, and the seconds until the next."""
+    """Requests counted in the current window, and the seconds until the next one."""
 
     count: int
     resets_in_s: int
 
 
 class ResilientRedisStorage(RedisStorage):
-    """Fixed windows only. Selected by the scheme of RATELIMIT_STORAGE_URI."""
+    """Storage for fixed windows, selected by the scheme of the storage URI."""
 
     STORAGE_SCHEME = ["redis+resilient"]
 
@@ -65,18 +65,18 @@ class ResilientRedisStorage(RedisStorage):
             return RateWindow(count, math.ceil(self._memory.get_expiry(key) - time.time()))
 
     def check(self) -> bool:
-        """Always fit for use: the limiter must not switch to a fallback of its own."""
+        """Return True always, so that Flask-Limiter does not switch to its own fallback."""
         return True
 
 
 def get_rate_window() -> RateWindow | None:
-    """What the check of this request found; None where nothing was counted."""
+    """Return the window of this request's check; None if the request was not counted."""
     found: RateWindow | None = g.get("rate_window")
     return found
 
 
 def address_key(address: str | None) -> str:
-    """Whom an address stands for: itself, or in IPv6 its site, whose addresses are without number."""
+    """Return the rate-limit key of an address: the IPv4 address, or the /64 of an IPv6 address."""
     try:
         found = ip_address(address or "")
     except ValueError:

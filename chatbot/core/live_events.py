@@ -1,9 +1,9 @@
-"""Hints: that something changed which a page may be showing; told to all web processes by Redis Pub/Sub.
+"""Live events: notices that something changed which an open page may show, sent by Redis Pub/Sub.
 
-A hint is advice to look again, never the news itself, so a lost one costs time and nothing else. It is
-numbered, so that a listener knows when it has missed one. An *epoch* ends when somebody may have missed
-one without a gap in the numbers: Redis lost its memory, or a process had no Redis to speak to. Whoever
-sees another epoch, or a gap, looks at everything again.
+A live event only says "reload this" and carries no data, so a lost one costs time and nothing else. Events
+are numbered, so that a listener notices a missed one. A *live epoch* ends when an event may have been lost
+without a gap in the numbers: Redis lost its memory, or a process had no Redis. After a gap or a new epoch
+a listener reloads everything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatbot.core.redis import RedisError, key, ttl
 
 
 class LiveEventKind(StrEnum):
-    """What a hint is about. Who may hear of it is decided in `realtime.clients`."""
+    """Subject of a live event. `realtime.clients` decides which users may receive it."""
 
     CONVERSATION = "conversation"
     CAMPAIGN = "campaign"
@@ -31,7 +31,7 @@ class LiveEventKind(StrEnum):
 
 
 class LiveEvent(msgspec.Struct, frozen=True):
-    """`id` is None where any thing of the kind may have changed."""
+    """Numbered notice of a change. `id` is None if any object of the kind may have changed."""
 
     epoch: str
     seq: int
@@ -41,9 +41,9 @@ class LiveEvent(msgspec.Struct, frozen=True):
 
 PUBSUB_CHANNEL = key("live", "events")
 STATE_KEY = key("live", "state")
-MAX_EVENTS_PER_BATCH = 20  # changes of one batch that are told one by one
+MAX_EVENTS_PER_BATCH = 20  # with more, one event says that any object may have changed
 
-# Numbers the hint and publishes it. What is no state of ours, or is to be forgotten, begins an epoch.
+# Numbers the event and publishes it. Without a valid state, or with 'renew', it starts a new epoch.
 _PUBLISH_LUA = """
 local state = redis.pcall('HMGET', KEYS[1], 'epoch', 'seq')
 local epoch, seq = state[1], tonumber(state[2] or '')
@@ -62,15 +62,17 @@ _decode = msgspec.json.Decoder(LiveEvent).decode
 
 
 def publish(kind: LiveEventKind, object_id: int | None = None) -> None:
-    """Tell it after the present transaction's commit, on the trip that rings the bells; once for each
-    thing, however often it changed. Without Redis nobody is told, and pages ask by themselves."""
+    """Publish after the commit, once per object, in the round trip that enqueues the tasks.
+
+    Without Redis nothing is published, and pages poll.
+    """
     run_redis_after_commit(
-        partial(_queue_publish, kind=kind, object_id=object_id), key=("hint", kind, object_id)
+        partial(_queue_publish, kind=kind, object_id=object_id), key=("live_event", kind, object_id)
     )
 
 
 def publish_now(kind: LiveEventKind, object_ids: Iterable[int | None]) -> None:
-    """The same for changes that are committed already, by a statement outside the session."""
+    """Publish at once, for changes that a statement outside the session has committed."""
     unique_ids = set(object_ids)
     published_ids = unique_ids if len(unique_ids) <= MAX_EVENTS_PER_BATCH else {None}
     run_redis_commands(
@@ -79,7 +81,7 @@ def publish_now(kind: LiveEventKind, object_ids: Iterable[int | None]) -> None:
 
 
 def start_live_epoch(client: redis.Redis) -> None:
-    """After an outage: what this process had to say in it, nobody heard."""
+    """Start a new epoch after an outage, in which this process could not publish."""
     with client.pipeline(transaction=False) as pipe:
         _queue_publish(pipe, LiveEventKind.HEALTH, None, renew=True)
         pipe.execute()
@@ -105,7 +107,7 @@ def _queue_publish(
 
 
 def parse_live_event(raw: object) -> LiveEvent | None:
-    """None for what is no hint of ours."""
+    """Decode a live event; return None if it is not one."""
     try:
         return _decode(raw) if isinstance(raw, bytes) else None
     except msgspec.MsgspecError:
@@ -113,8 +115,10 @@ def parse_live_event(raw: object) -> LiveEvent | None:
 
 
 def read_live_position(client: redis.Redis) -> tuple[str, int]:
-    """The epoch and the number of the last hint, in one round trip; where there is no epoch yet, it
-    begins. An empty one while Redis has no usable answer: the next hint mends what stands there."""
+    """Return epoch and number of the last event in one round trip; start an epoch if there is none.
+
+    Return ("", 0) while Redis has no usable answer; the next event repairs an invalid state.
+    """
     try:
         with client.pipeline(transaction=False) as pipe:
             pipe.hsetnx(STATE_KEY, "epoch", secrets.token_hex(6))

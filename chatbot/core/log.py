@@ -1,4 +1,4 @@
-"""Logging: one line an event, to standard error, without secrets or anybody's whole number."""
+"""Logging to standard error, one line per event, without secrets and full personal numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from config import Settings
 
-# A phone, CPF, token or wamid in a message that came from outside: only its ends are kept.
+# A phone, CPF, token or wamid: only its first and last digits are kept.
 _LONG_NUMBER = re.compile(r"\b(\d{2})\d{6,}(\d{2})\b")
 _SECRET = re.compile(r"(?i)(bearer |token=|secret=|password=)[^\s&\"']+")
 
@@ -19,7 +19,7 @@ class RedactingFormatter(logging.Formatter):
 
 
 def redact(text: str) -> str:
-    """Hide what must not stand in a log: long runs of digits and credentials."""
+    """Hide long runs of digits and credentials, which must not be logged."""
     return _SECRET.sub(r"\1***", _LONG_NUMBER.sub(r"\1***\2", text))
 
 

@@ -1,4 +1,4 @@
-"""Keyset pages: the next page begins after the last row of this one, and no OFFSET counts rows."""
+"""Keyset pagination: a page begins after the last row of the previous one, without OFFSET."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SEPARATOR = "~"
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`after` is the cursor of the next page, as the address carries it; None on the last one."""
+    """Rows of a page. `after` is the cursor of the next page, for the URL; None on the last page."""
 
     rows: list[T]
     after: str | None = None
 
 
 def build_page(rows: Sequence[T], size: int, key: Callable[[T], tuple[Any, ...]]) -> Page[T]:
-    """A page from `size` + 1 rows: the one too many says that there is more."""
+    """Build a page from up to `size` + 1 rows: the extra row shows that there is a next page."""
     shown = list(rows[:size])
     return Page(shown, encode_cursor(*key(shown[-1])) if len(rows) > size else None)
 
@@ -32,7 +32,7 @@ def build_page(rows: Sequence[T], size: int, key: Callable[[T], tuple[Any, ...]]
 def rows_after(
     columns: Sequence[Any], values: Sequence[Any], *, descending: bool = False
 ) -> sa.ColumnElement[bool]:
-    """The rows after `values` in the order of `columns`, which an index on them serves."""
+    """Return the condition for rows after `values` in the order of `columns`, served by their index."""
     bound = [sa.literal(value, column.type) for column, value in zip(columns, values, strict=True)]
     left, right = sa.tuple_(*columns), sa.tuple_(*bound)
     return left < right if descending else left > right
@@ -46,14 +46,18 @@ def encode_cursor(*parts: Any) -> str:
 
 
 def decode_cursor(text: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, ...] | None:
-    """The values of a cursor, the number last. Raises InvalidInput for one that we did not write."""
+    """Return the values of a cursor, parsed by `kinds`; None without a cursor.
+
+    Raises:
+        InvalidInput: the cursor is not one of `encode_cursor`.
+    """
     if not text:
         return None
     parts = text.rsplit(SEPARATOR, len(kinds) - 1)
     try:
         return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
     except (ValueError, OverflowError):
-        raise InvalidInput("This page does not exist any more: begin at the first one.") from None
+        raise InvalidInput("This page no longer exists: start at the first one.") from None
 
 
 def parse_timestamp(text: str) -> datetime:

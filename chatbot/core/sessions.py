@@ -1,8 +1,8 @@
 """Panel sessions: Flask-Session in Redis, with a copy in SQL.
 
-The copy is written when a session changes and read when Redis has no answer, so an outage signs
-nobody out. While Redis is away a session that is found nowhere keeps its id and its cookie: it may be
-there again in a minute. Values are MessagePack and nothing else (Flask-Session would unpickle).
+The copy is written when a session changes and read when Redis has no answer, so an outage signs nobody
+out. While Redis is away, a session that is found nowhere keeps its id and cookie, since Redis may have it
+again in a minute. Values are MessagePack, since Flask-Session's pickle could run code.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from chatbot.core.cache import bump_tag_version
 from chatbot.core.db import Base, UtcDateTime, db, read_only, upsert
 from chatbot.core.redis import key
 
-USER_KEY = "_user_id"  # where Flask-Login keeps who is signed in
+USER_KEY = "_user_id"  # Flask-Login's key of the signed-in user
 ANONYMOUS_LIFETIME = timedelta(hours=2)
 STATELESS_PATHS = ("/health", "/metrics", "/static/", "/bootstrap/", "/webhooks/", "/cache/stats")
 
 
 class StoredSession(Base):
-    """The SQL copy of one signed-in session; its id is a hash, so that a dump signs nobody in."""
+    """SQL copy of a session. Its id is a hash, so that a database dump gives no one access."""
 
     __tablename__ = "stored_sessions"
 
@@ -50,7 +50,7 @@ class MessagePackSerializer:
         return msgspec.msgpack.encode(dict(session))
 
     def decode(self, raw: bytes) -> dict[str, Any] | None:
-        """None for whatever is not a session of ours."""
+        """Return the session's content, or None if it is not a session of ours."""
         try:
             return msgspec.msgpack.decode(raw, type=dict[str, Any])
         except (msgspec.MsgspecError, ValueError):
@@ -73,7 +73,7 @@ class ResilientSessionInterface(RedisSessionInterface):
         return session
 
     def _open(self, cookie: str | None) -> ServerSideSession:
-        """One round trip, in which the companions are read too."""
+        """Read the session and the prefetched keys in one round trip."""
         saved, answers = self._read(self._get_store_id(cookie)) if cookie else (None, None)
         if saved is not None:
             session = self.session_class(saved, sid=cookie)
@@ -89,11 +89,11 @@ class ResilientSessionInterface(RedisSessionInterface):
             return
         has_user_changed = _get_user_id(session) != session.initial_user_id
         if has_user_changed or session.modified:
-            # What the door has not committed is dropped: left open it would hold SQLite's one write
-            # lock, and the session's copy would wait for it in vain.
+            # Drop what the view has not committed: an open transaction would hold SQLite's write lock,
+            # for which the session's copy would wait in vain.
             db.session.rollback()
         if has_user_changed:
-            # Who signs in or out gets a new id: the old one, which others may know, is worth nothing.
+            # A sign-in or sign-out gets a new id, so that a fixated or stolen one is worthless.
             self._delete_session(self._get_store_id(session.sid))
             session.sid = self._generate_sid(self.sid_length)
             session.modified = True
@@ -103,7 +103,7 @@ class ResilientSessionInterface(RedisSessionInterface):
         return str(self.key_prefix) + hashlib.sha256(sid.encode()).hexdigest()
 
     def _read(self, store_id: str) -> tuple[dict[str, Any] | None, Any]:
-        """The session's content, and what stands in the keys of its companions (None: not asked)."""
+        """Return the session's content and the values of the prefetched keys (None: not read)."""
         try:
             raw, *answers = self.client.mget(
                 store_id, *self.list_prefetched_keys(_copy_id(store_id))
@@ -116,8 +116,7 @@ class ResilientSessionInterface(RedisSessionInterface):
         return found, answers or None
 
     def _restore_from_sql(self, store_id: str) -> dict[str, Any] | None:
-        """From the copy, which also says whether the session was ended; put back into Redis, so that
-        the next request need not ask SQL."""
+        """Return the content of the SQL copy, unless the session was ended; store it in Redis again."""
         copy = _read_copy(_copy_id(store_id))
         found = self.serializer.decode(copy.data) if copy else None
         if copy is not None and found is not None:
@@ -140,26 +139,26 @@ class ResilientSessionInterface(RedisSessionInterface):
     ) -> None:
         raw = self.serializer.encode(session)
         user_id = session.get(USER_KEY)
-        # A session without a user holds the token of a form that somebody is filling in.
+        # A session without a user only holds a form's CSRF token.
         stored_lifetime = lifetime if user_id is not None else min(lifetime, ANONYMOUS_LIFETIME)
         if not _write_copy(store_id, str(user_id or ""), raw, stored_lifetime):
-            return  # ended meanwhile by another request: it must not come back
+            return  # ended meanwhile by another request: do not restore it
         with suppress(RedisError):
             self.client.set(store_id, raw, ex=int(lifetime.total_seconds()))
 
 
 def get_copy_id(session: Any) -> str:
-    """The id of a session's copy in SQL."""
+    """Return the id of a session's copy in SQL."""
     return hashlib.sha256((getattr(session, "sid", "") or "").encode()).hexdigest()
 
 
 def get_prefetched(session: Any) -> Any:
-    """What stood in the companions' keys when the session was read; None when it was not asked."""
+    """Return the values of the keys that were read with the session; None if they were not."""
     return getattr(session, "prefetched", None)
 
 
 def session_cache_tag(copy_id: str) -> str:
-    """What is cached of a session is stale when the session is ended."""
+    """Return the cache tag that the end of a session invalidates."""
     return f"session:{copy_id}"
 
 
@@ -168,7 +167,7 @@ def _copy_id(store_id: str) -> str:
 
 
 def _read_copy(copy_id: str) -> Any:
-    """Its `data` and `expires_at`; None when there is none that holds."""
+    """Return `data` and `expires_at` of a valid copy, else None."""
     query = sa.select(StoredSession.data, StoredSession.expires_at).where(
         StoredSession.id == copy_id,
         StoredSession.ended_at.is_(None),
@@ -179,12 +178,12 @@ def _read_copy(copy_id: str) -> Any:
 
 
 def _get_user_id(session: ServerSideSession) -> Any:
-    """Asked of the dict, since a session that was not looked into needs no `Vary: Cookie`."""
+    """Read the user id without marking the session as accessed, which would add `Vary: Cookie`."""
     return dict.get(session, USER_KEY)
 
 
 def _write_copy(store_id: str, user_id: str, raw: bytes, lifetime: timedelta) -> bool:
-    """False for a session that was ended: nothing is written then."""
+    """Write the copy, unless the session was ended; return whether it was written."""
     values = {"user_id": user_id, "data": raw, "expires_at": clock.now() + lifetime}
     with db.engine.begin() as connection:
         statement = (
@@ -193,7 +192,7 @@ def _write_copy(store_id: str, user_id: str, raw: bytes, lifetime: timedelta) ->
             .on_conflict_do_update(
                 index_elements=["id"], set_=values, where=StoredSession.ended_at.is_(None)
             )
-            # Asked for, since the count of an INSERT's rows is not to be had from psycopg.
+            # psycopg gives no reliable row count for an INSERT.
             .returning(StoredSession.id)
         )
         return connection.scalar(statement) is not None
@@ -209,10 +208,10 @@ def _end_copy(copy_id: str) -> None:
 def delete_stale_sessions(
     engine: sa.Engine, client: redis.Redis, since: float, lifetime: timedelta
 ) -> None:
-    """Delete from Redis what an outage has left there: its old values must not come back.
+    """Delete sessions from Redis that changed during an outage, whose old values must not come back.
 
-    Sessions written since a Unix time are newer in SQL. Those that were ended are forgotten however
-    long ago that was: the process that ended one may itself have ended before Redis came back.
+    Sessions written after `since` (Unix time) are newer in SQL. Ended sessions are deleted however long
+    ago they ended: the process that ended one may have stopped before Redis came back.
     """
     written_after = clock.from_unix(since) - timedelta(minutes=1) + lifetime
     query = sa.select(StoredSession.id).where(

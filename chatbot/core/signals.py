@@ -1,4 +1,4 @@
-"""SIGTERM, heard inside of an event loop."""
+"""SIGTERM handling inside an event loop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 
 class StopOnSigterm:
-    """SIGTERM stops the claiming, as long as we are the main thread's loop. Whoever listened before
-    us listens again afterwards, and is told what came meanwhile."""
+    """Context manager that calls `action` on SIGTERM while the main thread runs an event loop.
+
+    The previous handler is restored at the end, and called if a signal came meanwhile.
+    """
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action

@@ -1,9 +1,9 @@
 """Enqueue by name: the one table of tasks.
 
-The row is the truth and the queue only wakes a worker: work is found by a query, so a task that is lost,
-doubled or late changes nothing but the delay. A loop task wakes a long-lived worker that drains what is
-due; the others are RQ jobs. The table is also the allow-list of what a worker may run: a job in Redis
-names a task, never a function.
+The database row is the truth and the queue only wakes a worker: work is found by a query, so a task that
+is lost, doubled or late changes nothing but the delay. A loop task wakes a long-lived worker that drains
+what is due; the others are RQ jobs. The table is also the allow-list of what a worker may run: a job in
+Redis names a task, never a function.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ FAILURE_TTL_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a bell does.
+    """Queue and functions of a task; both functions are `module:name`.
 
-    `function` is `module:name`. In a loop it takes nothing, does one batch of what is due and returns
-    the seconds after which it wants to be called again (0: at once; None: at the next bell).
-    For a job, `due` (`module:name`) lists the argument tuples for which there is work now.
+    In a loop, `function` takes no argument, processes one batch and returns the seconds after which to
+    call it again (0: at once; None: when woken). For a job, `due_function` returns the argument tuples for
+    which there is work now.
     """
 
     queue: str
@@ -109,7 +109,7 @@ QUEUES = tuple(dict.fromkeys(task.queue for task in TASKS.values()))
 
 
 def load_function(path: str) -> Any:
-    """The function that `module:name` of the table names."""
+    """Import the function that `module:name` in the table names."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
 
@@ -119,9 +119,9 @@ def list_tasks(queue: str) -> dict[str, Task]:
 
 
 def enqueue(name: str, *args: Any) -> None:
-    """Enqueue after the present transaction commits; the same task is enqueued once.
+    """Enqueue after the open transaction commits; the same task is enqueued once.
 
-    Without Redis nobody hears it, and the workers find the work by themselves.
+    Without Redis nothing is enqueued, and the workers find the work by polling SQL.
     """
     task = TASKS[name]
     if task.is_loop:
@@ -131,7 +131,7 @@ def enqueue(name: str, *args: Any) -> None:
 
 
 def queue_wakeup(pipe: redis.client.Pipeline, queue: str) -> None:
-    """Queue a loop's bell on a pipeline. One waiting bell is enough, so the list is cut to one."""
+    """Queue a wake-up of a loop on a pipeline. One is enough, so the list is trimmed to one item."""
     name = key("wakeup", queue)
     pipe.lpush(name, "1")
     pipe.ltrim(name, 0, 0)
@@ -139,15 +139,15 @@ def queue_wakeup(pipe: redis.client.Pipeline, queue: str) -> None:
 
 
 def enqueue_job(name: str, *args: Any) -> None:
-    """Ring a job's bell at once."""
+    """Enqueue a job at once; do nothing while Redis is away."""
     try:
         _enqueue_job(prosa_redis.client(), name, TASKS[name], args)
     except RedisError as error:
-        log.debug("bell %s not rung: %s", name, error)
+        log.debug("task %s not enqueued: %s", name, error)
 
 
 def _enqueue_job(client: redis.Redis, name: str, task: Task, args: tuple[Any, ...]) -> None:
-    """Enqueue unless the same is waiting already; the mark is taken away when the job begins."""
+    """Enqueue unless the same job is waiting; its dedupe key is deleted when it starts."""
     if client.set(dedupe_key(name, args), "1", nx=True, ex=ttl("dedupe")):
         get_rq_queue(client, task.queue).enqueue_call(
             name,
@@ -167,11 +167,11 @@ def get_rq_queue(client: redis.Redis, name: str) -> Queue:
 
 
 class TaskJob(Job):
-    """An RQ job whose function name is a bell of the table, and nothing else."""
+    """RQ job whose function name must be a task of the table."""
 
     def restore(self, raw_data: Any) -> Any:
         restored = super().restore(raw_data)
-        # RQ would import and call whatever these name.
+        # RQ would import and call any function that these name.
         self._success_callback_name = None
         self._failure_callback_name = None
         self._stopped_callback_name = None
@@ -181,7 +181,7 @@ class TaskJob(Job):
         name = str(self.func_name)
         task = TASKS.get(name)
         if task is None or task.is_loop:
-            raise PermissionError(f"no bell of this name: {name[:80]!r}")
+            raise PermissionError(f"no task of this name: {name[:80]!r}")
         args = tuple(self.args)
         self.connection.delete(dedupe_key(name, args))
         # RQ's connection and ours are open in turns, never together: small Redis servers allow few.

@@ -1,4 +1,4 @@
-"""Text as people search for it."""
+"""Text normalised for search and for yes/no answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def fold(text: str) -> str:
-    """Without accents and capitals, single-spaced: "  JOSÉ  Conceição " is "jose conceicao"."""
+    """Remove accents, capitals and extra spaces: "  JOSÉ  Conceição " → "jose conceicao"."""
     plain = unicodedata.normalize("NFKD", text)
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())[
         :400
@@ -20,5 +20,5 @@ _ANSWERS = {
 
 
 def parse_yes_no(text: str) -> bool | None:
-    """Whether somebody wrote yes, in Portuguese or English; nothing is no, and None is neither."""
+    """Parse yes or no in Portuguese or English; an empty text is no, any other text None."""
     return _ANSWERS.get(fold(text))

@@ -174,7 +174,7 @@ def test_a_function_that_is_no_task_is_not_run(
     job = enqueue_foreign_job(rq_client, function, args)
     run_burst_worker(app, rq_client, "campaigns")
     assert job.get_status() == JobStatus.FAILED
-    assert "no bell of this name" in str(job.latest_result().exc_string)  # type: ignore[union-attr]
+    assert "no task of this name" in str(job.latest_result().exc_string)  # type: ignore[union-attr]
     assert not path.exists()
 
 

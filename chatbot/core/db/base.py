@@ -1,4 +1,4 @@
-"""The `db` extension and the declarative base of all models. Touches no connection."""
+"""Flask extension `db` and declarative base of all models. Touches no connection."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Redis, the accelerator that may vanish: one pool behind one breaker, and the names of its keys.
+"""Redis, an accelerator that may be away: one pool behind one circuit breaker, and the names of its keys.
 
-`client()` is what features use. Every use catches `RedisError` and has an answer without Redis.
+Features use `client()`. Every use catches `RedisError` and works without Redis too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """What one application holds of Redis."""
+    """Pool and client of one application; `url` is None when Redis is switched off."""
 
     url: str | None
     pool: BreakerPool

@@ -1,7 +1,7 @@
-"""What REDIS_URL says, in redis-py's words: a server, a socket, or a primary that Sentinels know.
+"""Parsing of REDIS_URL into redis-py's options: a server, a socket, or a primary found by Sentinels.
 
-`redis+sentinel://[user:password@]host:26379,host:26379/primary/db`: user and password are those of
-the server (and of the Sentinels, unless `?sentinel_username=` and `?sentinel_password=` say otherwise).
+`redis+sentinel://[user:password@]host:26379,host:26379/primary/db`: user and password are those of the
+server (and of the Sentinels, unless `?sentinel_username=` and `?sentinel_password=` are given).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 SENTINEL_PORT = 26379
-# A Sentinel that hangs is asked before the next one is, by whoever connects: it must be short.
+# Short, since a connecting caller waits for a Sentinel that hangs before it asks the next one.
 SENTINEL_TIMEOUT_S = 0.2
 
 FindPrimary = Callable[[], tuple[str, int]]
 
 
 class SentinelConnection(Connection):
-    """To whichever server the Sentinels call the primary at the moment of connecting."""
+    """Connection to the server that the Sentinels name as primary when it connects."""
 
     def __init__(self, *, find_primary: FindPrimary, **options: Any) -> None:
         self._find_primary = find_primary
@@ -35,11 +35,11 @@ class SentinelConnection(Connection):
 
 
 class SentinelSSLConnection(SentinelConnection, SSLConnection):
-    """The same over TLS."""
+    """TLS connection to the primary that the Sentinels name."""
 
 
 def connection_options(url: str) -> dict[str, Any]:
-    """Keyword arguments of a ConnectionPool, `connection_class` among them."""
+    """Return the keyword arguments of a ConnectionPool, including `connection_class`."""
     scheme = url.partition("://")[0]
     if scheme.endswith("+sentinel"):
         return _sentinel_options(url, is_tls=scheme.startswith("rediss"))
@@ -47,21 +47,21 @@ def connection_options(url: str) -> dict[str, Any]:
 
 
 def sentinel_pools(options: dict[str, Any]) -> list[ConnectionPool]:
-    """The pools by which Sentinels are asked: a fork must reset them too."""
+    """Return the pools of the Sentinel clients, which must be reset after a fork too."""
     owner = getattr(options.get("find_primary"), "__self__", None)
     return [client.connection_pool for client in owner.sentinels] if owner else []
 
 
 class PrimaryFinder(Sentinel):
-    """Asks the Sentinels where one primary is."""
+    """Sentinel client for one primary."""
 
     primary: str
 
     def find_primary(self) -> tuple[str, int]:
-        """Host and port.
+        """Return host and port of the primary.
 
         Raises:
-            MasterNotFoundError: a ConnectionError; no Sentinel answers, or none knows a primary.
+            MasterNotFoundError: no Sentinel answers or knows a primary; it is a ConnectionError.
         """
         host, port = self.discover_master(self.primary)
         return host, int(port)
@@ -72,7 +72,7 @@ def _sentinel_options(url: str, *, is_tls: bool) -> dict[str, Any]:
     credentials, _, hosts = parts.netloc.rpartition("@")
     username, _, password = credentials.partition(":")
     primary, _, database = parts.path.strip("/").partition("/")
-    # parse_url knows how to read what stands behind the question mark.
+    # parse_url also converts the types of the query's options.
     query_options = parse_url(f"{'rediss' if is_tls else 'redis'}://h?{parts.query}")
     sentinel_credentials = {
         name: query_options.pop(f"sentinel_{name}", None) for name in ("username", "password")

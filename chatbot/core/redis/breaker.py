@@ -1,7 +1,7 @@
-"""A circuit breaker: once Redis fails, nobody waits for it again until a background write succeeds.
+"""Circuit breaker: after Redis fails, no caller waits for it again until a background write succeeds.
 
-It hangs on the connection, not on the client, so Flask-Caching, Flask-Limiter, Flask-Session and RQ,
-each with a client of its own making, share one opinion of whether Redis is there.
+It is attached to the connection, not to the client, so that Flask-Caching, Flask-Limiter, Flask-Session
+and RQ, each with its own client, share one state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 PROBE_DELAYS_S = (0.05, 0.1, 0.25, 0.5)
 PROBE_EVERY_S = 1.0
 
-# The server answers, but takes no writes: all processes must agree to do without it.
+# Replies of a server that accepts no writes: every process must then go on without it.
 REFUSAL_PREFIXES = (
     "READONLY",
     "MISCONF",
@@ -38,14 +38,14 @@ REFUSAL_PREFIXES = (
 
 
 class RedisUnavailable(RedisConnectionError):
-    """Redis is known to be away; nothing was sent."""
+    """The breaker is open; nothing was sent."""
 
 
 class Breaker:
-    """Closed: Redis is used. Open: every use fails at once, and a thread probes until it is back.
+    """Closed: Redis is used. Open: every use fails at once, and a thread probes until Redis is back.
 
-    `probe` must write to Redis, raising when it can't. What is in `on_recovery` runs before traffic
-    returns, on `direct`, a client that passes the breaker, and may raise to keep it open.
+    `probe` must write to Redis and raise when it can't. The `on_recovery` callbacks run before the breaker
+    closes, with `direct`, a client that bypasses it; an exception in one keeps it open.
     """
 
     def __init__(self, direct: redis.Redis, probe: Callable[[], None]) -> None:
@@ -66,7 +66,7 @@ class Breaker:
         self.timeouts = 0
 
     def trip(self, error: BaseException) -> None:
-        """Open after `error`; harmless when open already."""
+        """Open the breaker because of `error`, if it is closed."""
         self.timeouts += isinstance(error, TimeoutError)
         with self._lock:
             self._failures += 1
@@ -87,11 +87,11 @@ class Breaker:
         raise RedisUnavailable(self.reason)
 
     def reset_lock(self) -> None:
-        """In a child after a fork: a thread of the parent may have held it at that moment."""
+        """Replace the lock in a forked child: a thread of the parent may have held it at the fork."""
         self._lock = threading.Lock()
 
     def _after_fork(self) -> None:
-        """Threads don't survive a fork: the child probes for itself."""
+        """Start a probe in the child: threads do not survive a fork."""
         with self._lock:
             self._pid = os.getpid()
             self._thread = None
@@ -114,14 +114,14 @@ class Breaker:
                 self._probe()
                 for action in self.on_recovery:
                     action(self._direct)
-            except Exception as error:  # whatever it is, Redis is not usable yet
+            except Exception as error:  # any error means that Redis is not usable yet
                 self.reason = f"{type(error).__name__}: {error}"[:200]
                 continue
             if self._close(failures):
                 return
 
     def _close(self, failures: int) -> bool:
-        """False when something was reported lost since `failures`: the recovery did not know of it."""
+        """Close, unless Redis failed again since `failures`, which the recovery did not cover."""
         with self._lock:
             if self._failures != failures:
                 return False
@@ -132,7 +132,7 @@ class Breaker:
 
 
 class DisabledBreaker(Breaker):
-    """Redis is switched off by a setting, or none is there: open for good, and never probed."""
+    """Breaker of an application without Redis: always open, never probed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(redis.Redis(), probe=lambda: None)
@@ -140,7 +140,7 @@ class DisabledBreaker(Breaker):
         self.reason = reason
 
     def trip(self, error: BaseException) -> None:
-        """Nothing to open."""
+        """Do nothing: it is always open."""
 
     def check(self) -> None:
         raise RedisUnavailable(self.reason)

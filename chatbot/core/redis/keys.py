@@ -1,7 +1,7 @@
-"""Every Redis key of ours is built here: `prosa:<namespace>:<parts>`, always with a TTL.
+"""Names and TTLs of all Redis keys: `prosa:<namespace>:<parts>`, always with a TTL.
 
-RQ's own structures (`prosa:rq:*`) are the only keys without one: its lists and sets of queues, workers
-and jobs by state live as long as the queue does.
+Only RQ's own structures (`prosa:rq:*`) have none: its lists and sets of queues, workers and jobs exist as
+long as the queue does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 PREFIX = "prosa:"
 RQ_PREFIX = "prosa:rq"
 
-# namespace → seconds that its keys live at most
+# namespace → longest TTL of its keys, in seconds
 TTL_S = {
     "cache": 3600,
     "cachetag": 86400,  # longer than any cached value, see core.cache.store
@@ -31,15 +31,15 @@ TTL_S = {
 
 
 def key(namespace: str, *parts: object) -> str:
-    """`key("conversation", 12)` → `prosa:conversation:12`.
+    """Return the key of the parts: `key("conversation", 12)` → `prosa:conversation:12`.
 
     Raises:
-        KeyError: a namespace without an entry in TTL_S.
+        KeyError: the namespace has no entry in TTL_S.
     """
     TTL_S[namespace]
     return ":".join((PREFIX + namespace, *(str(part) for part in parts)))
 
 
 def ttl(namespace: str) -> int:
-    """Seconds after which a key of this namespace expires."""
+    """Return the TTL of the namespace in seconds."""
     return TTL_S[namespace]

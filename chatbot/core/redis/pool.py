@@ -1,7 +1,7 @@
-"""The one connection pool of a process, and who may have one of their own.
+"""Shared connection pool of a process, and clients with a connection of their own.
 
-Defaults of redis-py 8 that a web process can't live with are set here: ten retries of five seconds,
-RESP3 (under which a connection with an unread reply is handed out again) and four handshakes.
+Some defaults of redis-py 8 do not suit a web process and are changed here: ten retries of five seconds
+each, RESP3 (with which a connection with an unread reply is handed out again) and four handshakes.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ else:
     _ConnectionBase = object
 
 TIMEOUT_S = 0.5
-# A command takes a fraction of a millisecond, so who finds all connections in use waits this long for
-# one; if none comes free he does without Redis, which is no sign that Redis is away.
+# How long a caller waits when all connections are in use (a command takes a fraction of a millisecond).
+# After that it goes on without Redis, and the breaker stays closed.
 POOL_WAIT_S = 0.2
 
 _pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
 
 
 class BreakerConnection(_ConnectionBase):
-    """Tells the breaker when Redis can't be reached, hangs, or refuses to be written to.
+    """Connection that trips the breaker when Redis is unreachable, hangs or refuses writes.
 
     A connection that the server closed while it was idle is no outage: the one retry reconnects it.
     """
@@ -64,12 +64,12 @@ class BreakerConnection(_ConnectionBase):
             raise
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Also learns which process answers: another one may know less than the last one did."""
+        """Check health and read the id of the Redis process: a new process may have lost data."""
         super().on_connect_check_health(check_health)
         self.send_command("INFO", "server")
         try:
             info = super().read_response()
-        except ResponseError:  # forbidden to this user: then the breaker alone notices a restart
+        except ResponseError:  # not allowed for this user: then only the breaker notices a restart
             info = b""
         self._breaker.server_id = _run_id(info)
 
@@ -103,7 +103,7 @@ def _run_id(info: Any) -> str:
     return next((line[7:] for line in lines if line.startswith("run_id:")), "")
 
 
-# redis-py turns some refusals into types of their own and drops the code from the text.
+# redis-py turns some refusals into classes of their own and drops the code from the message.
 _REFUSAL_ERROR_NAMES = frozenset(
     {
         "ReadOnlyError",
@@ -127,7 +127,7 @@ _BREAKER_CLASSES: dict[type[Any], type[Any]] = {
 
 
 class BreakerPool(BlockingConnectionPool):
-    """Gives no connection while the breaker is open."""
+    """Pool that gives no connection while the breaker is open."""
 
     breaker: Breaker
 
@@ -137,7 +137,7 @@ class BreakerPool(BlockingConnectionPool):
 
 
 def create_pool(url: str | None, *, max_connections: int, name: str = "web") -> BreakerPool:
-    """The shared pool for `url`; without one, a pool that always says Redis is away."""
+    """Return the shared pool for `url`; for None, one whose breaker is always open."""
     if url is None:
         pool = BreakerPool(max_connections=1)
         pool.breaker = DisabledBreaker("Redis is switched off")
@@ -150,14 +150,14 @@ def create_pool(url: str | None, *, max_connections: int, name: str = "web") -> 
         max_connections=max_connections, timeout=POOL_WAIT_S, breaker=breaker, **options
     )
     pool.breaker = breaker
-    # Idle sockets may lead to a server that is no longer the primary: all are made anew.
+    # Idle sockets may lead to a server that is no longer the primary, so they are reopened.
     breaker.on_recovery.append(lambda _direct: pool.disconnect(inuse_connections=False))
     _pools.update((pool, direct.connection_pool, *sentinel_pools(options)))
     return pool
 
 
 def _write_probe(direct: redis.Redis) -> None:
-    """Reading is not enough: a replica, a full or a misconfigured server answers PING."""
+    """Write a key: a replica, or a server that is full or misconfigured, would answer PING."""
     try:
         direct.set(key("probe"), "1", ex=ttl("probe"))
     finally:
@@ -167,10 +167,10 @@ def _write_probe(direct: redis.Redis) -> None:
 def create_blocking_client(
     url: str, name: str, *, timeout_s: float, breaker: Breaker | None = None
 ) -> redis.Redis:
-    """A client of its own for who blocks on its socket: RQ workers, Pub/Sub.
+    """Return a client with its own connection, for blocking reads (RQ workers, Pub/Sub).
 
-    `timeout_s` is the longest that a command may take to answer. With a breaker it shares the
-    process's opinion of whether Redis is there, and adds to it.
+    `timeout_s` is the longest time that a command may take. With a `breaker` the client trips it and
+    obeys it like the shared pool.
     """
     options = _options(url, name) | {"socket_timeout": timeout_s, "socket_connect_timeout": 2}
     pool: ConnectionPool
@@ -191,7 +191,7 @@ def _options(url: str, name: str) -> dict[str, Any]:
         "decode_responses": False,
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
-        # Never after a time-out: the command may have run, and INCR or RPUSH would run twice.
+        # No retry after a timeout: the command may have run, and INCR or RPUSH would run twice.
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         "client_name": f"prosa-{name}",
     }
@@ -199,7 +199,7 @@ def _options(url: str, name: str) -> dict[str, Any]:
 
 
 def _reset_after_fork() -> None:
-    """A child must not wait for a lock that a thread of its parent held at the fork."""
+    """Replace the pools' locks in a child: a thread of the parent may have held them at the fork."""
     for pool in _pools:
         pool._lock = type(pool._lock)()
         pool._fork_lock = type(pool._fork_lock)()
