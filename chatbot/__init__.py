@@ -8,9 +8,9 @@ from config import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The whole application on one screen: settings, extensions, features with their access."""
-    # The factory alone imports inside a function, so that `import chatbot` costs the simulator,
-    # which is a package in it, nothing.
+    """Create the application: settings, extensions, and features with their access policies."""
+    # Only the factory imports inside a function: `import chatbot` must stay cheap for the simulator,
+    # which is a package in it.
     import config
     from chatbot import cli, extensions, models
     from chatbot.accounts import labels as account_labels
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_realtime(app)
     request_metrics.init_request_metrics(app)
 
-    # Who may enter is decided here, where a blueprint is registered, and nowhere else.
+    # Access is decided here, where a blueprint is registered, and nowhere else.
     access.register_blueprint(app, webhooks.bp, access.SIGNED_BY_META)
     access.register_blueprint(app, ops.bp, access.PUBLIC)
     access.register_blueprint(app, accounts.bp, access.PUBLIC)

@@ -1,4 +1,4 @@
-"""The commands of all features, and how a failure is told: one sentence, exit code 1."""
+"""Commands of all features. An expected error is reported as one sentence with exit code 1."""
 
 from __future__ import annotations
 

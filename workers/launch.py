@@ -1,7 +1,7 @@
-"""`make run`: everything on this machine, under one supervisor, ready when it says so.
+"""`make run`: all processes on this machine under one supervisor.
 
-Web, workers, scheduler, simulator and, where REDIS_URL names none, a Redis of our own. A process that
-dies is started again; Ctrl-C ends all.
+Web, workers, scheduler, simulator and, if REDIS_URL is not set, a Redis server of our own. A process that
+dies is restarted; Ctrl-C ends all.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PYTHON = shlex.quote(sys.executable)
 
 
 class RestartingProcess(Process):
-    """A process that is started again when it ends, until the supervisor is stopping."""
+    """Process that is restarted when it ends, until the supervisor is stopping."""
 
     stopping: Any = None
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        # honcho's minder of a process ignores SIGTERM; the process itself does not.
+        # honcho's parent process of the command ignores SIGTERM; the command itself does not.
         die_with_parent(signal.SIGKILL)
         self._child_ctor = partial(Popen, preexec_fn=die_with_parent)
         while True:
@@ -56,7 +56,7 @@ class RestartingProcess(Process):
 
 
 class _StopMessageFilter:
-    """Keeps from the supervisor that a process ended which is about to be started again."""
+    """Event queue without the `stop` message of a process that is about to be restarted."""
 
     def __init__(self, events: Any) -> None:
         self._events = events
@@ -67,7 +67,7 @@ class _StopMessageFilter:
 
 
 class Supervisor(Manager):
-    """honcho's manager, but the end of one process is not the end of all."""
+    """Manager of honcho in which the end of one process does not end the others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def _run(settings: config.Settings, environment: dict[str, str]) -> int:
 
 
 def _lock_home(home: Path) -> Any:
-    """One `make run` per home: two would share a socket and a database by accident."""
+    """Return the lock of `home`, or None: two runs would share a socket and a database."""
     file = (home / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,7 +148,7 @@ def _is_taken(port: int) -> bool:
 
 
 def _environment(settings: config.Settings) -> dict[str, str]:
-    """What the children, and `flask` in another terminal, need to know of this run."""
+    """Return the environment of the children, and of `flask` in another terminal."""
     given = {
         "PROSA_HOME": str(settings.home),
         "PORT": str(settings.port),
@@ -163,7 +163,7 @@ def _environment(settings: config.Settings) -> dict[str, str]:
     if settings.simulator_port is not None:
         given["WHATSAPP_API_URL"] = f"http://127.0.0.1:{settings.simulator_port}/v25.0"
         given["SIMULATOR_PORT"] = str(settings.simulator_port)
-        # The demo's conversations are older than the simulator, which would call their windows shut.
+        # The simulator knows nothing of the demo's older conversations: it would refuse replies to them.
         given["SIMULATOR_SETTINGS"] = os.environ.get(
             "SIMULATOR_SETTINGS", '{"service_window": false}'
         )
@@ -180,13 +180,13 @@ def _environment(settings: config.Settings) -> dict[str, str]:
 
 
 def _as_env_file(environment: dict[str, str]) -> str:
-    """Secrets stand in their own file; this one says where the running parts are."""
+    """Format the addresses of the running processes; secrets have a file of their own."""
     public = ("PORT", "REDIS_URL", "DATABASE_URL", "WHATSAPP_API_URL", "SIMULATOR_PORT")
     return "".join(f"{k}='{v}'\n" for k, v in environment.items() if k in public)
 
 
 def _processes(environment: dict[str, str]) -> list[tuple[str, str]]:
-    """The Procfile's processes, and what stands in for the outside world on this machine."""
+    """Return (name, command) of the Procfile's processes, and of Redis and the simulator if needed."""
     found = []
     server = environment.get("PROSA_REDIS_SERVER")
     if server:
@@ -203,15 +203,17 @@ def _processes(environment: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _use_this_python(command: str) -> str:
-    """The Procfile's `python` and `gunicorn` are those of the virtual environment we run in."""
+    """Replace `python` and `gunicorn` by those of the current virtual environment."""
     program, _, rest = command.partition(" ")
     module = "" if program == "python" else "-m gunicorn " if program == "gunicorn" else None
     return command if module is None else f"{PYTHON} {module}{rest}"
 
 
 def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
-    """The schema, and demo data in an empty database: not where messages would reach real people, since
-    the fictitious numbers may be somebody's."""
+    """Upgrade the schema, and load demo data into an empty database.
+
+    Not with Meta's API: the fictitious numbers may belong to real people.
+    """
     is_meta = settings.simulator_port is None and settings.whatsapp_api_url.startswith(
         META_API_PREFIX
     )
@@ -226,7 +228,7 @@ def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
 
 
 def _create_admin(home: Path, environment: dict[str, str]) -> tuple[str, str]:
-    """An administrator of this machine's own, made once; the file is its owner's only."""
+    """Create an administrator once; return e-mail and password from a file of mode 0600."""
     path = home / "sign-in.txt"
     if path.is_file():
         email, _, password = path.read_text().strip().partition(" ")
@@ -250,7 +252,7 @@ def _create_admin(home: Path, environment: dict[str, str]) -> tuple[str, str]:
 def _announce_when_ready(
     settings: config.Settings, environment: dict[str, str], sign_in: tuple[str, str]
 ) -> None:
-    """Say where everything is, once all of it answers."""
+    """Print the addresses once every process answers."""
     address = f"http://127.0.0.1:{settings.port}"
     simulator = environment.get("SIMULATOR_PORT")
     until = time.monotonic() + READY_TIMEOUT_S
@@ -270,7 +272,7 @@ def _announce_when_ready(
 
 
 def _check_ready(address: str, simulator: str | None, has_own_redis: bool) -> dict[str, Any] | None:
-    """The health of Prosa once web, simulator and, where they can be seen, all workers are there."""
+    """Return the health once web, simulator and (with Redis) all workers run; None before."""
     if simulator and _get_json(f"http://127.0.0.1:{simulator}/_sim/health") is None:
         return None
     health = _get_json(f"{address}/health")

@@ -1,4 +1,4 @@
-"""What ties a child to its parent, so that nothing outlives whoever should look after it."""
+"""Child processes that end with their parent, so that none is left without a supervisor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(by: int = signal.SIGTERM) -> None:
-    """In a child after its fork: the kernel sends it `by` when its parent ends, even by kill -9.
+    """Let the kernel send the signal `by` to this process when its parent ends, even by kill -9.
 
-    Linux only; elsewhere the supervisor's own signals must do.
+    Call it in a child after the fork. Linux only; elsewhere only the supervisor's signals end it.
     """
     try:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, by)

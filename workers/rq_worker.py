@@ -1,4 +1,4 @@
-"""RQ as we use it: JSON jobs that name a bell, forked, never two queues a worker."""
+"""RQ worker: JSON jobs that name a task, run in forked children, one queue per worker."""
 
 from __future__ import annotations
 
@@ -28,18 +28,16 @@ log = logging.getLogger(__name__)
 
 WORKER_TTL_S = 45
 MAINTENANCE_INTERVAL_S = 30
-DEQUEUE_TIMEOUT_S = (
-    5  # the longest that one command waits for a job, so that a hang is soon noticed
-)
+DEQUEUE_TIMEOUT_S = 5  # the longest wait of one command, so that a hang is noticed soon
 TIMEOUT_MARGIN_S = 2
 
 
 class RedisLost(StopRequested):
-    """What ends RQ's loop without ending the worker around it."""
+    """Raised to end RQ's loop without ending the worker around it."""
 
 
 class TaskWorker(Worker):
-    """Runs each job in a forked child with the application's context."""
+    """RQ worker that runs each job in a forked child with the application's context."""
 
     job_class = TaskJob
     # RQ doubles its wait after each failure, up to a minute: Redis would be back long before.
@@ -56,16 +54,18 @@ class TaskWorker(Worker):
         return DEQUEUE_TIMEOUT_S + TIMEOUT_MARGIN_S
 
     def subscribe(self) -> None:
-        """Not to RQ's channel of commands, by which whoever writes to Redis could stop our workers;
-        it would also cost a connection and a thread."""
+        """Do not subscribe to RQ's command channel.
+
+        Anyone who can write to Redis could stop workers by it, and it costs a connection and a thread.
+        """
 
     def teardown(self) -> None:
-        """No farewell to a server that is away: it would cost a time-out."""
+        """Deregister, unless Redis is away: that would only wait for a timeout."""
         if not prosa_redis.breaker().is_open:
             super().teardown()
 
     def request_stop(self, signum: Any, frame: Any) -> None:
-        """Pass it on: to the loop around us, and to the job, which then claims no more."""
+        """Pass the signal on to the surrounding loop, and to the job, which then claims no more."""
         self.on_stop()
         if self.horse_pid:
             with suppress(ProcessLookupError):
@@ -74,12 +74,12 @@ class TaskWorker(Worker):
 
     def perform_job(self, *args: Any) -> bool:
         die_with_parent()
-        gc.freeze()  # what was there before the job need not be searched for garbage by it
+        gc.freeze()  # objects from before the fork need no garbage collection in the child
         with self.app.app_context(), metrics.reporting_as("job"):
             return bool(super().perform_job(*args))
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
-        """Idle and without Redis, end: RQ would wait for it, while we look for work in SQL."""
+        """End RQ's loop when Redis is away and no job runs, so that the worker polls SQL instead."""
         try:
             super().heartbeat(*args, **kwargs)
         except RedisError as error:
@@ -89,11 +89,11 @@ class TaskWorker(Worker):
 
 
 def run_rq_worker(app: Flask, queue: str, *, idle_s: float, on_stop: Callable[[], None]) -> None:
-    """Work off the queue until it has been idle for `idle_s` seconds, or Redis goes away."""
+    """Process the queue until it has been idle for `idle_s` seconds, or Redis is away."""
     state, breaker = prosa_redis.state(), prosa_redis.breaker()
     if state.url is None:
         return
-    # RQ has a connection of its own; ours would lie idle beside it.
+    # RQ has a connection of its own; ours would only be idle.
     state.pool.disconnect(inuse_connections=False)
     client = create_blocking_client(
         state.url, f"rq-{queue}", timeout_s=DEQUEUE_TIMEOUT_S + TIMEOUT_MARGIN_S, breaker=breaker
@@ -103,7 +103,7 @@ def run_rq_worker(app: Flask, queue: str, *, idle_s: float, on_stop: Callable[[]
         worker = TaskWorker(
             [get_rq_queue(client, queue)],
             connection=client,
-            # By this name its connection is listed; RQ wants it to be nobody else's.
+            # Its connection is listed under this name, which RQ requires to be unique.
             name=f"prosa-rq-{queue}-{secrets.token_hex(4)}",
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL_S,
@@ -112,12 +112,12 @@ def run_rq_worker(app: Flask, queue: str, *, idle_s: float, on_stop: Callable[[]
         worker.app, worker.on_stop = app, on_stop
         worker.work(max_idle_time=max(1, round(idle_s)), logging_level="WARNING")
     except RedisError as error:
-        # Most have opened it already. What hasn't (a key of the wrong type) must not spin either.
+        # Most errors have tripped it already; the others (a key of the wrong type) must not spin either.
         breaker.trip(error)
     except RedisLost:
         return
     except StopRequested:
-        on_stop()  # told before or after its loop
+        on_stop()  # the signal came before or after RQ's loop
     finally:
         for number, handler in signals.items():
             signal.signal(number, handler)

@@ -1,8 +1,7 @@
-"""One worker process for one queue: `python -m workers.run QUEUE`.
+"""Worker process of one queue: `python -m workers.run QUEUE`.
 
-While Redis lives a loop worker waits for its bell and a job worker runs RQ; when it does not, both
-look for the same work in SQL by themselves. Both also look now and then while Redis lives: a bell may
-be lost, work is not.
+With Redis, a loop worker waits to be woken and a job worker runs RQ; without it, both poll SQL. Both also
+poll now and then with Redis: a wake-up may be lost, work may not.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from workers.rq_worker import run_rq_worker
 
 log = logging.getLogger("workers.run")
 
-MAX_WAIT_S = 1.0  # the longest that a loop waits for its bell
-POLL_INTERVAL_S = TIMEOUT_S / 2  # the longest that it does so in one command
-SQL_POLL_INTERVAL_S = 5.0  # how often a job worker looks by itself
+MAX_WAIT_S = 1.0  # the longest that a loop waits to be woken
+POLL_INTERVAL_S = TIMEOUT_S / 2  # the longest wait of one command
+SQL_POLL_INTERVAL_S = 5.0  # how often a job worker polls SQL
 ERROR_PAUSE_S = 1.0
 
 
 class StopSignal:
-    """Set by SIGTERM and SIGINT: finish what is under way, then end."""
+    """Flag set by SIGTERM and SIGINT: the worker finishes its current work, then exits."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -51,10 +50,10 @@ class StopSignal:
 
 
 def wait_for_wakeup(queue: str, seconds: float) -> None:
-    """Wait for the bell of one queue; without Redis just wait.
+    """Wait for a wake-up of the queue, at most `seconds`; without Redis just wait.
 
-    It asks on the shared pool in waits shorter than its time-out, so that a loop holds one connection
-    to Redis and not two, and a Redis that hangs is noticed as soon as anywhere.
+    Each wait is shorter than the timeout of the shared pool, so that a loop needs no second connection and
+    notices a hanging Redis as soon as any other use.
     """
     until = time.monotonic() + seconds
     try:
@@ -68,7 +67,7 @@ def wait_for_wakeup(queue: str, seconds: float) -> None:
 
 
 def run_loop(_app: Flask, queue: str, stop: StopSignal) -> None:
-    """Call the queue's functions until none has more to do, then wait for the bell."""
+    """Call the queue's functions until none has more work, then wait to be woken; repeat."""
     functions = [load_function(task.function) for task in list_tasks(queue).values()]
     while not stop.is_set:
         heartbeats.send_heartbeat(queue)
@@ -79,13 +78,13 @@ def run_loop(_app: Flask, queue: str, stop: StopSignal) -> None:
 
 
 def _run_batch(function: Callable[[], float | None]) -> float | None:
-    """One batch; an error pauses the loop and never ends it."""
+    """Run one batch; an error pauses the loop and never ends it."""
     try:
         return function()
     except DBAPIError as error:
         log.warning("the database does not answer: %s", error)
         return ERROR_PAUSE_S
-    except Exception:  # the loop outlives whatever one batch does
+    except Exception:  # the loop must survive any error of a batch
         log.exception("%s failed", function.__name__)
         return ERROR_PAUSE_S
     finally:
@@ -94,12 +93,12 @@ def _run_batch(function: Callable[[], float | None]) -> float | None:
 
 
 def run_jobs(app: Flask, queue: str, stop: StopSignal) -> None:
-    """RQ for a while, then a look at SQL, for ever."""
+    """Run RQ until it is idle, then poll SQL; repeat."""
     tasks = list_tasks(queue)
     while not stop.is_set:
         heartbeats.send_heartbeat(queue)
         if not prosa_redis.breaker().is_open:
-            prosa_redis.state().pool.disconnect()  # RQ has one of its own, and its horse another
+            prosa_redis.state().pool.disconnect()  # RQ and its job child process have their own
             run_rq_worker(app, queue, idle_s=SQL_POLL_INTERVAL_S, on_stop=stop.set)
         else:
             time.sleep(0.5)
@@ -108,7 +107,7 @@ def run_jobs(app: Flask, queue: str, stop: StopSignal) -> None:
 
 
 def poll_due(tasks: dict[str, Task]) -> None:
-    """Do here and now what is due and perhaps nobody rang for."""
+    """Run here the work that is due, since its job may have been lost."""
     for name, task in tasks.items():
         try:
             for args in load_function(task.due_function or "")():
@@ -116,7 +115,7 @@ def poll_due(tasks: dict[str, Task]) -> None:
         except DBAPIError as error:
             log.warning("the database does not answer: %s", error)
             time.sleep(ERROR_PAUSE_S)
-        except Exception:  # the next bell's work must not wait for this one's mending
+        except Exception:  # the other tasks must not wait until this one is fixed
             log.exception("%s failed", name)
         finally:
             db.session.rollback()

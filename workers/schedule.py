@@ -1,8 +1,8 @@
-"""Periodic work as one table: deleting a line removes it in production too."""
+"""Periodic tasks as one table: deleting a line removes the task in production too."""
 
 from __future__ import annotations
 
-# bell → every how many seconds its work is looked for, and rung where there is any
+# task → interval in seconds at which it is enqueued if it has work
 ENQUEUE_EVERY_S: dict[str, float] = {
     "campaigns.send": 5,
     "campaigns.start_scheduled": 5,
@@ -13,9 +13,8 @@ ENQUEUE_EVERY_S: dict[str, float] = {
     "ops.delete_expired": 3600,
     "webhooks.delete_expired": 3600,
 }
-# bell → every how many seconds the scheduler does its work itself instead of ringing: what tells that
-# workers are missing must not wait for one of them. (A worker does it as well, by its own looks: what
-# tells that the scheduler is missing must not wait for that.)
+# task → interval in seconds at which the scheduler runs it itself: an alert that workers are missing must
+# not wait for a worker. (Workers run it too when they poll, in case the scheduler is missing.)
 RUN_IN_SCHEDULER_EVERY_S: dict[str, float] = {
     "ops.check_alerts": 1,
 }

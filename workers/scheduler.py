@@ -1,4 +1,4 @@
-"""Rings by the clock: `python -m workers.scheduler`. Two of them do no harm: bells are only bells."""
+"""Scheduler process: `python -m workers.scheduler`. Two of them do no harm, since tasks are deduplicated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("workers.scheduler")
 
 
 def enqueue_due(last_run: dict[str, float], now: float) -> None:
-    """Ring what is due at `now` (monotonic seconds); `last` remembers."""
+    """Enqueue the tasks that are due at `now` (monotonic seconds), and update `last_run`."""
     for name, every_s in ENQUEUE_EVERY_S.items():
         if now - last_run.get(name, -every_s) < every_s:
             continue
@@ -32,14 +32,14 @@ def enqueue_due(last_run: dict[str, float], now: float) -> None:
                 enqueue_job(name, *args)
         except DBAPIError as error:
             log.warning("the database does not answer: %s", error)
-        except Exception:  # one bad look must not silence the other bells
-            log.exception("looking for work of %s failed", name)
+        except Exception:  # one failing query must not stop the other tasks
+            log.exception("finding work of %s failed", name)
         finally:
             db.session.rollback()
 
 
 def run_in_scheduler(app: Flask, stop: StopSignal) -> None:
-    """What the scheduler does itself, in a thread of its own: it may wait for the world outside."""
+    """Run the scheduler's own tasks in a thread, since they may wait for network services."""
     last_run: dict[str, float] = {}
     with app.app_context():
         while not stop.is_set:

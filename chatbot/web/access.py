@@ -1,4 +1,4 @@
-"""Who may enter where: one policy per blueprint, given where it is registered."""
+"""Access policies: one per blueprint, given where it is registered."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def PUBLIC() -> None:
-    """Anybody."""
+    """Allow everyone."""
 
 
 def SIGNED_BY_META() -> None:
-    """Anybody may knock; the route checks the signature of the body. No form, so no CSRF token."""
+    """Allow everyone: the route checks the signature of the body. No form, so no CSRF token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ ADMIN = RoleAtLeast("admin")
 
 
 def get_policies(app: Flask) -> dict[str, Policy]:
-    """The policy of each blueprint, by its name."""
+    """Return the policies by name of blueprint."""
     found: dict[str, Policy] = app.extensions.setdefault("prosa_policies", {})
     return found
 
 
 def may_access(blueprint: str) -> bool:
-    """Whether the present user may use a blueprint: what he may not is not offered to him."""
+    """Return whether the current user may use a blueprint; pages offer no links to others."""
     policy = get_policies(current_app).get(blueprint)
     return policy.allows(current_user) if isinstance(policy, RoleAtLeast) else True
 
@@ -85,13 +85,15 @@ def register_blueprint(app: Flask, blueprint: Blueprint, policy: Policy) -> None
 def init_access(
     app: Flask, settings: Settings, *, roles: Sequence[str], load_user: Callable[[str], Any]
 ) -> None:
-    """Install the access checks. `roles` go from the lowest to the highest; `load_user` is
-    Flask-Login's user loader."""
+    """Install the access checks.
+
+    `roles` are ordered from the lowest to the highest; `load_user` is Flask-Login's user loader.
+    """
     app.extensions["prosa_roles"] = roles
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    # Runs before everything else, so that even the sign-in's session look-up knows its mode.
+    # First of all handlers, so that even the read of the session knows its transaction mode.
     app.before_request_funcs.setdefault(None, []).insert(0, _set_transaction_mode)
     login_manager.user_loader(load_user)
     app.after_request(_add_security_headers)
@@ -105,7 +107,7 @@ def _set_transaction_mode() -> None:
 
 
 def _add_security_headers(response: Response) -> Response:
-    """No inline script or style, nothing from elsewhere, no framing."""
+    """Add headers that forbid inline scripts and styles, other origins and framing."""
     response.headers.setdefault(
         "Content-Security-Policy",
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -114,7 +116,7 @@ def _add_security_headers(response: Response) -> Response:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     if not request.path.startswith(("/static/", "/bootstrap/")):
-        # The back button must not show to the next person what the last one had signed in to see.
+        # The back button must not show a signed-out user's pages to the next person.
         response.headers.setdefault("Cache-Control", "no-store")
     if request.is_secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")

@@ -1,4 +1,4 @@
-"""How pages write moments, money, numbers, phones and states: as the reader's language does."""
+"""Template filters that write times, money, numbers, phones and states in the reader's language."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def init_formats(
 
 
 def show_datetime(value: datetime | None) -> str:
-    """23/11/2026 14:05, in the company's time zone."""
+    """Format as 23/11/2026 14:05 in the company's time zone."""
     return str(babel_datetime(value, "short")) if value else "–"
 
 
 def show_phone(value: str) -> str:
-    """A phone number; who hides it is shown by the user id, as Meta writes it."""
+    """Format a phone number, or return the Meta user id of a contact without one unchanged."""
     return value if value[:2].isalpha() else format_phone(value)
 
 
@@ -58,12 +58,12 @@ def show_time(value: datetime | None) -> str:
 
 
 def show_money(value: Decimal | int | float | None) -> str:
-    """Reais, whoever reads: R$ 1.234,50 or R$1,234.50."""
+    """Format as reais in every language: R$ 1.234,50 or R$1,234.50."""
     return "–" if value is None else str(format_currency(value, "BRL"))
 
 
 def show_price(value: Decimal) -> str:
-    """What one message costs, in fractions of a cent: 0,0068."""
+    """Format the price of one message in fractions of a cent: 0,0068."""
     return str(format_decimal(value, format="#,##0.00####"))
 
 
@@ -72,7 +72,7 @@ def show_number(value: Decimal | int | float | None) -> str:
 
 
 def show_percent(value: float | None) -> str:
-    """A number of percent (not a share): 97.5 → 97,5 %."""
+    """Format a percentage from 0 to 100: 97.5 → 97,5 %."""
     return "–" if value is None else f"{format_decimal(round(value, 1))} %"
 
 
@@ -85,11 +85,11 @@ def show_bytes(value: float) -> str:
 
 
 def render_code(text: str) -> Markup:
-    """What stands between backticks is to be typed as it is."""
+    """Render text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def get_initials(name: str) -> str:
-    """The first letters of first and last name; a sign for who has none."""
-    words = [word for word in name.split() if word[0].isalnum()]
-    return "".join(word[0] for word in (words[0], *words[1:][-1:])).upper() if words else "?"
+    """Return the first letters of first and last name, or "?" for an empty name."""
+    names = [part for part in name.split() if part[0].isalnum()]
+    return "".join(part[0] for part in (names[0], *names[1:][-1:])).upper() if names else "?"

@@ -1,9 +1,8 @@
-"""Pieces of pages that look the same for the same value: a line of the inbox, a bubble of a thread.
+"""Cache of rendered fragments that depend only on their values: a line of the inbox, a message bubble.
 
-Open pages ask for their moving part again and again, and most of what they get is what they got before.
-A piece is remembered by everything that it shows, so there is nothing to go stale: another value is
-another piece. What a template shows besides, such as a form's token or who is signed in, must not stand
-in one.
+Open pages poll their changing part, and most of it is unchanged. A fragment is cached under all values
+that it shows, so it never goes stale: another value is another fragment. Its template must show nothing
+else, such as a form's token or the signed-in user.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from flask_babel import get_locale
 from markupsafe import Markup
 
 MAX_FRAGMENTS = 4000
-# What was erased or has gone quiet is not to stay in a process for as long as that lives.
+# Erased data must not stay in a process until it restarts.
 MAX_AGE_S = 600.0
 
 
@@ -27,7 +26,7 @@ class FragmentCache:
         self._expires_at = 0.0
 
     def __call__(self, template: str, **values: Hashable) -> Markup:
-        """The template with these values, in the reader's language."""
+        """Render the template with these values in the reader's language, or return it from the cache."""
         now = time.monotonic()
         if now > self._expires_at:
             self._render.cache_clear()

@@ -1,4 +1,4 @@
-"""The panel's navigation: one table, of which everybody sees what the access policies let him enter."""
+"""Navigation of the panel: one table, from which each user sees the pages that the policies allow."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def get_navigation() -> dict[str, list[NavLink]]:
 
 
 def _build_links(items: tuple[NavItem, ...]) -> list[NavLink]:
-    """A page that does not exist in this application has no link."""
+    """Build the links of pages that exist in this application and that the user may access."""
     rules = [rule for rule in current_app.url_map.iter_rules() if "GET" in (rule.methods or ())]
     blueprints = {rule.rule: rule.endpoint.partition(".")[0] for rule in rules}
     return [

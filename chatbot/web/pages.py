@@ -1,4 +1,4 @@
-"""What all pages share: error pages of our own, and the names every template may use."""
+"""Shared parts of all pages: error pages, and the names that every template may use."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from chatbot.web.rates import get_retry_after_s
 ERROR_MESSAGES = {
     400: N_("The request could not be understood. Go back and try again."),
     401: N_("Please sign in first."),
-    403: N_("You may not see this page. Ask an administrator if you need it."),
+    403: N_("You do not have access to this page. Ask an administrator if you need it."),
     404: N_("There is nothing at this address."),
-    405: N_("This can't be done here."),
-    413: N_("The file is too large: up to 20 MB are taken."),
+    405: N_("This cannot be done here."),
+    413: N_("The file is too large: at most 20 MB are accepted."),
     429: N_("Too many requests. Wait a moment and try again."),
-    500: N_("Something went wrong on our side. It has been noted; please try again."),
+    500: N_("Something went wrong on our side. It has been logged; please try again."),
 }
 ERROR_TITLES = {
     400: N_("That did not work"),
@@ -103,7 +103,7 @@ def _render_error_page(status: int, message: str) -> str:
     }
     if status < 500 and status != 401:
         return render_template("error.html", layout="base.html", **values)
-    # Without the context processors: Flask-Login's asks the database who it is, which may be away.
+    # No context processors: Flask-Login's loads the user from the database, which may be away.
     page = current_app.jinja_env.get_template("error.html")
     return page.render(layout="standalone.html", **_common_context(), **values)
 

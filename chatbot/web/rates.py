@@ -1,7 +1,7 @@
-"""How often somebody may ask: one table, by endpoint, and else by what the request does.
+"""Rate limits of requests: one table by endpoint, with defaults for reads and writes.
 
-Each request is counted once, for its user or else for the address it comes from. What machines ask is
-not counted: Meta would only come again, and who watches us must see us when we are busy.
+Each request is counted once, for its user or else for its address. Requests of machines are not counted:
+Meta would only retry, and monitoring must work under load.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from config import Settings
 
 READ_RATE = "600 per minute"
 WRITE_RATE = "120 per minute"
-# The sign-in's own limit, of failures, is exact and stands in SQL; this one keeps floods from it.
+# Failed sign-ins have an exact limit in SQL; this one protects it from floods.
 ENDPOINT_RATES = {
     "accounts.sign_in": "60 per minute",
     "accounts.welcome": "60 per minute",
@@ -27,7 +27,7 @@ ENDPOINT_RATES = {
 
 
 def get_request_rate() -> str:
-    """For everybody alike; a page that is only read may be asked for more often."""
+    """Return the limit of this request; reads may be more frequent than writes."""
     if request.endpoint in ENDPOINT_RATES:
         return ENDPOINT_RATES[request.endpoint]
     return READ_RATE if request.method in ("GET", "HEAD", "OPTIONS") else WRITE_RATE
@@ -38,14 +38,13 @@ def is_exempt() -> bool:
 
 
 def rate_limit_key() -> str:
-    """The user of the session, else the address. What proxies in front of us say of it was weighed by
-    `access.init_access`; what others say was not believed."""
+    """Return the user of the session, else the address, as trusted proxies report it (`init_access`)."""
     user_key = str(session.get(USER_KEY, ""))
     return f"user:{user_key.partition(':')[0]}" if user_key else address_key(request.remote_addr)
 
 
 def init_rates(app: Flask, settings: Settings) -> None:
-    """Made per application: a global one would keep the storage of the last."""
+    """Create the limiter of this application; a global one would keep the last application's storage."""
     limiter = Limiter(
         rate_limit_key,
         app=app,
@@ -60,7 +59,7 @@ def init_rates(app: Flask, settings: Settings) -> None:
         default_limits_per_method=True,
         default_limits_exempt_when=is_exempt,
     )
-    # Counted before a form's CSRF token is looked at: who sends bad forms is to be stopped too.
+    # Count before the CSRF check, so that floods of invalid forms are limited too.
     checks = app.before_request_funcs[None]
     checks.insert(1, checks.pop())
     app.extensions["prosa_limiter"] = limiter
@@ -73,8 +72,10 @@ def _get_request_limit() -> RateLimitItem | None:
 
 
 def _add_rate_headers(response: Response) -> Response:
-    """The fields of draft-ietf-httpapi-ratelimit-headers: those of its newest version, and the three
-    of the older ones, which more clients know."""
+    """Add the fields of draft-ietf-httpapi-ratelimit-headers.
+
+    Both those of the newest version and the three of older ones, which more clients know.
+    """
     window, limit = get_rate_window(), _get_request_limit()
     if window is None or limit is None:
         return response
@@ -88,6 +89,6 @@ def _add_rate_headers(response: Response) -> Response:
 
 
 def get_retry_after_s() -> int:
-    """Until the window ends that is used up."""
+    """Return the seconds until the current window ends."""
     window = get_rate_window()
     return max(1, window.resets_in_s) if window else parse(READ_RATE).get_expiry()
