@@ -17,42 +17,42 @@ $(STAMP): requirements.txt requirements-dev.txt
 run: $(STAMP) ## start everything on this machine
 	@exec $(BIN)/python -m workers.launch
 
-test: $(STAMP) ## the whole suite
+test: $(STAMP) ## run the whole test suite
 	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-bench: $(STAMP) ## the tables of speed, each beside its floor (ten minutes)
+bench: $(STAMP) ## measure performance and compare it with the required minimum (ten minutes)
 	$(BIN)/python -m benchmarks
 
-check: $(STAMP) ## ruff, mypy, the architecture
+check: $(STAMP) ## run ruff, mypy and the architecture tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py
 
-format: $(STAMP) ## let ruff rewrite what it can
+format: $(STAMP) ## format and fix with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-chaos: $(STAMP) ## a campaign to 10,000 through kills, freezes and restarts, with both policies
+chaos: $(STAMP) ## send a campaign to 10,000 through kills, freezes and restarts, with both policies
 	$(BIN)/python -m tests.chaos.chaos
 
-migrate: $(STAMP) ## bring the database of this machine up to date
+migrate: $(STAMP) ## upgrade the schema of this machine's database
 	$(BIN)/flask db upgrade
 
 BABEL := $(BIN)/python -m babel.messages.frontend --quiet
 CATALOGUE := chatbot/translations
 
-translations: $(STAMP) ## find new sentences and compile what is translated
+translations: $(STAMP) ## extract new sentences and compile the catalogues
 	$(BABEL) extract -F babel.cfg -k _l --no-location --sort-output -o $(VENV)/messages.pot chatbot
 	$(BABEL) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -i $(VENV)/messages.pot -d $(CATALOGUE)
 	$(BABEL) compile -d $(CATALOGUE)
 
-screenshots: $(STAMP) ## each page in both themes, at 1280 and 390 px, into var/screenshots
+screenshots: $(STAMP) ## screenshots of each page in both themes, at 1280 and 390 px, in var/screenshots
 	$(BIN)/python -m tests.support.screenshots var/screenshots
 
-chaos-redis: $(STAMP) ## Redis killed and started again twenty times under load
+chaos-redis: $(STAMP) ## kill and restart Redis twenty times under load
 	PROSA_CHAOS_ROUNDS=20 $(BIN)/python -m pytest tests/flows/test_redis_chaos.py -s
 
-clean: ## forget the virtual environment and caches; data stays
+clean: ## delete the virtual environment and caches, but no data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

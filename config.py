@@ -1,8 +1,8 @@
-"""Every setting of Prosa: typed, checked at start, and the only reader of the environment.
+"""All settings of Prosa: typed and checked at start. The only module that reads the environment.
 
-A setting comes from, first found: the environment; `.env` in the working folder; and in development
-`PROSA_HOME/run.env` (what a running `make run` uses, so that `flask ...` in another terminal speaks to
-the same Redis and simulator) and `PROSA_HOME/secrets.env` (made once for this machine).
+A setting comes from the first of: the environment; `.env` in the working folder; and in development
+`PROSA_HOME/run.env` (values of a running `make run`, so that `flask ...` in another terminal uses the same
+Redis and simulator) and `PROSA_HOME/secrets.env` (created once for this machine).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
-# RQ reads its key prefix at import, so it is set before anything can import rq.
+# RQ reads its key prefix at import, so it must be set before rq is imported.
 os.environ["RQ_KEY_PREFIX"] = "prosa:rq"
 
 ROOT = Path(__file__).resolve().parent
@@ -48,11 +48,11 @@ SECRET_NAMES = (
 
 
 class ConfigError(Exception):
-    """A setting is missing or wrong; the message names the variable and the mend."""
+    """A setting is missing or wrong; the message names the variable and the fix."""
 
 
 class ConfigReader:
-    """The values of one start, and how each kind of setting is read from them."""
+    """Raw values of all sources, with checks for numbers and required settings."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = values
@@ -77,7 +77,7 @@ class ConfigReader:
 
 
 def setting(read: Callable[[ConfigReader], Any]) -> Any:
-    """A field of Settings and how it is read."""
+    """Declare a field of Settings that `read` takes from the raw values."""
     return field(metadata={"read": read})
 
 
@@ -86,7 +86,7 @@ def text(name: str, default: str) -> Any:
 
 
 def required(name: str, *, in_development: str | None = None) -> Any:
-    """A value that must be given; a machine of one's own may know a default."""
+    """Declare a required setting, optionally with a default for development."""
     return setting(
         lambda env: (
             env.required(name)
@@ -154,7 +154,7 @@ def time_zone(name: str, default: str) -> Any:
         value = env.values.get(name, default)
         try:
             ZoneInfo(value)
-        except (KeyError, ValueError, OSError):  # OSError: the name of a folder of zones
+        except (KeyError, ValueError, OSError):  # OSError: the name is a folder of zones
             raise ConfigError(f"{name}: {value!r} is no time zone; try {default}.") from None
         return value
 
@@ -162,7 +162,7 @@ def time_zone(name: str, default: str) -> Any:
 
 
 def weekly_hours(name: str) -> Any:
-    """`mon-fri 09:00-19:00, sat 10:00-14:00` as (from, until) in minutes for each of seven days."""
+    """Declare a setting such as `mon-fri 09:00-19:00, sat 10:00-14:00`: (from, until) minutes per weekday."""
 
     def read(env: ConfigReader) -> tuple[tuple[int, int] | None, ...] | None:
         text = env.values.get(name, "").strip().lower()
@@ -198,7 +198,7 @@ def _parse_minutes(text: str) -> int:
 
 
 def dates(name: str) -> Any:
-    """`2026-12-24, 2026-12-31` as dates."""
+    """Declare a setting such as `2026-12-24, 2026-12-31`: a set of dates."""
 
     def read(env: ConfigReader) -> frozenset[date]:
         parts = (part.strip() for part in env.values.get(name, "").split(","))
@@ -221,7 +221,7 @@ def _read_secret_key(env: ConfigReader) -> str:
 
 
 def _read_suppression_key(env: ConfigReader) -> str:
-    """Of its own, so that SECRET_KEY can be changed without losing who opted out."""
+    """Return a key of its own, so that a change of SECRET_KEY loses no opt-outs."""
     derived = hmac.new(
         _read_secret_key(env).encode(), b"prosa suppression", hashlib.sha256
     ).hexdigest()
@@ -232,7 +232,7 @@ def _read_suppression_key(env: ConfigReader) -> str:
 
 
 def _read_database_url(env: ConfigReader) -> str:
-    """Heroku still says `postgres://`, which SQLAlchemy no longer knows."""
+    """Return the URL for SQLAlchemy, which does not know Heroku's `postgres://`."""
     url = env.values.get("DATABASE_URL", f"sqlite:///{env.home / 'prosa.db'}")
     scheme, separator, rest = url.partition("://")
     if not separator or not _is_valid_url(url):
@@ -244,7 +244,7 @@ def _read_database_url(env: ConfigReader) -> str:
             f"DATABASE_URL: {scheme} is not supported, use postgresql:// or sqlite:///."
         )
     if scheme == "sqlite" and rest in ("", "/", "/:memory:"):
-        # Each process and each connection would have a database of its own.
+        # Each connection would have its own database.
         raise ConfigError("DATABASE_URL must name a file, such as sqlite:////var/lib/prosa.db.")
     return url
 
@@ -271,9 +271,9 @@ def _is_redis_server(url: str) -> bool:
 
 
 def _add_tls_options(env: ConfigReader, url: str) -> str:
-    """Whose certificate is believed: any public authority's, unless a setting says otherwise.
+    """Add the TLS settings to the URL: which certificates are trusted, by default public authorities'.
 
-    Heroku's Redis shows a certificate that it signed itself.
+    Heroku's Redis has a self-signed certificate.
     """
     authority = env.values.get("REDIS_TLS_CA")
     if not _read_boolean(env, "REDIS_TLS_VERIFY", True):
@@ -307,7 +307,7 @@ def _read_simulator_port(env: ConfigReader) -> int | None:
 
 
 def _is_valid_url(url: str) -> bool:
-    """Whether host and port can be read: `urlsplit` notices a bad one only when it is asked."""
+    """Return whether host and port are valid; `urlsplit` checks the port only when it is read."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -316,20 +316,20 @@ def _is_valid_url(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one process. Durations end in `_s` and are seconds."""
+    """Settings of one process. Durations end in `_s` and are in seconds."""
 
     environment: str = setting(lambda env: env.values["PROSA_ENV"])
     home: Path = setting(lambda env: env.home)
     port: int = integer("PORT", 8000, 1, 65535)
     secret_key: str = setting(_read_secret_key)
-    # Under it stands who opted out, also when the contact was erased. Whoever changes it loses that.
+    # Key of the hashes of opted-out phones, which outlive their contact. Changing it loses them.
     suppression_key: str = setting(_read_suppression_key)
     database_url: str = setting(_read_database_url)
     redis_url: str | None = setting(_read_redis_url)
     redis_enabled: bool = boolean("REDIS_ENABLED", True)
-    # How many a process may have open; the Procfile's default formation stays within 20 in all.
+    # Most connections per process; the Procfile's default formation stays within 20 in total.
     redis_connections: int = integer("REDIS_CONNECTIONS", 3, 1, 1000)
-    # Where `make run` starts a simulator; None with WHATSAPP_API_URL set.
+    # Port of the simulator that `make run` starts; None with WHATSAPP_API_URL set.
     simulator_port: int | None = setting(_read_simulator_port)
     whatsapp_api_url: str = address("WHATSAPP_API_URL", GRAPH_URL)
     whatsapp_token: str = required("WHATSAPP_TOKEN")
@@ -340,23 +340,23 @@ class Settings:
         "WHATSAPP_BUSINESS_ACCOUNT_ID", in_development="102290129340398"
     )
     whatsapp_app_secret: str = required("WHATSAPP_APP_SECRET")
-    # The one before: both are taken while the secret is changed at Meta and here.
+    # Previous secret: both are accepted while it is being changed at Meta and here.
     whatsapp_app_secret_previous: str = text("WHATSAPP_APP_SECRET_PREVIOUS", "")
     whatsapp_verify_token: str = required("WHATSAPP_VERIFY_TOKEN")
     webhook_retention_days: int = integer("WEBHOOK_KEEP_DAYS", 30, 1, 3650)
     doubt_window_s: float = number("DOUBT_WINDOW_S", 86_400, 0.1)
-    # The largest file of a contact that is kept (Meta passes on up to 100 MB), and the disk cache.
+    # Largest stored file of a contact (Meta forwards up to 100 MB), and size of the disk cache.
     media_max_mb: int = integer("MEDIA_MAX_MB", 100, 1, 100)
     media_cache_mb: int = integer("MEDIA_CACHE_MB", 512, 0, 1_000_000)
-    # Whether contacts see that their message was read, and that an answer is being written.
+    # Whether contacts see that their message was read and that an answer is being typed.
     read_receipts: bool = boolean("READ_RECEIPTS", True)
-    # The longest that one call to Meta may take; a claim's lease is three times as long.
+    # Timeout of one call to Meta; the lease of a claim is three times as long.
     call_timeout_s: float = number("WHATSAPP_TIMEOUT_S", 15, 1, 60)
     messages_per_second: int = integer("MESSAGES_PER_SECOND", 80, 1, 1000)
     campaign_workers: int = integer("CAMPAIGN_WORKERS", 1, 1, 64)
     web_workers: int = integer("WEB_CONCURRENCY", 2, 1, 64)
     web_threads: int = integer("WEB_THREADS", 8, 1, 64)
-    # When campaigns may send, in the company's time zone; None: at any hour.
+    # Hours in which campaigns may send, in the company's time zone; None: at any hour.
     sending_hours: tuple[tuple[int, int] | None, ...] | None = weekly_hours("SENDING_HOURS")
     holiday_calendar: str = choice(
         "SENDING_HOLIDAYS", "BR", "", "BR", *(f"BR-{s}" for s in BRAZILIAN_STATES)
@@ -368,11 +368,11 @@ class Settings:
     timezone: str = time_zone("PROSA_TIMEZONE", "America/Sao_Paulo")
     locale: str = choice("PROSA_LOCALE", "pt_BR", "pt_BR", "en")
     log_level: str = choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
-    # Whoever shows it may read /metrics from elsewhere; without one, only this machine may.
+    # Bearer token for /metrics from other machines; without one only this machine may read it.
     metrics_token: str = text("METRICS_TOKEN", "")
-    # Where alerts are sent, in Apprise's words: mailto://, tgram://, json://, slack:// and a hundred more.
+    # Targets of alerts as Apprise URLs: mailto://, tgram://, json://, slack:// and a hundred more.
     alert_urls: tuple[str, ...] = setting(_read_alert_urls)
-    # How long a trouble lasts before it is told, and is over before that is told.
+    # How long a problem must last before it is reported, and be over before that is reported.
     alert_hold_s: float = number("ALERT_HOLD_S", 60, 0, 86_400)
     alert_every_s: float = number("ALERT_EVERY_S", 15, 0.1, 3600)
     alert_memory_percent: float = number("ALERT_MEMORY_PERCENT", 80, 1, 100)
@@ -390,10 +390,10 @@ class Settings:
 def load(
     environ: Mapping[str, str] | None = None, root: Path = ROOT, *, use_run_env: bool = True
 ) -> Settings:
-    """Read and check all settings. `beside_run`: believe `run.env`, as all but `make run` itself do.
+    """Read and check all settings. Only `make run` itself passes `use_run_env=False`.
 
     Raises:
-        ConfigError: naming the variable and the mend.
+        ConfigError: a setting is missing or wrong.
     """
     given = dict(os.environ) if environ is None else dict(environ)
     env = ConfigReader(_merge_sources(given, root, use_run_env))
@@ -402,7 +402,7 @@ def load(
 
 def _merge_sources(environ: dict[str, str], root: Path, use_run_env: bool) -> dict[str, str]:
     values = {**_read_env_file(root / ".env"), **{k: v for k, v in environ.items() if v != ""}}
-    # Heroku sets DYNO: a host that is plainly not somebody's own machine is never "development".
+    # Heroku sets DYNO: such a host is never a development machine.
     values.setdefault("PROSA_ENV", "production" if "DYNO" in values else "development")
     if values["PROSA_ENV"] not in ("production", "development"):
         raise ConfigError("PROSA_ENV must be production or development.")
@@ -425,13 +425,13 @@ def _read_env_file(path: Path) -> dict[str, str]:
 
 
 def _load_machine_secrets(home: Path) -> dict[str, str]:
-    """The secrets of this machine, made at the first start and readable by its owner only."""
+    """Return the secrets of this machine, created at the first start in a file of mode 0600."""
     path = home / "secrets.env"
     if not path.exists():
         made = home / f".secrets.{os.getpid()}"
         with os.fdopen(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.writelines(f"{name}={secrets.token_urlsafe(32)}\n" for name in SECRET_NAMES)
-        # Two processes may start at once on a new machine: a link appears whole or not at all.
+        # Two processes may start at once on a new machine: creating a link is atomic.
         with suppress(FileExistsError):
             os.link(made, path)
         made.unlink()

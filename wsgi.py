@@ -1,7 +1,7 @@
-"""What gunicorn serves. A wrong setting ends it with a sentence.
+"""Entry point of gunicorn. A wrong setting ends the process with one sentence.
 
-`gunicorn -k asgi wsgi:asgi` (the Procfile's form) holds pages and their sockets in one process;
-`gunicorn wsgi:app` serves the pages alone, which then ask for news by themselves.
+`gunicorn -k asgi wsgi:asgi` (the Procfile's form) serves pages and WebSockets in one process;
+`gunicorn wsgi:app` serves the pages alone, which then poll.
 """
 
 from __future__ import annotations
