@@ -1,4 +1,4 @@
-"""Answers that must never be wrong, and a minimum accuracy on phrases that were not trained."""
+"""Certain intents, and a minimum accuracy on phrases outside the training data."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_plain_request_to_stop_messages_is_always_obeyed(text: str) -> None:
         "tira meu nome do serasa", "que horas posso sair", "stop de luz queimado no carro",
     ],
 )  # fmt: skip
-def test_nobody_is_opted_out_for_other_words_of_stopping(text: str) -> None:
+def test_other_requests_to_stop_something_are_not_opt_outs(text: str) -> None:
     assert classify(text).intent is not Intent.OPT_OUT
 
 
@@ -153,7 +153,7 @@ def test_nobody_is_opted_out_for_other_words_of_stopping(text: str) -> None:
         "já paguei o boleto no pix e a internet caiu, não conecta, quero falar com a gerente",
     ],
 )  # fmt: skip
-def test_asking_to_talk_to_a_person_always_finds_one(text: str) -> None:
+def test_a_request_for_a_person_is_always_recognized(text: str) -> None:
     assert classify(text).intent is Intent.TALK_TO_HUMAN
 
 
@@ -167,7 +167,7 @@ def test_asking_to_talk_to_a_person_always_finds_one(text: str) -> None:
         ("bom dia quero cancelar", Intent.CANCEL_SERVICE),
     ],
 )
-def test_a_request_goes_before_the_greeting_around_it(text: str, intent: Intent) -> None:
+def test_a_request_has_precedence_over_a_greeting_around_it(text: str, intent: Intent) -> None:
     assert classify(text).intent is intent
 
 
@@ -189,7 +189,7 @@ def test_a_bare_greeting_is_a_greeting(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "   ", "...", "😀😀", "👍", "kkkkkk", "aham", "quem descobriu a américa", "漢字"]
 )
-def test_what_says_nothing_to_us_is_fallback(text: str) -> None:
+def test_irrelevant_text_is_fallback(text: str) -> None:
     assert classify(text).intent is Intent.FALLBACK
 
 
@@ -210,7 +210,7 @@ def test_at_least_95_in_100_unseen_phrases_are_understood() -> None:
     assert accuracy(load_classifier(), UNSEEN) >= 0.95
 
 
-def test_typing_slips_cost_little() -> None:
+def test_typing_errors_cost_little_accuracy() -> None:
     rng = random.Random(7)
     swapped = [(intent, swap_two_letters(text, rng)) for intent, text in UNSEEN]
     assert accuracy(load_classifier(), swapped) >= 0.88
@@ -227,7 +227,7 @@ def test_the_work_for_a_message_does_not_grow_with_its_length() -> None:
     assert len(tokenize("manda ai " * 455)) == HEAD_WORDS + TAIL_WORDS
 
 
-def test_chat_spelling_is_written_out() -> None:
+def test_chat_abbreviations_are_expanded() -> None:
     assert (
         tokenize("Vc me manda a 2ª VIAAA pfv??") == "voce me manda a segunda via por favor".split()
     )
@@ -252,7 +252,7 @@ def test_the_shared_samples_are_understood_and_none_is_a_training_phrase() -> No
     assert accuracy(load_classifier(), samples) >= 0.92
 
 
-def test_the_same_phrases_in_any_run_give_the_same_guesses() -> None:
+def test_the_same_phrases_in_any_run_give_the_same_predictions() -> None:
     script = (
         "from chatbot.bot.understanding.classifier import classify\n"
         "for text in ('me ve o boleto', 'internet', 'quero', 'qual o dia', 'tem como'):\n"
@@ -277,14 +277,14 @@ def test_importing_the_bot_trains_nothing() -> None:
     assert printed.strip() == "0"
 
 
-def test_every_intent_has_phrases_of_its_own_and_none_serves_two() -> None:
-    for intent in set(Intent) - {Intent.OPT_IN}:  # known by its very words alone
+def test_every_intent_has_phrases_and_no_phrase_has_two_intents() -> None:
+    for intent in set(Intent) - {Intent.OPT_IN}:  # recognized by rules only
         assert sum(trained is intent for trained, _ in TRAINING) >= 80
     texts = [text.casefold() for _, text in TRAINING]
     assert len(texts) == len(set(texts))
 
 
-def test_a_guess_is_frozen_and_its_scores_come_best_first() -> None:
+def test_a_prediction_is_frozen_and_its_scores_are_sorted() -> None:
     prediction = classify("me ve o boleto ai")
     assert prediction.scores[0] == (prediction.intent, prediction.confidence)
     assert [share for _, share in prediction.scores] == sorted(

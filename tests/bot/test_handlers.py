@@ -63,7 +63,7 @@ def test_every_intent_has_a_handler() -> None:
 @pytest.mark.parametrize("intent", list(Intent))
 @pytest.mark.parametrize("count", [0, 1, 5])
 @pytest.mark.parametrize("locale", ["pt_BR", "en"])
-def test_every_handler_says_something_that_meta_takes(
+def test_every_handler_replies_with_a_body_that_meta_accepts(
     app: Flask, intent: Intent, count: int, locale: str
 ) -> None:
     with force_locale(locale):
@@ -77,14 +77,16 @@ INVOICES = (Intent.INVOICE_COPY, Intent.PIX_PAYMENT, Intent.BALANCE_DUE, Intent.
 
 
 @pytest.mark.parametrize("intent", INVOICES)
-def test_who_owes_nothing_is_told_so_and_offered_a_person(app: Flask, intent: Intent) -> None:
+def test_a_contact_without_invoices_is_told_so_and_offered_a_person(
+    app: Flask, intent: Intent
+) -> None:
     effects = run_handler(intent)
     (say,) = (e for e in effects if isinstance(e, Say))
     assert "no open invoice" in say.message
     assert say.buttons[0][0] == "talk_to_human"
 
 
-def test_the_boleto_comes_before_its_pix_and_the_code_stands_alone(app: Flask) -> None:
+def test_the_boleto_comes_before_its_pix_code_which_is_alone_in_a_message(app: Flask) -> None:
     effects = run_handler(Intent.INVOICE_COPY, [invoice()])
     assert format_line(LINE) in rendered_text(effects[:2])
     assert isinstance(effects[-1], SayVerbatim)
@@ -134,7 +136,7 @@ def test_an_opt_in_is_recorded_and_says_how_to_stop(app: Flask) -> None:
         assert "SAIR" in rendered_text(effects)
 
 
-def test_who_is_not_understood_twice_gets_a_person() -> None:
+def test_a_second_fallback_in_a_row_hands_off() -> None:
     assert not any(isinstance(e, HandOff) for e in run_handler(Intent.FALLBACK))
     assert HandOff("not_understood") in run_handler(Intent.FALLBACK, last="fallback")
 
@@ -143,7 +145,7 @@ def test_the_greeting_names_the_contact(app: Flask) -> None:
     assert "Maria" in rendered_text(run_handler(Intent.GREETING))
 
 
-def test_a_tapped_button_says_its_intent_and_a_foreign_one_its_words() -> None:
+def test_a_tapped_button_gives_its_intent_and_a_foreign_one_its_text() -> None:
     assert detect_intent(["x"], "intent:pix_payment") == (Intent.PIX_PAYMENT, 1.0)
     assert detect_intent(["quero meu boleto"], "intent:os.system")[0] is Intent.INVOICE_COPY
     assert detect_intent(["quero meu boleto"], "other")[0] is Intent.INVOICE_COPY

@@ -1,4 +1,4 @@
-"""Consent in words: what is taken for it, and what is not."""
+"""Texts that are an opt-in or an opt-out, and similar ones that are not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from chatbot.bot.understanding.classifier import classify
 @pytest.mark.parametrize(
     "text", ["QUERO RECEBER", "quero voltar a receber as promoções, por favor", "I want to receive"]
 )
-def test_who_asks_for_campaigns_in_plain_words_agrees(text: str) -> None:
+def test_an_explicit_request_for_campaigns_is_an_opt_in(text: str) -> None:
     assert classify(text).intent is Intent.OPT_IN
 
 
 @pytest.mark.parametrize(
     "text", ["quero receber o boleto", "não quero receber", "quero receber a segunda via", "voltar"]
 )
-def test_nobody_agrees_by_other_words(text: str) -> None:
+def test_other_texts_are_no_opt_in(text: str) -> None:
     assert classify(text).intent is not Intent.OPT_IN
 
 

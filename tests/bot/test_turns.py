@@ -92,7 +92,7 @@ def test_two_workers_give_one_answer(any_app: Flask) -> None:
     assert len(list_answers()) == 6
 
 
-def test_who_lost_the_lease_writes_nothing(any_app: Flask) -> None:
+def test_a_turn_that_lost_its_lease_stores_nothing(any_app: Flask) -> None:
     conversation = make_asking_conversation("oi")
     old, _ = claim_due_turns(5)
     db.session.execute(sa.update(Conversation).values(turn_leased_until=ago(1)))
@@ -112,7 +112,7 @@ def test_an_agent_who_takes_over_during_an_effect_silences_the_bot(
     conversation = make_asking_conversation("quero meu boleto")
 
     def slow_lookup(_contact_id: int) -> list[Any]:
-        with db.engine.begin() as connection:  # waits for ever if the turn held a transaction
+        with db.engine.begin() as connection:  # would block if the turn held a transaction
             connection.execute(sa.update(Conversation).values(state="assigned"))
         return []
 
@@ -142,7 +142,7 @@ def test_a_message_that_comes_during_the_turn_has_a_turn_of_its_own(
 
 
 @pytest.mark.parametrize("state", ["assigned", "waiting"])
-def test_an_opt_out_is_honoured_while_a_person_has_the_conversation(
+def test_an_opt_out_is_obeyed_while_an_agent_has_the_conversation(
     any_app: Flask, state: str
 ) -> None:
     make_asking_conversation("SAIR", state=state)
@@ -152,7 +152,7 @@ def test_an_opt_out_is_honoured_while_a_person_has_the_conversation(
     db.session.rollback()
 
 
-def test_an_opt_out_in_a_burst_is_honoured_beside_the_question(any_app: Flask) -> None:
+def test_an_opt_out_beside_a_question_is_obeyed_and_the_question_answered(any_app: Flask) -> None:
     conversation = make_asking_conversation("falar com atendente", "SAIR")
     run_turns()
     contact = db.session.scalars(sa.select(Contact)).one()
@@ -162,7 +162,9 @@ def test_an_opt_out_in_a_burst_is_honoured_beside_the_question(any_app: Flask) -
     assert len(list_answers()) == 2
 
 
-def test_otherwise_the_bot_leaves_a_person_alone(any_app: Flask) -> None:
+def test_the_bot_does_not_reply_to_anything_else_while_an_agent_has_the_conversation(
+    any_app: Flask,
+) -> None:
     conversation = make_asking_conversation("oi", state="assigned", unread_count=1)
     run_turns()
     assert list_answers() == []
@@ -171,7 +173,7 @@ def test_otherwise_the_bot_leaves_a_person_alone(any_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("place", ["list_open_invoices", "detect_intent", "queue_message"])
-def test_a_turn_that_crashes_again_and_again_is_handed_to_a_person(
+def test_a_turn_that_keeps_crashing_is_handed_off(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     conversation = make_asking_conversation("quero meu boleto")
@@ -209,7 +211,7 @@ def test_a_turn_that_kills_its_worker_is_not_counted_against_others(any_app: Fla
     assert reload(other).state == "bot"
 
 
-def test_words_are_needed_and_asked_for(any_app: Flask) -> None:
+def test_a_message_without_text_is_answered_with_a_request_for_text(any_app: Flask) -> None:
     conversation = make_conversation()
     make_inbound(conversation, "", kind="audio")
     run_turns()
@@ -217,7 +219,7 @@ def test_words_are_needed_and_asked_for(any_app: Flask) -> None:
     assert "só" in answer.lower() or "only read text" in answer
 
 
-def test_outside_the_window_nothing_is_said(any_app: Flask) -> None:
+def test_outside_the_service_window_nothing_is_sent(any_app: Flask) -> None:
     conversation = make_asking_conversation("oi", last_inbound_at=ago(25 * 3600))
     run_turns()
     assert list_answers() == []
@@ -238,7 +240,9 @@ def test_invoices_of_a_merged_contact_are_found(any_app: Flask) -> None:
     assert any("99,90" in answer for answer in list_answers())
 
 
-def test_what_a_turn_costs(database_url: str, tmp_path: Path, redis_server: RedisServer) -> None:
+def test_the_cost_of_a_turn_is_bounded(
+    database_url: str, tmp_path: Path, redis_server: RedisServer
+) -> None:
     redis_proxy = RedisProxy(redis_server.url)
     app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_proxy.url))
     with app.app_context():
@@ -251,7 +255,7 @@ def test_what_a_turn_costs(database_url: str, tmp_path: Path, redis_server: Redi
             run_turn(conversation_id, token)
         assert len(list_answers()) == 2
         db.engine.dispose()
-    assert trips.number <= 2, "one to read the context, one to keep it and ring"
+    assert trips.number <= 2, "one to load the context, one to store it and enqueue"
     assert sql.number <= 8, sql.statements
     app.extensions["prosa_redis"].pool.disconnect()
     redis_proxy.close()

@@ -28,7 +28,7 @@ CAIXA = "10492006506100010004200997263900989810000021403"
 SAFRA = "42297004080000278247226173001129610010000018084"
 WATER = "836200000005667800481000180975657313001589636081"
 TAX = "858200000007572503282030560708202107539591904460"
-# The 44 digits of a tax invoice's access key, of a boleto's length but none.
+# The 44 digits of a tax invoice's access key: the length of a barcode, but not a boleto.
 ACCESS_KEY = "35260414200166000187550010000000461998204567"
 
 BANK_LINES = [
@@ -110,7 +110,7 @@ def _read(barcode: str):
         (CAIXA[:-3] + "430", "general_digit"),
     ],
 )
-def test_what_is_no_boleto_is_refused_with_its_reason(text: str, reason: str) -> None:
+def test_an_invalid_boleto_is_refused_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidBoleto) as refusal:
         parse_line(text, TODAY)
 
@@ -133,7 +133,7 @@ def test_a_barcode_is_44_digits() -> None:
     assert refusal.value.reason == "wrong_length"
 
 
-def test_every_day_of_both_cycles_survives_the_way_through_a_line() -> None:
+def test_every_day_of_both_cycles_survives_a_round_trip_through_a_line() -> None:
     rng = random.Random(1997)
     day, last = date(2000, 7, 3), date(2049, 10, 13)
     while day <= last:
@@ -163,11 +163,11 @@ def test_every_payable_day_is_decoded_today() -> None:
         ("2049-10-14", 1000),
     ],
 )
-def test_the_factor_begins_again_after_9999(day: str, factor: int) -> None:
+def test_the_factor_restarts_after_9999(day: str, factor: int) -> None:
     assert encode_factor(date.fromisoformat(day)) == factor
 
 
-def test_one_factor_means_the_cycle_in_which_somebody_pays() -> None:
+def test_a_factor_is_decoded_in_the_cycle_of_the_payment() -> None:
     assert decode_factor(1001, date(2000, 6, 1)) == date(2000, 7, 4)
     assert decode_factor(1001, TODAY) == date(2025, 2, 23)
     assert decode_factor(1001, date(2049, 1, 1)) == date(2049, 10, 15)
@@ -205,7 +205,7 @@ def test_a_card_slip_copied_without_its_last_zero_is_completed() -> None:
         ("341", "1" * 25, None, Decimal("100000000"), "bad_amount"),
     ],
 )
-def test_no_line_is_made_of_what_does_not_fit(
+def test_no_line_is_made_from_invalid_values(
     bank: str, free: str, due_on: date | None, amount: Decimal | None, reason: str
 ) -> None:
     with pytest.raises(InvalidBoleto) as refusal:
@@ -214,7 +214,7 @@ def test_no_line_is_made_of_what_does_not_fit(
     assert refusal.value.reason == reason
 
 
-def test_lines_are_printed_as_on_paper() -> None:
+def test_lines_are_formatted_as_on_paper() -> None:
     assert format_line(CAIXA) == "10492.00650 61000.100042 00997.263900 9 89810000021403"
     assert format_line(WATER) == "83620000000-5 66780048100-0 18097565731-3 00158963608-1"
     assert format_line("123") == "123"
@@ -237,7 +237,7 @@ def test_lines_are_printed_as_on_paper() -> None:
         ("", []),
     ],
 )
-def test_lines_are_found_in_what_people_paste(text: str, lines: list[str]) -> None:
+def test_lines_are_found_in_pasted_text(text: str, lines: list[str]) -> None:
     assert find_lines(text) == lines
 
 
@@ -253,7 +253,7 @@ def test_a_long_message_of_digits_is_searched_quickly() -> None:
 
 
 @pytest.mark.skipif(not VECTORS.exists(), reason="the shared samples are not on this machine")
-def test_the_shared_vectors_are_read_as_they_say() -> None:
+def test_the_shared_vectors_are_parsed_as_expected() -> None:
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
     today = date.fromisoformat(vectors["today"])
     for case in vectors["bank"]:
@@ -271,8 +271,8 @@ def test_the_shared_vectors_are_read_as_they_say() -> None:
 
 @settings(database=None, max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.text("0123456789. -", min_size=40, max_size=60))
-def test_any_text_is_a_boleto_or_a_refusal(text: str) -> None:
+def test_any_text_is_parsed_as_a_boleto_or_refused(text: str) -> None:
     assert all(len(line) in (44, 46, 47, 48) for line in find_lines(text))
-    # An unknown reason would be a KeyError, any other exception a crash: neither is suppressed.
+    # An unknown reason (KeyError) or any other exception fails the test.
     with suppress(InvalidBoleto):
         parse_line(text, TODAY)

@@ -61,7 +61,7 @@ def test_documents_are_read_with_and_without_mask(text: str, kind: str, digits: 
         ("5,29982E+10", "scientific_notation"),
     ],
 )
-def test_what_is_no_document_is_refused_with_its_reason(text: str, reason: str) -> None:
+def test_an_invalid_document_is_refused_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidDocument) as refusal:
         parse_document(text)
 
@@ -69,7 +69,7 @@ def test_what_is_no_document_is_refused_with_its_reason(text: str, reason: str) 
     assert str(refusal.value) == REASONS[reason]
 
 
-def test_a_spreadsheets_lost_zeros_come_back_only_if_the_check_digits_match() -> None:
+def test_zeros_lost_in_a_spreadsheet_are_restored_only_if_the_check_digits_match() -> None:
     assert parse_document("1234567890").digits == "01234567890"
     assert parse_document("123456797").digits == "00123456797"
     assert parse_document("1234567000195").digits == "01234567000195"
@@ -78,14 +78,14 @@ def test_a_spreadsheets_lost_zeros_come_back_only_if_the_check_digits_match() ->
         parse_document("1234567891")
 
 
-def test_zeros_are_not_guessed_where_somebody_typed_a_mask() -> None:
+def test_zeros_are_not_restored_in_a_masked_document() -> None:
     with pytest.raises(InvalidDocument) as refusal:
         parse_document("123.456.789-0")
 
     assert refusal.value.reason == "wrong_length"
 
 
-def test_changing_any_one_digit_is_noticed() -> None:
+def test_any_changed_digit_is_noticed() -> None:
     rng = random.Random(11)
     for original in ("39053344705", "16727230000197"):
         for place, digit in enumerate(original):
@@ -104,15 +104,13 @@ def test_changing_any_one_digit_is_noticed() -> None:
         ("", "", ""),
     ],
 )
-def test_documents_are_shown_to_people_and_masked_elsewhere(
-    digits: str, shown: str, masked: str
-) -> None:
+def test_documents_are_formatted_and_masked(digits: str, shown: str, masked: str) -> None:
     assert format_document(digits) == shown
     assert mask_document(digits) == masked
 
 
 @pytest.mark.skipif(not VECTORS.exists(), reason="the shared samples are not on this machine")
-def test_the_shared_vectors_are_read_as_they_say() -> None:
+def test_the_shared_vectors_are_parsed_as_expected() -> None:
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
     for kind in ("cpf", "cnpj"):
         for text in vectors[f"{kind}_valid"]:
@@ -124,9 +122,9 @@ def test_the_shared_vectors_are_read_as_they_say() -> None:
 
 @settings(database=None, max_examples=500, deadline=None)
 @given(st.text(max_size=20) | st.text("0123456789.-/A", max_size=20))
-def test_any_text_is_a_document_or_a_refusal(text: str) -> None:
+def test_any_text_is_parsed_as_a_document_or_refused(text: str) -> None:
     format_document(text), mask_document(text)
-    # An unknown reason would be a KeyError, any other exception a crash: neither is suppressed.
+    # An unknown reason (KeyError) or any other exception fails the test.
     document = None
     with suppress(InvalidDocument):
         document = parse_document(text)

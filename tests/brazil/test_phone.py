@@ -99,7 +99,7 @@ def test_landlines_and_service_numbers_get_no_nine(text: str, e164: str) -> None
         ("55 11 3456-7890", "+551134567890"),
     ],
 )
-def test_55_is_a_ddd_or_the_country_by_what_follows(text: str, e164: str) -> None:
+def test_55_is_a_ddd_or_the_country_by_the_number_of_digits(text: str, e164: str) -> None:
     assert parse_phone(text).e164 == e164
 
 
@@ -160,7 +160,7 @@ def test_another_default_country_reads_numbers_without_plus() -> None:
         ("+0 11 98765-4321", "unknown_country"),
     ],
 )
-def test_what_is_no_phone_is_refused_with_its_reason(text: str, reason: str) -> None:
+def test_an_invalid_phone_is_refused_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidPhone) as refusal:
         parse_phone(text)
 
@@ -217,14 +217,12 @@ def test_the_key_of_anything_else_is_its_digits_or_itself(text: str, key: str) -
         ("", "", "+"),
     ],
 )
-def test_numbers_are_shown_to_people_and_masked_in_logs(
-    digits: str, shown: str, masked: str
-) -> None:
+def test_numbers_are_formatted_and_masked(digits: str, shown: str, masked: str) -> None:
     assert format_phone(digits) == shown
     assert mask_phone(digits) == masked
 
 
-def test_what_is_shown_can_be_read_again() -> None:
+def test_a_formatted_number_can_be_parsed_again() -> None:
     rng = random.Random(57)
     for ddd in sorted(DDDS):
         for local in (f"9{rng.randrange(10**8):08}", f"3{rng.randrange(10**7):07}"):
@@ -234,9 +232,9 @@ def test_what_is_shown_can_be_read_again() -> None:
 
 @settings(database=None, max_examples=500, deadline=None)
 @given(st.text(max_size=40) | st.text("0123456789+()- x5", max_size=20))
-def test_any_text_is_a_number_or_a_refusal(text: str) -> None:
+def test_any_text_is_parsed_as_a_number_or_refused(text: str) -> None:
     match_key(text), format_phone(text), mask_phone(text)
-    # An unknown reason would be a KeyError, any other exception a crash: neither is suppressed.
+    # An unknown reason (KeyError) or any other exception fails the test.
     phone = None
     with suppress(InvalidPhone):
         phone = parse_phone(text)

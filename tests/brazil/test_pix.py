@@ -38,7 +38,7 @@ def _field(tag: str, value: str, length: int | None = None) -> str:
 
 
 def _code(*fields: str, account: str | None = None) -> str:
-    """A code with a right CRC around these fields."""
+    """Return a code of these fields with a right CRC."""
     account = (
         _field("00", "br.gov.bcb.pix") + _field("01", "a@b.br") if account is None else account
     )
@@ -64,7 +64,7 @@ def test_a_recurring_code_has_both_addresses() -> None:
     assert pix.rec_url == "pix.example.com/qr/v2/rec/94ed2badcbc04c15b0bb7fa353194890"
 
 
-def test_a_dynamic_codes_own_amount_is_not_what_will_be_paid() -> None:
+def test_a_dynamic_codes_own_amount_is_not_the_payable_amount() -> None:
     pix = parse_pix(DYNAMIC_WITH_AMOUNT)
 
     assert pix.amount == Decimal("123.45")
@@ -102,7 +102,7 @@ def test_another_arrangement_in_the_code_does_not_hide_pix() -> None:
     assert parse_pix(body + crc16(body)).key == "a@b.br"
 
 
-def test_missing_optional_fields_are_no_reason_to_refuse() -> None:
+def test_optional_fields_may_be_missing() -> None:
     pix = parse_pix(_code())
 
     assert (pix.name, pix.city, pix.txid, pix.amount) == ("", "", None, None)
@@ -132,7 +132,7 @@ def test_missing_optional_fields_are_no_reason_to_refuse() -> None:
         (_code(account=_field("00", "br.gov.bcb.pix")), "no_key"),
     ],
 )
-def test_what_is_no_pix_code_is_refused_with_its_reason(payload: str, reason: str) -> None:
+def test_an_invalid_pix_code_is_refused_with_its_reason(payload: str, reason: str) -> None:
     with pytest.raises(InvalidPix) as refusal:
         parse_pix(payload)
 
@@ -160,7 +160,7 @@ def test_names_become_upper_case_ascii_and_keys_lower_case() -> None:
     assert (pix.key, pix.description) == ("ana@loja.com.br", "Maca")
 
 
-def test_what_is_made_can_be_read_again_with_all_kinds_of_crc() -> None:
+def test_a_made_code_can_be_parsed_again() -> None:
     rng = random.Random(63)
     crcs = []
     for _ in range(2000):
@@ -210,7 +210,7 @@ def test_each_kind_of_key_is_written_without_a_description(key: str) -> None:
         ({"description": "x" * 63}, "bad_description"),
     ],
 )
-def test_no_code_is_made_of_what_does_not_fit(changes: dict[str, object], reason: str) -> None:
+def test_no_code_is_made_from_invalid_values(changes: dict[str, object], reason: str) -> None:
     fields = {"key": "52998224725", "name": "LOJA", "city": "RECIFE", **changes}
     with pytest.raises(InvalidPix) as refusal:
         make_pix(**fields)  # type: ignore[arg-type]
@@ -223,7 +223,7 @@ def test_the_longest_description_fits() -> None:
 
 
 @pytest.mark.skipif(not VECTORS.exists(), reason="the shared samples are not on this machine")
-def test_the_shared_vectors_are_read_as_they_say() -> None:
+def test_the_shared_vectors_are_parsed_as_expected() -> None:
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
     for case in vectors["valid"]:
         pix, says = parse_pix(case["payload"]), case["parsed"]
@@ -239,8 +239,8 @@ def test_the_shared_vectors_are_read_as_they_say() -> None:
 
 @settings(database=None, max_examples=500, deadline=None)
 @given(st.text(max_size=60) | st.text("0123456789BR.", max_size=60))
-def test_any_text_with_a_right_crc_is_a_code_or_a_refusal(text: str) -> None:
+def test_any_text_with_a_right_crc_is_parsed_or_refused(text: str) -> None:
     body = f"000201{text}6304"
-    # An unknown reason would be a KeyError, any other exception a crash: neither is suppressed.
+    # An unknown reason (KeyError) or any other exception fails the test.
     with suppress(InvalidPix):
         assert parse_pix(body + crc16(body)).kind in ("static", "dynamic")

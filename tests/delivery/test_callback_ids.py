@@ -6,7 +6,7 @@ from chatbot.delivery.outbound import CallbackId, parse_callback_id
 
 
 @pytest.mark.parametrize("send_table", ["m", "r"])
-def test_an_id_comes_back_as_it_was_written(send_table: str) -> None:
+def test_a_callback_id_survives_a_round_trip(send_table: str) -> None:
     written = CallbackId(send_table, 123_456_789_012, 7)
     assert parse_callback_id(str(written)) == written
 
@@ -20,5 +20,5 @@ def test_the_longest_id_fits_what_meta_echoes() -> None:
     [None, 12, "", "r:1", "x:1:1", "r:1:1 ", " r:1:1", "r:-1:1", "r:1:1:1", "R:1:1", "r:१:1",
      "r:" + "9" * 19 + ":1", "r:1:" + "9" * 10, "r:1:1\n", ["r:1:1"], {"id": "r:1:1"}],
 )  # fmt: skip
-def test_what_another_program_writes_is_not_taken_for_ours(foreign: object) -> None:
+def test_a_foreign_callback_id_is_not_parsed(foreign: object) -> None:
     assert parse_callback_id(foreign) is None

@@ -1,4 +1,4 @@
-"""Faults 6 and 10 of reliability.md, on the ledger itself: many claimants, and a row that kills."""
+"""Faults 6 and 10 of docs/engine.md: many claimants, and a row that kills its workers."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _claim_all(barrier: Barrier, channel_id: int, number: int) -> None:
     source = CampaignSource(db.engine, channel_id)
     barrier.wait(60)
     for turn in range(100_000):
-        # A locked database is asked again, as the sender does.
+        # Retry a locked database, as the sender does.
         with suppress(sa.exc.OperationalError):
             if not source.claim(f"{number}:{turn}", 64, 45) and not _has_more():
                 return
 
 
 def _has_more() -> bool:
-    """An empty claim may mean that others hold what it would have taken."""
+    """Return whether rows are left, since an empty claim may mean that others have them locked."""
     with read_only(), db.engine.connect() as connection:
         query = sa.select(Recipient.id).where(Recipient.state == MessageState.QUEUED).limit(1)
         return connection.scalar(query) is not None
@@ -64,21 +64,21 @@ def test_6_a_campaign_that_is_started_twice_at_once_has_one_row_a_person(any_app
     for _ in range(20):
         make_contact()
     number = make_draft("Olá!", ())
-    barrier, told = fork.Barrier(4), fork.Queue()
-    _run_all([fork.Process(target=_start, args=(barrier, number, told)) for _ in range(4)])
-    assert sorted(told.get(timeout=10) for _ in range(4)) == ["conflict"] * 3 + ["started"]
+    barrier, results = fork.Barrier(4), fork.Queue()
+    _run_all([fork.Process(target=_start, args=(barrier, number, results)) for _ in range(4)])
+    assert sorted(results.get(timeout=10) for _ in range(4)) == ["conflict"] * 3 + ["started"]
     assert get_campaign_counts(number) == {"pending": 20}
 
 
-def _start(barrier: Barrier, number: int, told: Any) -> None:
+def _start(barrier: Barrier, number: int, results: Any) -> None:
     barrier.wait(60)
     try:
         service.start_campaign(number, "ana")
         db.session.commit()
-        told.put("started")
+        results.put("started")
     except Conflict:
         db.session.rollback()
-        told.put("conflict")
+        results.put("conflict")
 
 
 def _run_all(processes: list[Any]) -> None:
@@ -90,7 +90,7 @@ def _run_all(processes: list[Any]) -> None:
     assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
-def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
+def test_10_a_row_that_always_kills_its_worker_stays_in_doubt_after_three_tries(
     any_app: Flask,
 ) -> None:
     campaign = make_campaign(on_doubt=OnDoubt.RESEND)
@@ -101,7 +101,7 @@ def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
         token = f"t{turn}"
         if not source.claim(token, 20, -1):
             break
-        claimed = {lane[0].row_id for lane in source.load(token)}
+        claimed = {queue[0].row_id for queue in source.load(token)}
         if killer in claimed:
             tries += 1
             together.append(len(claimed))
@@ -110,7 +110,7 @@ def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
         _prove_silence(campaign.channel_id)
         reconcile_campaigns()
     assert tries == 3
-    assert together == [20, 8, 1], "fewer and fewer suffer with it"
+    assert together == [20, 8, 1], "fewer rows each time share its fate"
     found = {row.id: row for row in db.session.scalars(sa.select(Recipient))}
     assert (found[killer].state, found[killer].times_lost) == ("unknown", 3)
     assert {found[row_id].state for row_id in others} == {"sent"}
@@ -118,11 +118,11 @@ def test_10_a_row_that_always_kills_its_worker_is_set_aside_after_three_tries(
     db.session.execute(sa.update(Recipient).values(doubt_until=ago(60)))
     db.session.commit()
     reconcile_campaigns()
-    assert get_campaign_state(campaign.id) == "finished", "and it holds up nobody"
+    assert get_campaign_state(campaign.id) == "finished", "it does not delay the campaign's end"
 
 
 def _answer(row_ids: set[int]) -> None:
-    """They were sent, and Meta says so."""
+    """Record that they were sent and have a status."""
     db.session.execute(
         sa.update(Recipient)
         .where(Recipient.id.in_(row_ids))
@@ -132,7 +132,7 @@ def _answer(row_ids: set[int]) -> None:
 
 
 def _prove_silence(channel_id: int) -> None:
-    """Its worker's lease is over, then its window, and others' statuses have come since."""
+    """End the lease and the doubt window, and apply statuses of other rows."""
     reconcile_campaigns()
     db.session.execute(
         sa.update(Recipient)

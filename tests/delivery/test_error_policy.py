@@ -62,7 +62,7 @@ def test_an_unknown_code_is_classified_by_its_http_status(
     assert get_error_policy(code, status) is policy
 
 
-def test_what_is_temporary_is_tried_a_few_times_and_then_fails() -> None:
+def test_a_temporary_error_is_retried_a_few_times_and_then_fails() -> None:
     results = [classify(Refused(131000, ""), attempt).kind for attempt in range(1, 8)]
     assert results == [ResultKind.RETRY] * (MAX_ATTEMPTS - 1) + [ResultKind.FAILED] * 3
 
@@ -79,7 +79,7 @@ def test_too_fast_waits_as_long_as_the_provider_asks() -> None:
     assert classify(Refused(130429, "", 429), 99).kind is ResultKind.UNSENT
 
 
-def test_only_a_refusal_in_graphs_own_words_is_no_doubt() -> None:
+def test_only_an_answer_of_graph_is_certain() -> None:
     assert classify(Accepted("w"), 1).kind is ResultKind.ACCEPTED
     assert classify(Doubtful("time-out"), 1).kind is ResultKind.DOUBT
     unreached = classify(Unreachable("refused"), MAX_ATTEMPTS + 5)

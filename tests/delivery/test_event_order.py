@@ -1,4 +1,4 @@
-"""In whatever order an answer and the statuses of a message come, it ends in the same state."""
+"""A message ends in the same state in any order of its answer and its statuses."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ AT = {event: NOW + timedelta(seconds=rank) for rank, event in enumerate(EVENTS)}
 
 
 def apply_step(row_ids: list[int], events: list[MessageState]) -> None:
-    """One step: each row hears one word."""
-    heard = list(zip(row_ids, events, strict=True))
+    """Apply one event to each row."""
+    steps = list(zip(row_ids, events, strict=True))
     answers = [
         SendResult(row_id=i, attempt=1, kind=ResultKind.ACCEPTED, wamid=f"w{i}")
-        for i, event in heard
+        for i, event in steps
         if event is MessageState.ACCEPTED
     ]
     receipts = [
@@ -46,7 +46,7 @@ def apply_step(row_ids: list[int], events: list[MessageState]) -> None:
             error_code=131026 if event is MessageState.FAILED else None,
             error_detail="undeliverable" if event is MessageState.FAILED else None,
         )
-        for i, event in heard
+        for i, event in steps
         if event is not MessageState.ACCEPTED
     ]
     with db.engine.begin() as connection:
@@ -66,7 +66,7 @@ def end_states(events: tuple[MessageState, ...]) -> set[tuple[object, ...]]:
                 sa.select(Recipient.id, Recipient.state).where(Recipient.id.in_(row_ids))
             ):
                 rank = STATE_ORDER.index(MessageState(state))
-                assert rank >= ranks[row_id], "the ladder went down"
+                assert rank >= ranks[row_id], "a state was lowered"
                 ranks[row_id] = rank
     columns = ("state", "error_code", "sent_at", "delivered_at", "read_at", "failed_at")
     query = sa.select(*(getattr(Recipient, name) for name in columns)).where(

@@ -82,7 +82,7 @@ def test_a_status_without_callback_finds_its_row_by_its_id(any_app: Flask) -> No
     assert get_row(row_id).state == "sent"
 
 
-def test_a_status_of_an_unknown_message_is_handed_back(any_app: Flask) -> None:
+def test_a_status_of_an_unknown_message_is_returned(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=MessageState.SENDING, attempt=1)
     strange, vanished = (
         make_receipt(None, MessageState.SENT, "else"),
@@ -151,7 +151,7 @@ def test_a_late_failure_does_not_undo_a_delivery_but_is_kept(any_app: Flask) -> 
     assert (found.state, found.error_code, found.error_detail) == ("delivered", 131026, "gone")
 
 
-def test_silence_proves_something_only_once_the_backlog_is_drained(any_app: Flask) -> None:
+def test_a_missing_status_proves_something_only_once_the_backlog_is_drained(any_app: Flask) -> None:
     campaign = make_campaign()
     make_recipients(campaign, 1, state=MessageState.UNKNOWN, attempt=1, doubt_until=ago(10))
 

@@ -38,15 +38,15 @@ def claim(token: str = "me", limit: int = 100, fence: sa.ColumnElement[bool] = A
         )
 
 
-def record_outcomes(*outcomes: SendResult, window_s: float = 60) -> int:
-    """Record as the sender does; returns the alarms raised."""
+def record(*results: SendResult, window_s: float = 60) -> int:
+    """Record as the sender does; return the number of alarms."""
     with db.engine.begin() as connection:
-        doubles = record_results(connection, SEND_TABLE, outcomes, window_s)
+        doubles = record_results(connection, SEND_TABLE, results, window_s)
         record_double_acceptances(connection, SEND_TABLE, doubles)
         return len(doubles)
 
 
-def make_outcome(row_id: int, result: ResultKind, attempt: int = 1, **more: object) -> SendResult:
+def make_result(row_id: int, result: ResultKind, attempt: int = 1, **more: object) -> SendResult:
     return SendResult(row_id=row_id, attempt=attempt, kind=result, **more)  # type: ignore[arg-type]
 
 
@@ -74,7 +74,7 @@ def test_a_claim_with_a_join_takes_no_more_than_its_limit_on_an_analysed_table(
     assert [source.claim(f"t{n}", 7, LEASE_S) for n in range(7)] == [7, 7, 7, 7, 7, 5, 0]
 
 
-def test_the_fence_is_asked_at_the_claim_itself(any_app: Flask) -> None:
+def test_the_fence_is_part_of_the_claim(any_app: Flask) -> None:
     campaign = make_campaign()
     make_recipients(campaign, 3)
     running = sa.exists().where(Campaign.id == T.c.campaign_id, Campaign.state == "running")
@@ -108,7 +108,7 @@ def test_each_result_leads_to_its_state(
 ) -> None:
     (row_id,) = make_recipients(make_campaign(), 1)
     claim()
-    record_outcomes(make_outcome(row_id, result, retry_in_s=30.0))
+    record(make_result(row_id, result, retry_in_s=30.0))
     found = get_row(row_id)
     assert (found.state, found.attempt) == (state, attempt)
     assert (found.doubt_until is not None) == (state == "unknown")
@@ -124,9 +124,7 @@ def test_a_result_moves_only_rows_in_flight(
     app: Flask, state: MessageState, result: ResultKind
 ) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=state, attempt=1)
-    record_outcomes(
-        make_outcome(row_id, result, wamid="w" if result is ResultKind.ACCEPTED else None)
-    )
+    record(make_result(row_id, result, wamid="w" if result is ResultKind.ACCEPTED else None))
     assert (get_row(row_id).state, get_row(row_id).attempt) == (state, 1)
 
 
@@ -135,7 +133,7 @@ def test_a_result_counts_only_for_the_attempt_at_which_the_row_stands(
     any_app: Flask, result: ResultKind
 ) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=MessageState.SENDING, attempt=2)
-    record_outcomes(make_outcome(row_id, result, attempt=1, wamid="old"))
+    record(make_result(row_id, result, attempt=1, wamid="old"))
     assert (get_row(row_id).state, get_row(row_id).attempt) == ("sending", 2)
 
 
@@ -143,11 +141,9 @@ def test_a_late_acceptance_of_an_earlier_attempt_keeps_its_id_and_raises_the_ala
     any_app: Flask,
 ) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=MessageState.SENDING, attempt=2)
-    assert record_outcomes(make_outcome(row_id, ResultKind.ACCEPTED, attempt=1, wamid="first")) == 0
+    assert record(make_result(row_id, ResultKind.ACCEPTED, attempt=1, wamid="first")) == 0
     assert get_row(row_id).wamid == "first"
-    assert (
-        record_outcomes(make_outcome(row_id, ResultKind.ACCEPTED, attempt=2, wamid="second")) == 1
-    )
+    assert record(make_result(row_id, ResultKind.ACCEPTED, attempt=2, wamid="second")) == 1
     alarm = db.session.scalars(sa.select(DoubleAcceptance)).one()
     assert (alarm.row_id, alarm.attempt, alarm.wamid) == (row_id, 2, "second")
     assert get_row(row_id).state == "accepted"
@@ -158,28 +154,30 @@ def test_the_same_alarm_is_raised_once(any_app: Flask) -> None:
         make_campaign(), 1, state=MessageState.ACCEPTED, attempt=2, wamid="a"
     )
     for _ in range(2):
-        record_outcomes(make_outcome(row_id, ResultKind.ACCEPTED, attempt=1, wamid="b"))
+        record(make_result(row_id, ResultKind.ACCEPTED, attempt=1, wamid="b"))
     assert db.session.scalar(sa.select(sa.func.count()).select_from(DoubleAcceptance)) == 1
 
 
 def test_unsent_written_twice_does_not_touch_the_next_owners_claim(any_app: Flask) -> None:
-    """A commit that succeeds and then raises is written again; meanwhile the row may be taken, under
-    the same attempt, since an unsent one is given back."""
+    """A write that commits and then raises is repeated; meanwhile another worker may claim the row.
+
+    It has the same attempt then, since an unsent one is not counted.
+    """
     (row_id,) = make_recipients(make_campaign(), 1)
     claim("first")
-    result = make_outcome(row_id, ResultKind.UNSENT, token="first")
-    record_outcomes(result)
+    result = make_result(row_id, ResultKind.UNSENT, token="first")
+    record(result)
     claim("second")
-    record_outcomes(result)
+    record(result)
     assert (get_row(row_id).state, get_row(row_id).attempt) == ("sending", 1)
     assert get_row(row_id).claim_token == "second"
 
 
-def test_texts_that_no_column_takes_are_stored_without_what_is_wrong(any_app: Flask) -> None:
+def test_texts_are_sanitized_before_they_are_stored(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1)
     claim()
-    record_outcomes(
-        make_outcome(
+    record(
+        make_result(
             row_id, ResultKind.FAILED, error_code=1, error_detail="a\x00b\ud800" + "x" * 900
         )
     )
@@ -220,12 +218,10 @@ def test_doubt_ends_only_after_its_window_and_with_proof(
     assert get_row(row_id).state == ("queued" if window_over and proven else "unknown")
 
 
-def test_an_acceptance_forgets_the_error_of_an_earlier_attempt(any_app: Flask) -> None:
+def test_an_acceptance_clears_the_error_of_an_earlier_attempt(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, error_code=130429, error_detail="too fast")
     claim()
-    record_outcomes(
-        SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid="w1", token="me")
-    )
+    record(SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid="w1", token="me"))
     found = get_row(row_id)
     assert (found.state, found.error_code, found.error_detail) == ("accepted", None, None)
 

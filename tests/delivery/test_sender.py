@@ -32,7 +32,7 @@ from tests.support.sending import (
 )
 
 
-def test_everybody_is_written_to_once_and_the_results_are_in_the_table(any_app: Flask) -> None:
+def test_every_recipient_gets_one_message_and_the_results_are_stored(any_app: Flask) -> None:
     source, ids = make_campaign_source(150)
     gateway = ScriptedGateway()
     assert run_sender(make_sender(source, gateway)) == 150
@@ -45,11 +45,11 @@ def test_a_batch_of_128_costs_a_handful_of_statements(any_app: Flask) -> None:
     source, _ = make_campaign_source(128)
     with count_sql(db.engine) as sql:
         run_sender(make_sender(source, ScriptedGateway()))
-    # choose, claim, load; write (a few times, with the question of double acceptance); look for more
+    # choose, claim, load; write (a few times, with the check for double acceptances); claim again
     assert sql.number <= 16, sql.statements
 
 
-def test_what_the_provider_calls_somebody_is_learnt(any_app: Flask) -> None:
+def test_the_wa_id_of_the_provider_is_stored(any_app: Flask) -> None:
     source, _ = make_campaign_source(3)
     run_sender(
         make_sender(source, ScriptedGateway(lambda b: Accepted(f"w{b['to']}", f"9{b['to']}")))
@@ -58,7 +58,7 @@ def test_what_the_provider_calls_somebody_is_learnt(any_app: Flask) -> None:
     assert all(wa_id == f"9{phone[1:]}" for wa_id, phone in rows)
 
 
-def test_one_persons_messages_leave_in_their_order(any_app: Flask) -> None:
+def test_messages_to_one_person_are_sent_in_order(any_app: Flask) -> None:
     source, ids = make_reply_source(["um", "dois", "três", "quatro"])
     gateway = ScriptedGateway(latency_s=0.02)
     run_sender(make_sender(source, gateway))
@@ -67,7 +67,7 @@ def test_one_persons_messages_leave_in_their_order(any_app: Flask) -> None:
     assert all(b - a >= 0.02 for a, b in zip(gateway.times, gateway.times[1:], strict=False))
 
 
-def test_what_comes_after_a_refusal_for_now_waits_for_it(any_app: Flask) -> None:
+def test_messages_after_a_retried_one_wait_for_it(any_app: Flask) -> None:
     source, _ = make_reply_source(["um", "dois", "três"])
     gateway = ScriptedGateway(
         lambda b: Refused(131000, "later") if b["text"]["body"] == "dois" else accept(b)
@@ -79,7 +79,7 @@ def test_what_comes_after_a_refusal_for_now_waits_for_it(any_app: Flask) -> None
     assert attempts == [1, 1, 0]
 
 
-def test_a_failure_for_good_does_not_stop_what_comes_after(any_app: Flask) -> None:
+def test_a_permanent_failure_does_not_stop_later_messages(any_app: Flask) -> None:
     source, _ = make_reply_source(["um", "dois"])
     gateway = ScriptedGateway(
         lambda b: Refused(131051, "no") if b["text"]["body"] == "um" else accept(b)
@@ -88,7 +88,7 @@ def test_a_failure_for_good_does_not_stop_what_comes_after(any_app: Flask) -> No
     assert list_states(Message) == ["failed", "accepted"]
 
 
-def test_a_row_that_cannot_be_rendered_fails_alone(any_app: Flask) -> None:
+def test_only_the_row_that_cannot_be_rendered_fails(any_app: Flask) -> None:
     source, ids = make_campaign_source(3)
     first = db.session.get_one(Recipient, ids[0]).contact_id
     db.session.execute(sa.update(Contact).where(Contact.id == first).values(wa_id="", phone="+"))
@@ -97,7 +97,7 @@ def test_a_row_that_cannot_be_rendered_fails_alone(any_app: Flask) -> None:
     assert list_states() == ["failed", "accepted", "accepted"]
 
 
-def test_after_its_deadline_a_batch_is_given_back_unsent(any_app: Flask) -> None:
+def test_a_batch_past_its_deadline_is_queued_again(any_app: Flask) -> None:
     source, _ = make_campaign_source(5)
     gateway = ScriptedGateway()
     sender = make_sender(source, gateway, lease_s=CALL_TIMEOUT_S + CALL_MARGIN_S - 1)
@@ -107,7 +107,7 @@ def test_after_its_deadline_a_batch_is_given_back_unsent(any_app: Flask) -> None
     assert set(db.session.scalars(sa.select(Recipient.attempt))) == {0}
 
 
-def test_too_fast_holds_the_sending_and_then_goes_on(any_app: Flask) -> None:
+def test_too_fast_pauses_sending_for_a_moment(any_app: Flask) -> None:
     source, _ = make_campaign_source(30)
     refusals = iter([Refused(130429, "slow", 429, retry_after_s=1.5)])
     gateway = ScriptedGateway(lambda b: next(refusals, None) or accept(b))
@@ -117,7 +117,7 @@ def test_too_fast_holds_the_sending_and_then_goes_on(any_app: Flask) -> None:
     assert list_states().count("accepted") == 29 + (len(gateway.sent) > 30)
 
 
-def test_a_long_hold_ends_the_run_in_its_time_not_after_the_hold(app: Flask) -> None:
+def test_a_run_ends_in_time_during_a_long_pause(app: Flask) -> None:
     source, _ = make_campaign_source(30)
     slow = Refused(130429, "slow", 429, retry_after_s=3600)
     began = time.monotonic()
@@ -152,7 +152,7 @@ def test_halting_without_the_database_keeps_the_results(any_app: Flask) -> None:
     assert "sending" not in list_states()
 
 
-def test_when_nobody_answers_the_sender_gives_up_soon(any_app: Flask) -> None:
+def test_the_sender_stops_soon_when_the_provider_is_unreachable(any_app: Flask) -> None:
     source, _ = make_campaign_source(200)
     gateway = ScriptedGateway(lambda _b: Unreachable("refused"))
     run_sender(make_sender(source, gateway, rate=200))
@@ -160,7 +160,7 @@ def test_when_nobody_answers_the_sender_gives_up_soon(any_app: Flask) -> None:
     assert set(list_states()) == {"queued"}
 
 
-def test_doubt_is_written_as_doubt(any_app: Flask) -> None:
+def test_a_doubtful_answer_leaves_the_row_in_doubt(any_app: Flask) -> None:
     source, _ = make_campaign_source(2)
     run_sender(make_sender(source, ScriptedGateway(lambda _b: Doubtful("time-out"))))
     assert list_states() == ["unknown", "unknown"]
@@ -170,23 +170,23 @@ def test_sigterm_stops_claiming_finishes_calls_in_flight_and_calls_the_previous_
     any_app: Flask,
 ) -> None:
     source, _ = make_campaign_source(200)
-    heard: list[int] = []
+    received: list[int] = []
 
-    def accept_and_tell(body: Mapping[str, Any]) -> GatewayAnswer:
-        """With the first answer, while others are on the wire: never before anything was claimed."""
-        if not told:
-            told.append(True)
+    def accept_and_signal(body: Mapping[str, Any]) -> GatewayAnswer:
+        """Send SIGTERM with the first answer, while other calls are in flight."""
+        if not signalled:
+            signalled.append(True)
             os.kill(os.getpid(), signal.SIGTERM)
         return accept(body)
 
-    told: list[bool] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    signalled: list[bool] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
     try:
-        gateway = ScriptedGateway(accept_and_tell, latency_s=0.2)
+        gateway = ScriptedGateway(accept_and_signal, latency_s=0.2)
         run_sender(make_sender(source, gateway, rate=100, batch_size=20))
-        assert heard == [signal.SIGTERM]
+        assert received == [signal.SIGTERM]
         os.kill(os.getpid(), signal.SIGTERM)
-        assert len(heard) == 2, "the handler of before was not put back"
+        assert len(received) == 2, "the previous handler was not restored"
     finally:
         signal.signal(signal.SIGTERM, before)
     found = list_states()
@@ -201,11 +201,11 @@ def test_overlapping_batches_share_the_rate(app: Flask) -> None:
     times = gateway.times
     assert len(times) == 200
     most = max(sum(t <= other < t + 1 for other in times) for t in times)
-    assert most <= 112  # the rate, and what a tenth of a second may make good
+    assert most <= 112  # the rate, and what may be made up for in a tenth of a second
 
 
 def test_a_batch_reserved_for_later_does_not_delay_the_one_before(app: Flask) -> None:
-    """Between the two stands another worker's: what is pushed out of its own time doubles that one's."""
+    """Sends that leave their reserved time would double the rate of another worker in between."""
     source, _ = make_campaign_source(64)
     gateway = ScriptedGateway()
     sender = make_sender(source, gateway, batch_size=32)
@@ -221,7 +221,7 @@ def test_the_lease_is_longer_than_a_call_may_take() -> None:
     assert LEASE_CALLS * CALL_TIMEOUT_S > CALL_TIMEOUT_S + CALL_MARGIN_S + 5
 
 
-def test_one_channels_halt_keeps_its_replies(any_app: Flask) -> None:
+def test_replies_of_a_halted_channel_stay_queued(any_app: Flask) -> None:
     source, _ = make_reply_source(["oi"])
     db.session.execute(sa.update(Channel).values(halted_reason="(190) dead"))
     db.session.commit()

@@ -1,4 +1,4 @@
-"""How far the sender claims ahead of the wire, and that what it claims keeps its order."""
+"""The sender claims only a little ahead of its calls, and sends in the order of its claims."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tests.support.sending import (
 SMALL = 32
 
 
-def test_with_a_slow_provider_no_more_is_claimed_than_can_soon_be_sent(
+def test_with_a_slow_provider_the_number_of_claimed_rows_is_bounded(
     any_app: Flask,
 ) -> None:
-    """So that a pause, a cancelling and an opt-out hold for nearly all that was not sent."""
+    """So that a pause, a cancellation or an opt-out stops nearly all unsent messages."""
     source, _ = make_campaign_source(700)
     seen: list[Counter[str]] = []
 
-    def look(body: Mapping[str, Any]) -> GatewayAnswer:
+    def count_states(body: Mapping[str, Any]) -> GatewayAnswer:
         if not seen:
             seen.append(Counter(list_states()))
         return accept(body)
 
-    run_sender(make_sender(source, ScriptedGateway(look, latency_s=1.5), rate=1e6), 0.5)
+    run_sender(make_sender(source, ScriptedGateway(count_states, latency_s=1.5), rate=1e6), 0.5)
     claimed = seen[0]["sending"]
     assert (
         MAX_CONCURRENT_CALLS
@@ -62,16 +62,16 @@ def test_a_batch_that_loads_slowly_is_still_sent_before_the_next_one(any_app: Fl
 
 
 def test_batches_whose_results_cannot_be_written_stop_the_claiming(any_app: Flask) -> None:
-    """Results are held while the database is away: not of ever more slices."""
+    """Results are held while the database is away, but only of a few batches."""
     source, _ = make_campaign_source(20 * SMALL)
     gateway = ScriptedGateway()
     sender = make_sender(source, gateway, rate=1e6, batch_size=SMALL)
     write, sent = sender._store.save_results, []
 
-    def slow(outcomes: list[SendResult]) -> None:
+    def slow(results: list[SendResult]) -> None:
         time.sleep(0.3)
         sent.append(len(gateway.sent))
-        write(outcomes)
+        write(results)
 
     sender._store.save_results = slow  # type: ignore[assignment,method-assign]
     run_sender(sender, 10)

@@ -34,12 +34,14 @@ def test_a_claim_that_commits_and_then_raises_is_sent_once(any_app: Flask) -> No
 
 
 def test_a_slow_claim_does_not_move_its_reservation(any_app: Flask) -> None:
-    """What follows on the line is another worker's: a slice that begins when its claim is done, and not
-    when it was booked, runs into theirs, and the next one is booked too late."""
+    """The time after a reservation is another worker's.
+
+    A batch that began at the end of its claim would run into it, and the next be reserved too late.
+    """
     source, _ = make_campaign_source(10)
     moments: list[float] = []
-    noting = UnreliableSource(source, after_claim=lambda: moments.append(time.monotonic()))
-    sender = make_sender(noting, ScriptedGateway())
+    recording = UnreliableSource(source, after_claim=lambda: moments.append(time.monotonic()))
+    sender = make_sender(recording, ScriptedGateway())
     batch = asyncio.run(sender._claim_batch())
     assert batch is not None
     assert batch.first_send_at <= moments[0]
@@ -49,8 +51,8 @@ def test_a_slow_claim_does_not_move_its_reservation(any_app: Flask) -> None:
     )
 
 
-def test_claims_that_fail_while_reading_works_are_tried_again_slowly(any_app: Flask) -> None:
-    """A full disk, a standby that is not promoted yet: nobody spins, and no time is booked in vain."""
+def test_claims_that_fail_while_reading_works_are_retried_slowly(any_app: Flask) -> None:
+    """With a full disk or a read-only standby the sender does not spin or reserve time in vain."""
     source, _ = make_campaign_source(10)
     tries: list[float] = []
 
@@ -67,7 +69,7 @@ def test_claims_that_fail_while_reading_works_are_tried_again_slowly(any_app: Fl
     assert set(list_states()) == {"accepted"}
 
 
-def test_a_claim_whose_rows_cannot_be_read_at_first_is_not_left_in_doubt(any_app: Flask) -> None:
+def test_a_claim_whose_rows_cannot_be_loaded_at_first_is_not_left_in_doubt(any_app: Flask) -> None:
     source, _ = make_campaign_source(10)
     gateway = ScriptedGateway()
     run_sender(
@@ -85,9 +87,9 @@ def test_results_are_held_while_the_database_is_away(
     sender = make_sender(source, ScriptedGateway())
     write, fail = sender._store.save_results, fail_first(3)
 
-    def unreliable(outcomes: Any) -> None:
+    def unreliable(results: Any) -> None:
         fail()
-        write(outcomes)
+        write(results)
 
     sender._store.save_results = unreliable  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING):
@@ -102,8 +104,8 @@ def test_a_write_that_commits_and_then_raises_is_repeated_without_harm(any_app: 
     sender = make_sender(source, gateway)
     write, fail = sender._store.save_results, fail_first(2)
 
-    def unreliable(outcomes: Any) -> None:
-        write(outcomes)
+    def unreliable(results: Any) -> None:
+        write(results)
         fail()
 
     sender._store.save_results = unreliable  # type: ignore[method-assign]
@@ -129,7 +131,7 @@ def test_batches_in_flight_are_written_though_the_database_ends_the_run(any_app:
     assert list_states() == ["accepted"] * 10 + ["sending"] * 10
 
 
-def test_a_fault_of_ours_in_one_send_does_not_lose_the_results_of_others(any_app: Flask) -> None:
+def test_a_bug_in_one_send_does_not_lose_the_results_of_others(any_app: Flask) -> None:
     source, ids = make_campaign_source(10)
 
     def script(body: Mapping[str, Any]) -> GatewayAnswer:
@@ -141,8 +143,8 @@ def test_a_fault_of_ours_in_one_send_does_not_lose_the_results_of_others(any_app
     assert list_states() == ["accepted"] * 3 + ["sending"] + ["accepted"] * 6
 
 
-def test_a_result_that_no_column_takes_does_not_hold_the_rest_for_ever(any_app: Flask) -> None:
-    """Replies have a unique index on the message's id: a provider that repeats one breaks it."""
+def test_a_result_that_cannot_be_stored_does_not_hold_the_others(any_app: Flask) -> None:
+    """Replies have a unique index on the wamid, which a provider violates by repeating one."""
     source, _ = make_reply_source(["um", "dois", "três"])
     answers = iter(("same", "same", "other"))
     run_sender(make_sender(source, ScriptedGateway(lambda _b: Accepted(next(answers)))))

@@ -1,4 +1,4 @@
-"""What an error says beyond its message really happens, be it an answer or a status, and once."""
+"""Side effects of an error happen once, whether an answer or a status reports it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tests.support.webhooks import list_all
 NOW = clock.now().replace(microsecond=0)
 
 
-def apply_failures(ledger: str, row_ids: list[int], code: int, at: timedelta = timedelta()) -> None:
-    """A status says that these messages failed."""
+def apply_failures(prefix: str, row_ids: list[int], code: int, at: timedelta = timedelta()) -> None:
+    """Apply a failed status to each of these messages."""
     receipts = [
         Receipt(
-            wamid=f"{ledger}{row_id}",
+            wamid=f"{prefix}{row_id}",
             state=MessageState.FAILED,
             happened_at=NOW + at,
-            callback=CallbackId(ledger, row_id, 1),
+            callback=CallbackId(prefix, row_id, 1),
             error_code=code,
             error_detail="because",
         )
@@ -58,7 +58,7 @@ def make_accepted(count: int = 1, campaign: Campaign | None = None) -> list[int]
 
 
 def fail_by_answer(code: int) -> None:
-    """The same error as the answer of a send."""
+    """Fail with the error as the answer of a send."""
     make_recipients(make_campaign(), 1)
     source = CampaignSource(db.engine, list_all(Channel)[0].id)
     run_sender(make_sender(source, ScriptedGateway(lambda _: Refused(code, "because"))), 2)
@@ -68,20 +68,20 @@ def fail_by_status(code: int) -> None:
     apply_failures("r", make_accepted(), code)
 
 
-BOTH_WAYS = pytest.mark.parametrize("learn", [fail_by_answer, fail_by_status])
+BOTH_WAYS = pytest.mark.parametrize("fail", [fail_by_answer, fail_by_status])
 
 
 @BOTH_WAYS
-def test_who_stopped_marketing_at_meta_is_opted_out(
-    any_app: Flask, learn: Callable[[int], None]
+def test_a_contact_who_stopped_marketing_at_meta_is_opted_out(
+    any_app: Flask, fail: Callable[[int], None]
 ) -> None:
-    learn(131050)
+    fail(131050)
     assert list_all(Contact)[0].opted_out_at is not None
     (event,) = list_all(ConsentEvent)
     assert (event.kind, event.source, event.evidence) == ("opt_out", "meta", "131050")
 
 
-def test_a_wish_made_since_is_not_undone_by_an_old_status(any_app: Flask) -> None:
+def test_an_old_status_does_not_undo_a_later_opt_in(any_app: Flask) -> None:
     ids = make_accepted()
     contact = db.session.get_one(Contact, list_all(Contact)[0].id)
     contact.opted_out_at = NOW
@@ -92,10 +92,10 @@ def test_a_wish_made_since_is_not_undone_by_an_old_status(any_app: Flask) -> Non
 
 
 @BOTH_WAYS
-def test_marketing_waits_a_day_for_who_has_had_too_much(
-    any_app: Flask, learn: Callable[[int], None]
+def test_marketing_pauses_a_day_after_meta_chose_not_to_deliver(
+    any_app: Flask, fail: Callable[[int], None]
 ) -> None:
-    learn(131049)
+    fail(131049)
     until = list_all(Contact)[0].marketing_paused_until
     assert timedelta(hours=23) < until - clock.now() <= timedelta(hours=24, minutes=1)
     for category, must_wait in (("MARKETING", True), ("UTILITY", False)):
@@ -107,7 +107,7 @@ def test_marketing_waits_a_day_for_who_has_had_too_much(
         assert (row.due_at == until) == must_wait
 
 
-def test_what_was_queued_for_them_already_waits_too(any_app: Flask) -> None:
+def test_marketing_that_is_queued_already_is_postponed_too(any_app: Flask) -> None:
     campaign = make_campaign()
     first = make_accepted(1, campaign)
     other = make_campaign()
@@ -119,7 +119,7 @@ def test_what_was_queued_for_them_already_waits_too(any_app: Flask) -> None:
     assert list_all(Recipient)[1].due_at == list_all(Contact)[0].marketing_paused_until
 
 
-def test_a_number_that_fails_twice_is_left_alone_until_something_reaches_it(any_app: Flask) -> None:
+def test_a_contact_is_unreachable_after_two_failures_until_a_delivery(any_app: Flask) -> None:
     first, second = make_campaign(), make_campaign()
     ids = make_accepted(1, first)
     contact_id = list_all(Contact)[0].id
@@ -151,14 +151,16 @@ def test_a_number_that_fails_twice_is_left_alone_until_something_reaches_it(any_
     assert list_all(Contact)[0].unreachable_at is None
 
 
-def test_who_writes_can_be_reached(app: Flask) -> None:
+def test_a_contact_who_writes_is_reachable(app: Flask) -> None:
     make_contact(digits="5511987654321", unreachable_at=NOW)
     resolve_contact(SenderIdentity(wa_id="5511987654321"))
     db.session.commit()
     assert list_all(Contact)[0].unreachable_at is None
 
 
-def test_a_window_that_meta_calls_closed_is_closed_until_they_write(any_app: Flask) -> None:
+def test_a_service_window_that_meta_calls_closed_is_closed_until_the_next_message(
+    any_app: Flask,
+) -> None:
     (row_id,) = make_reply_source(["oi"])[1]
     db.session.execute(sa.text("UPDATE messages SET state = 'accepted', attempt = 1"))
     db.session.execute(sa.update(Conversation).values(last_inbound_at=NOW - timedelta(hours=1)))
@@ -180,10 +182,10 @@ def test_a_window_that_meta_calls_closed_is_closed_until_they_write(any_app: Fla
     ("code", "is_halted", "fields"),
     [(190, True, ["halt"]), (131042, False, ["campaign"]), (132015, False, [])],
 )
-def test_what_stops_a_campaign_or_the_number_stops_it_and_says_so(
-    app: Flask, learn: Callable[[int], None], code: int, is_halted: bool, fields: list[str]
+def test_a_halting_error_pauses_the_campaign_or_the_number_with_the_reason(
+    app: Flask, fail: Callable[[int], None], code: int, is_halted: bool, fields: list[str]
 ) -> None:
-    learn(code)
+    fail(code)
     (campaign,) = list_all(Campaign)
     assert (campaign.state, campaign.paused_reason) == ("paused", f"({code}) because")
     assert (list_all(Channel)[0].halted_reason is not None) == is_halted
@@ -199,7 +201,7 @@ def test_a_repeated_status_does_not_pause_a_campaign_that_was_resumed(app: Flask
     assert list_all(Campaign)[0].state == "running"
 
 
-def test_a_dead_token_told_about_a_reply_halts_the_number(app: Flask) -> None:
+def test_a_dead_token_in_a_replys_status_halts_the_number(app: Flask) -> None:
     (row_id,) = make_reply_source(["oi"])[1]
     db.session.execute(sa.text("UPDATE messages SET state = 'accepted', attempt = 1"))
     db.session.commit()

@@ -28,8 +28,8 @@ BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 def _apply(connection: sa.Connection, row_id: int, event: MessageState) -> None:
     if event is MessageState.ACCEPTED:
-        outcome = SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid=f"w{row_id}")
-        record_results(connection, SEND_TABLE, [outcome], 60)
+        result = SendResult(row_id=row_id, attempt=1, kind=ResultKind.ACCEPTED, wamid=f"w{row_id}")
+        record_results(connection, SEND_TABLE, [result], 60)
         return
     receipt = Receipt(
         wamid=f"w{row_id}",
@@ -71,13 +71,13 @@ def test_all_120_orders_of_events_end_in_one_state(any_app: Flask) -> None:
         ((MessageState.ACCEPTED, MessageState.READ), "read"),
     ],
 )
-def test_an_incomplete_story_ends_alike_in_any_order(
+def test_missing_events_end_in_the_same_state_in_any_order(
     app: Flask, events: tuple[MessageState, ...], end: str
 ) -> None:
     assert {row[0] for row in _end_states(events)} == {end}
 
 
-def test_each_state_has_its_rank_and_nothing_goes_down() -> None:
+def test_each_state_has_its_rank_and_only_a_higher_one_advances() -> None:
     assert set(STATE_ORDER) == set(MessageState)
     for low in MessageState:
         for high in MessageState:
@@ -87,7 +87,7 @@ def test_each_state_has_its_rank_and_nothing_goes_down() -> None:
 @pytest.mark.parametrize(
     "state", [MessageState.QUEUED, MessageState.SKIPPED, MessageState.SENDING, MessageState.UNKNOWN]
 )
-def test_a_status_settles_a_row_wherever_it_stands(app: Flask, state: MessageState) -> None:
+def test_a_status_settles_a_row_in_any_state(app: Flask, state: MessageState) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state=state, attempt=1)
     with db.engine.begin() as connection:
         _apply(connection, row_id, MessageState.DELIVERED)

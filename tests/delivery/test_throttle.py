@@ -37,9 +37,9 @@ def clock() -> Clock:
 
 def make_throttle(clock: Clock, per_second: float = 80, **more: object) -> Throttle:
     load_recent_contacts = more.pop("load_recent_contacts", tuple)
-    line = ThrottleLimits(1, per_second, "portfolio", **more)  # type: ignore[arg-type]
+    limits = ThrottleLimits(1, per_second, "portfolio", **more)  # type: ignore[arg-type]
     return Throttle(
-        prosa_redis.client(), line, load_recent_contacts=load_recent_contacts, clock=clock
+        prosa_redis.client(), limits, load_recent_contacts=load_recent_contacts, clock=clock
     )  # type: ignore[arg-type]
 
 
@@ -49,7 +49,7 @@ def list_send_times(reservation: Reservation, asked_at: float) -> list[float]:
 
 
 def max_per_second(moments: list[float]) -> int:
-    """In any half-open second; a microsecond is the clock's own grain."""
+    """Return the most sends in any half-open second, give or take a microsecond."""
     ordered = sorted(moments)
     return max(bisect_left(ordered, m + 1.0 - 1e-5) - i for i, m in enumerate(ordered))
 
@@ -58,7 +58,7 @@ def max_per_second(moments: list[float]) -> int:
 def test_two_hours_of_grants_never_exceed_the_limit_in_any_second(
     app: Flask, clock: Clock, rate: int
 ) -> None:
-    """Two campaign workers without end, and replies that come in bursts as they like."""
+    """Run two campaign workers, with random bursts of replies."""
     workers, rng = [make_throttle(clock, rate), make_throttle(clock, rate)], random.Random(rate)
     begin, moments, replies = clock.now, [], 0
     while clock.now < begin + 7200:
@@ -70,7 +70,7 @@ def test_two_hours_of_grants_never_exceed_the_limit_in_any_second(
         clock.now += rng.uniform(0.05, 2.5)
     assert max_per_second(moments) <= rate
     assert replies > 0
-    assert len(moments) > 0.5 * rate * 7200, "and the pace is used"
+    assert len(moments) > 0.5 * rate * 7200, "and the rate is used"
 
 
 def test_each_number_has_its_own_rate(app: Flask) -> None:
@@ -100,7 +100,7 @@ def test_nothing_is_reserved_beyond_the_horizon(app: Flask, clock: Clock) -> Non
     assert throttle.reserve(30).count == 10
 
 
-def test_too_fast_halves_the_pace_once_a_second_and_it_creeps_up(app: Flask, clock: Clock) -> None:
+def test_too_fast_halves_the_rate_once_a_second_and_it_recovers(app: Flask, clock: Clock) -> None:
     first, second = make_throttle(clock, 80), make_throttle(clock, 80)
 
     def rate() -> float:
@@ -113,7 +113,7 @@ def test_too_fast_halves_the_pace_once_a_second_and_it_creeps_up(app: Flask, clo
     first.slow_down()
     assert rate() == pytest.approx(24 + 8)
     clock.now += 60
-    assert rate() == pytest.approx(80), "never above the full pace"
+    assert rate() == pytest.approx(80), "never above the full rate"
     for _ in range(20):
         first.slow_down()
         clock.now += 1.1
@@ -164,17 +164,19 @@ def test_the_portfolio_reaches_so_many_people_a_day_over_all_workers(
     clock.now += 10
     assert throttles[1].reserve(64).count == 10, "no more than are left"
     waits = [a.wait_s for a in throttles[1].grant_quota(people[80:]) if not a.count]
-    assert len(waits) == 30, "those of before count once; 20 are new, 10 of them too many"
+    assert len(waits) == 30, "known people count once; of 20 new ones 10 are too many"
     assert max(waits) == 600
     clock.now += 10
     assert throttles[0].reserve(64).count == 0
     free = QuotaRequest("5599", quota_contact_id=None)
-    assert throttles[0].grant_quota([free])[0].count == 1, "whose window is open doesn't count"
+    assert throttles[0].grant_quota([free])[0].count == 1, (
+        "a contact with an open window does not count"
+    )
     clock.now += 86_400
     assert throttles[0].reserve(64).count == 64
 
 
-def test_the_daily_count_is_read_from_sql_before_the_first_grant_and_after_a_flush(
+def test_the_daily_quota_is_read_from_sql_before_the_first_reservation_and_after_a_flush(
     app: Flask, clock: Clock, redis_server: RedisServer
 ) -> None:
     counted = []
@@ -191,7 +193,7 @@ def test_the_daily_count_is_read_from_sql_before_the_first_grant_and_after_a_flu
     assert len(counted) == 2
 
 
-def test_a_reservation_and_an_admission_are_one_round_trip_each_and_their_keys_expire(
+def test_a_reservation_and_a_grant_are_one_round_trip_each_and_their_keys_expire(
     app: Flask, redis_server: RedisServer
 ) -> None:
     redis_proxy = RedisProxy(redis_server.url)
@@ -244,7 +246,7 @@ def test_without_redis_the_daily_count_comes_from_sql(
     assert counts == [3, 2, 0]
 
 
-def test_when_redis_goes_away_what_it_had_granted_still_counts(
+def test_reservations_made_in_redis_count_after_it_goes_away(
     app: Flask, clock: Clock, redis_server: RedisServer
 ) -> None:
     throttle = make_throttle(clock, 10)

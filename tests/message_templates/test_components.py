@@ -29,7 +29,7 @@ WHOLE = [
 ]
 
 
-def test_header_body_and_buttons_say_what_they_need() -> None:
+def test_header_body_and_buttons_list_their_parameters() -> None:
     assert list_parameters(WHOLE) == ["header:1", "1", "2", "button:1", "button:3"]
     assert list_optional_parameters(WHOLE) == ["button:0"]
     assert list_parameters([{"type": "HEADER", "format": "IMAGE"}]) == ["header:image"]
@@ -62,7 +62,7 @@ def test_a_header_file_is_a_public_link_or_an_upload(value: str) -> None:
         check_parameters(["header:image"], {"header:image": f"text:{value}"})
 
 
-def test_a_header_place_is_read_before_anybody_is_written_to() -> None:
+def test_the_location_of_a_header_is_checked() -> None:
     check_parameters(["header:location"], {"header:location": "text:-23.5; -46.6; Loja"})
     with pytest.raises(InvalidInput, match="latitude"):
         check_parameters(["header:location"], {"header:location": "text:São Paulo"})

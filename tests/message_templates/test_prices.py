@@ -21,7 +21,7 @@ def amount(category: str, country: str = "BR", on: date = TODAY) -> Decimal | No
     return price.amount if price else None
 
 
-def test_a_price_holds_from_its_day_until_the_next_one(any_app: Flask) -> None:
+def test_a_price_is_valid_from_its_day_until_the_next_one(any_app: Flask) -> None:
     assert amount("MARKETING") == Decimal("0.0625")
     assert amount("service", on=date(2026, 9, 30)) == 0
     assert amount("service", on=date(2026, 10, 1)) == Decimal("0.0068")
@@ -39,7 +39,7 @@ def test_a_price_holds_from_its_day_until_the_next_one(any_app: Flask) -> None:
     assert amount("marketing", "PT") is None
 
 
-def test_an_entered_price_hides_the_built_in_one_of_its_day_and_can_be_corrected(
+def test_an_entered_price_replaces_the_built_in_one_of_its_day_and_can_be_corrected(
     any_app: Flask,
 ) -> None:
     for cents in ("0.06", "0.07"):
@@ -59,7 +59,7 @@ def test_an_entered_price_hides_the_built_in_one_of_its_day_and_can_be_corrected
         ("amount", Decimal("100.01")),
     ],
 )
-def test_a_price_that_cannot_be_right_names_its_field(app: Flask, field: str, value: Any) -> None:
+def test_an_invalid_price_names_its_field(app: Flask, field: str, value: Any) -> None:
     right = {"category": "utility", "country": "BR", "currency": "USD", "amount": Decimal("0.01")}
     with pytest.raises(InvalidInput) as refusal:
         set_price(**(right | {field: value}), valid_from=TODAY)

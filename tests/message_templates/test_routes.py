@@ -23,7 +23,7 @@ from tests.support.panel import make_template, sign_in
 
 
 class TemplateListing:
-    """Meta's list of templates; `status` 500 is a Meta that fails."""
+    """Fake of Meta's list of templates; with `status` 500 it fails."""
 
     def __init__(self) -> None:
         self.data: list[dict[str, Any]] = []
@@ -57,7 +57,7 @@ def listing() -> Iterator[tuple[TemplateListing, str]]:
     server.server_close()
 
 
-def test_templates_are_asked_for_by_themselves_and_once(
+def test_templates_are_synced_periodically_and_once(
     app: Flask, listing: tuple[TemplateListing, str]
 ) -> None:
     meta, url = listing
@@ -109,7 +109,7 @@ def test_a_template_is_shown_with_its_values(app: Flask) -> None:
     assert client.get("/templates/999").status_code == 404
 
 
-def test_the_button_has_a_worker_ask_meta(app: Flask) -> None:
+def test_the_sync_button_enqueues_a_job(app: Flask) -> None:
     assert sign_in(app, "Ana").post("/templates/sync").status_code == 403
     answer = sign_in(app, "Marta", Role.MANAGER).post("/templates/sync")
     assert answer.status_code == 303
