@@ -21,8 +21,8 @@ from chatbot.channels.media.files import (
     queue_upload,
 )
 from chatbot.channels.media.models import MediaChunk, MediaFile
-from chatbot.conversations.transfers import transfer_media
 from chatbot.core.db import db
+from chatbot.media_transfers.tasks import transfer_media
 from tests.support.factories import make_channel
 from tests.support.meta_media_server import HTML, JPEG, OGG, PDF, PNG, TOKEN, MetaMediaServer
 

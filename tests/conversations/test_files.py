@@ -17,11 +17,11 @@ from chatbot.bot.tasks import run_turns
 from chatbot.contacts.service import SenderIdentity as Person
 from chatbot.conversations.inbound import InboundMessage, record_inbound
 from chatbot.conversations.models import Conversation, Message
-from chatbot.conversations.transfers import transfer_media
 from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.live_events import read_live_position
+from chatbot.media_transfers.tasks import transfer_media
 from tests.support.call_counts import count_sql
 from tests.support.factories import make_channel
 from tests.support.meta_media_server import HTML, JPEG, OGG, PNG, MetaMediaServer

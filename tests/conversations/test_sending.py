@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 
 from chatbot.conversations.models import Conversation, Message
 from chatbot.conversations.replies import ReplySource, skip_unsendable
-from chatbot.conversations.transfers import transfer_media
 from chatbot.core import clock
 from chatbot.core.db import db
+from chatbot.media_transfers.tasks import transfer_media
 from tests.support.factories import make_channel
 from tests.support.gateways import ScriptedGateway
 from tests.support.meta_media_server import JPEG, OGG, PDF, MetaMediaServer

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from chatbot.accounts.models import USERS_CACHE_TAG, User
 from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
 from chatbot.contacts.search import search_condition
-from chatbot.conversations.inbox_deltas import ConversationDelta, decode_deltas
+from chatbot.conversations.cache_deltas import ConversationDelta, decode_deltas
 from chatbot.conversations.models import (
     INBOX_CACHE_TAG,
     WAITING_COUNT_CACHE_TAG,

@@ -15,6 +15,7 @@ from chatbot.accounts.models import User
 from chatbot.contacts.models import Contact
 from chatbot.contacts.service import SenderIdentity
 from chatbot.conversations import service
+from chatbot.conversations.cache_deltas import ConversationDelta, decode_deltas
 from chatbot.conversations.inbound import InboundMessage, record_inbound
 from chatbot.conversations.inbox.queries import (
     PAGE_SIZE,
@@ -23,7 +24,6 @@ from chatbot.conversations.inbox.queries import (
     get_inbox,
     list_conversations,
 )
-from chatbot.conversations.inbox_deltas import ConversationDelta, decode_deltas
 from chatbot.conversations.models import INBOX_CACHE_TAG, Author, Conversation
 from chatbot.conversations.outbound import queue_message
 from chatbot.core import after_commit, clock

@@ -13,14 +13,14 @@ from chatbot.conversations.models import Conversation, Message, thread_cache_tag
 from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import UtcDateTime, timestamp_text
 from chatbot.core.db.bulk_sql import id_list, json_rows
-from chatbot.delivery.failures import DeliveryFailure
+from chatbot.delivery.send_table import DeliveryFailure
 from chatbot.delivery.side_effects import group_by_policy, record_contact_effects
 
 _TABLE: sa.Table = Message.__table__  # type: ignore[assignment]
 
 
 class MessageSideEffects:
-    """Implements `delivery.failures.SideEffects`."""
+    """Implements `delivery.send_table.SideEffects`."""
 
     def on_failed(self, connection: sa.Connection, failures: Sequence[DeliveryFailure]) -> None:
         record_contact_effects(connection, _TABLE, failures, select_message_contacts())
