@@ -1,23 +1,55 @@
-"""Bodies on their way to the splitter: which are next, how often they were tried, which are hopeless."""
+"""Bodies as Meta posted them: stored by the endpoint, then listed and marked by the two pipelines."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from flask import current_app
 
+from chatbot.core import clock
 from chatbot.core.db import autocommit, db, read_only, sanitize_text
 from chatbot.core.db.bulk_sql import id_list
 from chatbot.core.metrics import count
-from chatbot.webhooks.models import WebhookBody, WebhookQueue, WorkState
+from chatbot.core.tasks import enqueue
+from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 
 MAX_BATCH_BODIES = 1000
-MAX_BATCH_BYTES = 1_000_000  # of one batch, but for a single body, which may have 3 MB
+MAX_BATCH_BYTES = 1_000_000  # of one batch, except for a single body, which may have 3 MB
+
+# A search is enough: `"messages":` is a key, while `"field":"messages"` is not followed by a colon.
+_CONTACT_EVENT = re.compile(rb'"(?:messages|user_preferences|user_id_update)"\s*:')
+_INSERT_BODY = sa.insert(WebhookBody)
+# Minimum interval between two enqueues of a process. Statuses arrive by the thousand and may wait for the
+# worker's own poll within a second, since an enqueue costs as much as the INSERT.
+ENQUEUE_INTERVAL_S = {WebhookQueue.MESSAGES: 0.0, WebhookQueue.STATUSES: 0.1}
+_ENQUEUED_AT = "prosa_webhooks_enqueued_at"
+
+
+def store_body(raw: bytes) -> None:
+    """Store a body unparsed with one INSERT, and enqueue its task with at most one command to Redis."""
+    queue = WebhookQueue.MESSAGES if _CONTACT_EVENT.search(raw) else WebhookQueue.STATUSES
+    with autocommit(db.engine) as connection:
+        connection.execute(
+            _INSERT_BODY,
+            {
+                "received_at": clock.now(),
+                "queue": queue,
+                "raw": raw,
+                "state": WorkState.NEW,
+            },
+        )
+    enqueued_at: dict[WebhookQueue, float] = current_app.extensions.setdefault(_ENQUEUED_AT, {})
+    if time.monotonic() - enqueued_at.get(queue, 0.0) >= ENQUEUE_INTERVAL_S[queue]:
+        enqueued_at[queue] = time.monotonic()
+        enqueue(f"webhooks.{queue}")
 
 
 def list_new_bodies(queue: WebhookQueue) -> Sequence[Any]:
-    """The oldest new bodies of a queue, as many as fit into memory at once; one always does."""
+    """Return the oldest new bodies of a queue: at least one, and at most MAX_BATCH_BYTES of more."""
     size = sa.func.length(WebhookBody.raw)
     oldest = (
         sa.select(
@@ -40,8 +72,10 @@ def list_new_bodies(queue: WebhookQueue) -> Sequence[Any]:
 
 
 def record_attempt(body_id: int, number: int = 1) -> int:
-    """Written before a batch is tried, to its first body; returns how often that has begun one by now.
-    Whoever ends its worker leaves this trace, and no other."""
+    """Add to the attempts of a batch's first body, and return how many there are by now.
+
+    Committed before the batch is tried: a worker that is killed leaves no other trace.
+    """
     statement = (
         sa.update(WebhookBody)
         .where(WebhookBody.id == body_id)
@@ -53,7 +87,7 @@ def record_attempt(body_id: int, number: int = 1) -> int:
 
 
 def mark_split(connection: sa.Connection, ids: Sequence[int]) -> set[int]:
-    """Those that nobody has split meanwhile."""
+    """Mark bodies as split, and return the ids of those that were still new."""
     taken = connection.scalars(
         sa.update(WebhookBody)
         .where(WebhookBody.id.in_(id_list(connection, ids)), WebhookBody.state == WorkState.NEW)
@@ -64,10 +98,40 @@ def mark_split(connection: sa.Connection, ids: Sequence[int]) -> set[int]:
 
 
 def quarantine_body(connection: sa.Connection, body_id: int, reason: str) -> None:
-    """Set aside, to be shown and replayed."""
+    """Set a body aside. The webhooks page shows it with the reason and can replay it."""
     count("webhooks", outcome="parked")
     connection.execute(
         sa.update(WebhookBody)
         .where(WebhookBody.id == body_id)
         .values(state=WorkState.QUARANTINED, reason=sanitize_text(reason, 300))
     )
+
+
+def replay_body(connection: sa.Connection, body_id: int) -> bool:
+    """Have a body split and applied again; False if there is none.
+
+    Safe to repeat, since an update that was applied already has no effect.
+    """
+    connection.execute(
+        sa.delete(WebhookUpdate).where(
+            WebhookUpdate.body_id == body_id, WebhookUpdate.state == WorkState.QUARANTINED
+        )
+    )
+    return bool(
+        connection.execute(
+            sa.update(WebhookBody)
+            .where(WebhookBody.id == body_id)
+            .values(
+                state=WorkState.NEW,
+                reason=None,
+                replays=WebhookBody.replays + 1,
+                attempts=0,
+            )
+        ).rowcount
+    )
+
+
+def enqueue_drains() -> None:
+    """Enqueue both tasks after a replay, since a body may hold updates for either queue."""
+    enqueue("webhooks.messages")
+    enqueue("webhooks.statuses")

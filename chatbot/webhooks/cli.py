@@ -8,9 +8,9 @@ import click
 from flask.cli import AppGroup
 
 from chatbot.core.db import db
+from chatbot.webhooks.bodies import enqueue_drains, replay_body
 from chatbot.webhooks.models import WebhookQueue
 from chatbot.webhooks.queries import BodyFilters, get_body, list_bodies
-from chatbot.webhooks.queues import enqueue_drains, replay_body
 
 cli = AppGroup("webhooks", help="What Meta posted to us.")
 

@@ -12,9 +12,9 @@ from flask_babel import ngettext
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 from chatbot.webhooks import queries
+from chatbot.webhooks.bodies import enqueue_drains, replay_body
 from chatbot.webhooks.counts import list_counts
 from chatbot.webhooks.queries import BodyFilters
-from chatbot.webhooks.queues import enqueue_drains, replay_body
 
 bp = Blueprint("webhook_log", __name__, url_prefix="/channel/webhooks")
 
@@ -65,7 +65,7 @@ def replay(body_id: int) -> ResponseReturnValue:
         raise NotFound("There is no webhook body %(id)s.", id=body_id)
     enqueue_drains()
     db.session.commit()
-    flash(_("It is applied again; what it did already is not done twice."), "success")
+    flash(_("It will be applied again; what was already done is not done twice."), "success")
     return redirect(url_for("webhook_log.show", body_id=body_id), 303)
 
 
@@ -77,5 +77,5 @@ def replay_quarantined() -> ResponseReturnValue:
     enqueue_drains()
     db.session.commit()
     count = len(page.rows)
-    flash(ngettext("%(num)s is applied again.", "%(num)s are applied again.", count), "success")
+    flash(ngettext("%(num)s will be applied again.", "%(num)s will be applied again.", count), "success")
     return redirect(url_for("webhook_log.index"), 303)

@@ -1,7 +1,8 @@
-"""The two queues of updates: claimed with a lease, counted before they are tried, parked when hopeless."""
+"""Queues of updates: claimed with a lease, retried a few times, then quarantined."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,18 +16,19 @@ from chatbot.core.claims import isolate_suspect
 from chatbot.core.db import advisory_lock, db, db_now, read_only, sanitize_text, skip_locked
 from chatbot.core.db.bulk_sql import id_list
 from chatbot.core.metrics import count
-from chatbot.core.tasks import enqueue
 from chatbot.webhooks.events import Event, decode_event
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 
+log = logging.getLogger(__name__)
+
 LEASE_S = 20.0
 MAX_ATTEMPTS = 4
-SHARED_ATTEMPTS = 1  # attempts that a batch may share; after them an update is tried alone
+SHARED_ATTEMPTS = 1  # attempts as part of a batch; after them an update is tried alone
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedUpdate:
-    """`has_more_queued`: more of the same contact has arrived already, and comes next."""
+    """Leased update. `has_more_queued`: another update of the same contact waits behind it."""
 
     id: int
     contact_key: str
@@ -37,7 +39,7 @@ class ClaimedUpdate:
 
 
 def has_work(queue: WebhookQueue) -> bool:
-    """Whether anything of a queue is new; a reading look, so that an idle loop takes no lock."""
+    """Return whether a queue has new bodies or updates. Reads only, so that polling takes no lock."""
     bodies = sa.exists().where(WebhookBody.queue == queue, WebhookBody.state == WorkState.NEW)
     updates = sa.exists().where(WebhookUpdate.queue == queue, WebhookUpdate.state == WorkState.NEW)
     with read_only(), db.engine.connect() as connection:
@@ -47,8 +49,8 @@ def has_work(queue: WebhookQueue) -> bool:
 def claim_updates(queue: WebhookQueue, limit: int) -> list[ClaimedUpdate]:
     """Lease updates in the order of (Meta's timestamp, arrival).
 
-    A contact whose earlier update another worker holds is passed over, so that one person's messages
-    are handled one after the other whatever the number of workers.
+    A contact with an update that another worker holds is skipped, so that the messages of one person are
+    handled one after the other by any number of workers.
     """
     free = sa.or_(WebhookUpdate.claimed_until.is_(None), WebhookUpdate.claimed_until < db_now())
     query = (
@@ -58,7 +60,7 @@ def claim_updates(queue: WebhookQueue, limit: int) -> list[ClaimedUpdate]:
     )
     if queue == WebhookQueue.MESSAGES:
         query = query.where(~_is_contact_leased())
-    # A look first: who finds nothing to claim must not make the others wait for SQLite's one lock.
+    # Read first: with nothing to claim, a worker must not make others wait for SQLite's one write lock.
     with read_only(), db.engine.connect() as connection:
         if connection.execute(query.limit(1)).first() is None:
             return []
@@ -88,7 +90,7 @@ def claim_updates(queue: WebhookQueue, limit: int) -> list[ClaimedUpdate]:
 
 
 def _find_followed(connection: sa.Connection, rows: Sequence[Any]) -> set[int]:
-    """Those after which more of their contact waits, among the claimed or behind them."""
+    """Return the ids after which more updates of their contact follow, claimed here or still waiting."""
     last = {row.contact_key: row.id for row in rows if row.contact_key}
     waiting = connection.scalars(
         sa.select(WebhookUpdate.contact_key)
@@ -104,7 +106,7 @@ def _find_followed(connection: sa.Connection, rows: Sequence[Any]) -> set[int]:
 
 
 def _decode_update(row: Any, has_more_queued: bool) -> ClaimedUpdate | None:
-    """None for one that can't be tried (again): it is parked, and the queue goes on."""
+    """Decode an update, or quarantine it and return None if it can't be tried (again)."""
     reason = "its worker ended each time it was tried"
     if row.attempts <= MAX_ATTEMPTS:
         try:
@@ -131,7 +133,7 @@ def _is_contact_leased() -> sa.ColumnElement[bool]:
 
 
 def delete_applied(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """Applied updates go; the body keeps what they said."""
+    """Delete applied updates. Their content stays in the body."""
     if ids:
         connection.execute(
             sa.delete(WebhookUpdate).where(WebhookUpdate.id.in_(id_list(connection, ids)))
@@ -139,7 +141,7 @@ def delete_applied(connection: sa.Connection, ids: Sequence[int]) -> None:
 
 
 def quarantine_update(connection: sa.Connection, update_id: int, reason: str) -> None:
-    """Set aside, to be shown and replayed; what comes after it goes on."""
+    """Set an update aside. The webhooks page shows it with the reason and can replay its body."""
     count("webhooks", outcome="parked")
     connection.execute(
         sa.update(WebhookUpdate)
@@ -148,8 +150,16 @@ def quarantine_update(connection: sa.Connection, update_id: int, reason: str) ->
     )
 
 
-def retry_or_quarantine(connection: sa.Connection, update: ClaimedUpdate, reason: str) -> None:
-    """After an error: tried again in a moment, parked when it has failed too often."""
+def record_failure(update: ClaimedUpdate, error: Exception) -> None:
+    """Roll back an update that failed, and retry or quarantine it."""
+    db.session.rollback()
+    log.exception("update %d failed (attempt %d)", update.id, update.attempts)
+    with db.engine.begin() as connection:
+        _retry_or_quarantine(connection, update, f"{type(error).__name__}: {error}")
+
+
+def _retry_or_quarantine(connection: sa.Connection, update: ClaimedUpdate, reason: str) -> None:
+    """Retry after a growing pause. The attempt was counted by the claim."""
     if update.attempts >= MAX_ATTEMPTS:
         quarantine_update(connection, update.id, reason)
         return
@@ -161,37 +171,10 @@ def retry_or_quarantine(connection: sa.Connection, update: ClaimedUpdate, reason
 
 
 def release_untried(connection: sa.Connection, updates: Sequence[ClaimedUpdate]) -> None:
-    """Claimed but not tried: free at once, and the attempt does not count."""
+    """Give updates back that were claimed but not tried, and don't count the attempt."""
     if updates:
         connection.execute(
             sa.update(WebhookUpdate)
             .where(WebhookUpdate.id.in_([update.id for update in updates]))
             .values(claimed_until=None, attempts=WebhookUpdate.attempts - 1)
         )
-
-
-def enqueue_drains() -> None:
-    """Both: a body may hold updates of either."""
-    enqueue("webhooks.messages")
-    enqueue("webhooks.statuses")
-
-
-def replay_body(connection: sa.Connection, body_id: int) -> bool:
-    """Split and apply a body once more: harmless, since everything in it is applied once."""
-    connection.execute(
-        sa.delete(WebhookUpdate).where(
-            WebhookUpdate.body_id == body_id, WebhookUpdate.state == WorkState.QUARANTINED
-        )
-    )
-    return bool(
-        connection.execute(
-            sa.update(WebhookBody)
-            .where(WebhookBody.id == body_id)
-            .values(
-                state=WorkState.NEW,
-                reason=None,
-                replays=WebhookBody.replays + 1,
-                attempts=0,
-            )
-        ).rowcount
-    )

@@ -13,8 +13,8 @@ from chatbot.channels.whatsapp.signature import is_signed
 from chatbot.core.db import db
 from chatbot.core.metrics import count
 from chatbot.extensions import get_settings
+from chatbot.webhooks.bodies import store_body
 from chatbot.webhooks.counts import RefusalCounter
-from chatbot.webhooks.ingest import store_body
 
 log = logging.getLogger(__name__)
 

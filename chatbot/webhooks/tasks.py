@@ -1,4 +1,4 @@
-"""The webhook batches of the inbound and statuses loops, and the daily cleaning."""
+"""Tasks that drain the two queues of webhooks, and the daily deletion of old ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from chatbot.core.db import db
 from chatbot.core.db.deletion import delete_in_batches
 from chatbot.core.tasks import enqueue
 from chatbot.extensions import get_settings
+from chatbot.webhooks.message_pipeline import (
+    apply_contact_update,
+    drop_recorded,
+    split_message_bodies,
+)
 from chatbot.webhooks.models import (
     WaitingStatus,
     WebhookBody,
@@ -22,18 +27,20 @@ from chatbot.webhooks.models import (
     WebhookUpdate,
     WorkState,
 )
-from chatbot.webhooks.pipeline import (
-    apply_contact_update,
-    apply_status_events,
+from chatbot.webhooks.queues import (
+    ClaimedUpdate,
+    claim_updates,
+    has_work,
+    record_failure,
+    release_untried,
+)
+from chatbot.webhooks.status_pipeline import (
     apply_statuses,
     apply_waiting_statuses,
-    drop_recorded,
     publish_status_events,
     record_drained,
-    record_failure,
+    split_status_bodies,
 )
-from chatbot.webhooks.queues import ClaimedUpdate, claim_updates, has_work, release_untried
-from chatbot.webhooks.splitter import split_bodies
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +50,11 @@ WAITING_STATUS_RETENTION = timedelta(days=7)
 
 
 def drain_messages() -> float | None:
-    """Split and record what customers wrote; see `core.tasks.Task` for the return value."""
+    """Split bodies and apply a batch of messages; see `core.tasks.Task` for the return value."""
     if not has_work(WebhookQueue.MESSAGES):
         return None
-    bodies = split_bodies(WebhookQueue.MESSAGES)
-    if bodies.has_other_queue:
+    bodies = split_message_bodies()
+    if WebhookQueue.STATUSES in bodies.queues:
         enqueue("webhooks.statuses")
     updates = claim_updates(WebhookQueue.MESSAGES, MESSAGE_BATCH_SIZE)
     failed: set[str] = set()
@@ -58,7 +65,7 @@ def drain_messages() -> float | None:
             continue
         try:
             apply_contact_update(update)
-        except Exception as error:  # whatever it is, it must neither stop the queue nor be lost
+        except Exception as error:  # no error may stop the queue or lose the update
             record_failure(update, error)
             failed.add(update.contact_key)
     if held_back:
@@ -68,7 +75,7 @@ def drain_messages() -> float | None:
 
 
 def drain_statuses() -> float | None:
-    """Split and apply statuses and the other fields."""
+    """Split bodies and apply statuses and account events; returns as `drain_messages` does."""
     began_at = time.monotonic()
     if not has_work(WebhookQueue.STATUSES):
         apply_waiting_statuses()
@@ -76,15 +83,15 @@ def drain_statuses() -> float | None:
         if not has_work(WebhookQueue.MESSAGES):
             record_drained(time.monotonic() - began_at)
         return None
-    bodies = split_bodies(WebhookQueue.STATUSES, apply_status_events)
+    bodies = split_status_bodies()
     publish_status_events(bodies.applied)
-    if bodies.has_other_queue:
+    if WebhookQueue.MESSAGES in bodies.queues:
         enqueue("webhooks.messages")
     updates = claim_updates(WebhookQueue.STATUSES, STATUS_BATCH_SIZE)
     try:
         if updates:
             apply_statuses(updates)
-    except Exception:  # find the one that spoils the batch, and apply the rest
+    except Exception:  # find the one that breaks the batch, and apply the rest
         log.exception("a batch of %d statuses failed; going one by one", len(updates))
         _apply_one_by_one(updates)
     return 0 if bodies.body_count or updates else None
@@ -94,7 +101,7 @@ def _apply_one_by_one(updates: Sequence[ClaimedUpdate]) -> None:
     for update in updates:
         try:
             apply_statuses([update])
-        except Exception as error:  # this is the one: counted, tried again, then parked
+        except Exception as error:
             record_failure(update, error)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.core.db import db
-from chatbot.webhooks.ingest import store_body
+from chatbot.webhooks.bodies import store_body
 from chatbot.webhooks.models import WebhookUpdate
 from chatbot.webhooks.tasks import drain_messages, drain_statuses
 from tests.support.factories import make_webhook_body

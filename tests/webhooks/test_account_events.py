@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +15,9 @@ from chatbot.campaigns.models import Campaign
 from chatbot.channels.models import Channel, ChannelEvent
 from chatbot.core.db import db
 from chatbot.message_templates.models import MessageTemplate
-from chatbot.webhooks.ingest import store_body
+from chatbot.webhooks.account_events import DESCRIPTIONS
+from chatbot.webhooks.bodies import store_body
+from chatbot.webhooks.events import AccountEvent
 from chatbot.webhooks.models import WebhookCount, WebhookUpdate
 from tests.support.clients import make_signed_in_client
 from tests.support.factories import (
@@ -54,6 +56,10 @@ def make_running_campaign() -> None:
 
 def list_events() -> list[tuple[str, str, str]]:
     return [(e.field, e.event, e.severity) for e in list_all(ChannelEvent)]
+
+
+def test_each_type_of_account_event_has_a_description() -> None:
+    assert set(DESCRIPTIONS) == set(get_args(AccountEvent))
 
 
 def test_a_paused_template_pauses_its_campaigns_and_they_go_on_with_it(any_app: Flask) -> None:

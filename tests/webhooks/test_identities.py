@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.campaigns.sending.send_table import SEND_TABLE as RECIPIENTS
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.channels.models import Channel
 from chatbot.contacts.imports.importer import import_contacts
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity

@@ -16,7 +16,7 @@ from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.models import ReceiptWatermark
 from chatbot.delivery.results import ResultKind, SendResult, record_results
-from chatbot.webhooks import pipeline, queues, tasks
+from chatbot.webhooks import message_pipeline, queues, splitter
 from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookUpdate
 from chatbot.webhooks.tasks import drain_messages, drain_statuses
 from tests.support.call_counts import count_sql
@@ -116,14 +116,14 @@ def _take_due_turns() -> float | None:
 def test_a_failing_update_is_quarantined_after_its_attempts_and_its_contact_goes_on(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record_inbound = pipeline.record_inbound
+    record_inbound = message_pipeline.record_inbound
 
     def picky(channel: Any, sender: Any, message: Any, **more: Any) -> Any:
         if message.text == "veneno":
             raise RuntimeError("a bug")
         return record_inbound(channel, sender, message, **more)
 
-    monkeypatch.setattr(pipeline, "record_inbound", picky)
+    monkeypatch.setattr(message_pipeline, "record_inbound", picky)
     now = time.time()
     store_webhook(
         make_message_value("veneno", sender=ANNA, at=now - 9),
@@ -142,11 +142,11 @@ def test_a_failing_update_is_quarantined_after_its_attempts_and_its_contact_goes
 
 
 def test_an_update_that_kills_its_worker_is_quarantined_alone(any_app: Flask) -> None:
-    """A worker that is gone after the claim: nothing is given back, the lease just ends."""
+    """A worker that is killed after the claim gives nothing back: its lease just ends."""
     now = time.time()
     store_webhook(*(make_message_value(str(n), sender=f"55119{80000000 + n}", at=now - 9 + n / 10)
               for n in range(6)))  # fmt: skip
-    tasks.split_bodies(queues.WebhookQueue.MESSAGES)
+    message_pipeline.split_message_bodies()
     killed = 0
     for _ in range(15):
         expire_update_leases()
@@ -155,7 +155,7 @@ def test_an_update_that_kills_its_worker_is_quarantined_alone(any_app: Flask) ->
             if update.event.message.text == "2":
                 killed += 1
                 break
-            pipeline.apply_contact_update(update)
+            message_pipeline.apply_contact_update(update)
     assert sorted(list_texts()) == ["0", "1", "3", "4", "5"]
     assert killed == queues.MAX_ATTEMPTS
     (quarantined,) = list_all(WebhookUpdate)
@@ -168,8 +168,6 @@ def test_an_update_that_kills_its_worker_is_quarantined_alone(any_app: Flask) ->
 def test_a_body_whose_updates_cannot_be_stored_does_not_stop_the_queue(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chatbot.webhooks import splitter
-
     row = splitter._build_row
     monkeypatch.setattr(
         splitter,

@@ -11,7 +11,7 @@ from flask import Flask
 
 from chatbot.campaigns.models import Recipient
 from chatbot.core.db import db
-from chatbot.webhooks import pipeline, queues, tasks
+from chatbot.webhooks import queues, status_pipeline, tasks
 from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookQueue, WebhookUpdate
 from chatbot.webhooks.tasks import drain_statuses
 from tests.support.call_counts import count_sql
@@ -37,14 +37,14 @@ def list_states() -> list[str]:
 @pytest.fixture
 def failing_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Applying a batch with the poison in it fails, as by a bug of ours."""
-    apply_receipts = pipeline.apply_receipts
+    apply_receipts = status_pipeline.apply_receipts
 
     def picky(connection: sa.Connection, send_tables: Any, receipts: Sequence[Any]) -> Any:
         if any(receipt.wamid == FAILING_WAMID for receipt in receipts):
             raise RuntimeError("a bug")
         return apply_receipts(connection, send_tables, receipts)
 
-    monkeypatch.setattr(pipeline, "apply_receipts", picky)
+    monkeypatch.setattr(status_pipeline, "apply_receipts", picky)
 
 
 def test_no_update_is_stored_for_a_status_that_can_be_applied(any_app: Flask) -> None:
@@ -77,7 +77,7 @@ def test_a_failed_status_is_applied_by_a_replay_once_the_bug_is_fixed(
 ) -> None:
     (row_id,) = make_accepted(1)
     with monkeypatch.context() as patch:
-        patch.setattr(tasks, "apply_status_events", _fail)
+        patch.setattr(status_pipeline, "apply_status_events", _fail)
         patch.setattr(tasks, "apply_statuses", _fail)
         store_webhook(make_status(row_id))
         for _ in range(queues.MAX_ATTEMPTS):
@@ -144,14 +144,14 @@ class WorkerKilled(BaseException):
 
 def _count_killed_workers(monkeypatch: pytest.MonkeyPatch) -> int:
     """One worker after the other, each killed by the poison; returns how many were."""
-    apply_receipts, ended = pipeline.apply_receipts, 0
+    apply_receipts, ended = status_pipeline.apply_receipts, 0
 
     def deadly(connection: sa.Connection, send_tables: Any, receipts: Sequence[Any]) -> Any:
         if any(receipt.wamid == FAILING_WAMID for receipt in receipts):
             raise WorkerKilled
         return apply_receipts(connection, send_tables, receipts)
 
-    monkeypatch.setattr(pipeline, "apply_receipts", deadly)
+    monkeypatch.setattr(status_pipeline, "apply_receipts", deadly)
     while queues.has_work(WebhookQueue.STATUSES):
         try:
             drain_queues(1)
@@ -217,7 +217,7 @@ def test_a_body_that_another_worker_has_split_meanwhile_is_not_given_up(
         drain_statuses()
         return queues.MAX_ATTEMPTS + 1
 
-    monkeypatch.setattr("chatbot.webhooks.splitter.record_attempt", others_first)
+    monkeypatch.setattr("chatbot.webhooks.status_pipeline.record_attempt", others_first)
     drain_statuses()
     assert [(body.state, body.reason) for body in list_all(WebhookBody)] == [("done", None)]
     assert list_states() == ["delivered"]

@@ -1,7 +1,7 @@
-"""What Meta tells us besides messages and statuses takes effect (sections 2.3, 7.4 and 7.5).
+"""Effects of account events: on the channel, its templates and its campaigns.
 
-Each event of an account is first written down for the channel's page. It takes effect if it is news and
-nothing later of its kind and subject is known: so neither a replay nor a late webhook undoes anything.
+Each event is first recorded for the channel's page. It takes effect if it is new and no later event of
+its kind and subject is known, so that neither a replay nor a late webhook undoes anything.
 """
 
 from __future__ import annotations
@@ -23,14 +23,6 @@ from chatbot.channels.events import record_channel_event
 from chatbot.channels.models import AccountState, Channel
 from chatbot.channels.service import find_channel_ids, halt_channel
 from chatbot.channels.whatsapp.errors import ErrorPolicy, get_error_policy
-from chatbot.contacts.service import (
-    change_identity,
-    has_decided_since,
-    opt_in,
-    opt_out,
-    resolve_contact,
-)
-from chatbot.conversations.inbound import record_inbound_from_contact
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.webhooks import events as e
 from chatbot.webhooks.account_events import (
@@ -41,7 +33,7 @@ from chatbot.webhooks.account_events import (
 from chatbot.webhooks.parsing.account_fields import parse_daily_limit
 from chatbot.webhooks.parsing.values import UnreadableUpdate
 
-# Events that are not themselves a status of the template (section 7).
+# Values of `event` in message_template_status_update that are not themselves a status of a template.
 TEMPLATE_STATUS_BY_EVENT = {
     "REINSTATED": TemplateStatus.APPROVED.value,
     "UNPAUSED": TemplateStatus.APPROVED.value,
@@ -51,36 +43,25 @@ QUALITY_BY_EVENT = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}
 BUSINESS_INITIATED_RESTRICTION = "RESTRICTED_BIZ_INITIATED_MESSAGING"
 
 
-def apply_identity_change(channel: Channel, event: e.IdentityChanged) -> None:
-    """A contact has a new number or user id: the same person under both; the thread says so."""
-    contact = change_identity(event.old, event.new, event.happened_at)
-    if event.message is not None:
-        record_inbound_from_contact(channel, contact, event.message)
-
-
-def apply_preference(event: e.PreferenceChanged) -> None:
-    """ "Stop" in WhatsApp itself is an opt-out like any other; also of who is no contact yet."""
-    contact = resolve_contact(event.sender, event.happened_at)
-    if not has_decided_since(contact, event.happened_at):
-        note = opt_in if event.wants_marketing else opt_out
-        note(contact, "meta", event.detail, event.happened_at)
-
-
 def apply_account_event(connection: sa.Connection, event: e.AccountEvent) -> None:
-    """Raises UnreadableUpdate: it is about an account that is not ours."""
+    """Record an event for each channel that it is about, and apply it if it is new.
+
+    Raises:
+        UnreadableUpdate: it is about an account that is not ours.
+    """
     number = event.number if isinstance(event, e.ErrorReported) else ""
     channel_ids = find_channel_ids(connection, event.account, event.display_phone, number)
     if not channel_ids:
         raise UnreadableUpdate(f"account {event.account or '(none)'} is not one of ours")
-    note = describe_account_event(event)
+    description = describe_account_event(event)
     fingerprint = hashlib.sha256(e.encode_event(event).encode()).hexdigest()[:32]
     for channel_id in channel_ids:
-        if record_channel_event(connection, channel_id, note, event.happened_at, fingerprint):
-            EFFECT_HANDLERS.get(type(event), _no_effect)(connection, channel_id, event)
-
-
-def _no_effect(connection: sa.Connection, channel_id: int, event: Any) -> None:
-    """Written down is all."""
+        is_new = record_channel_event(
+            connection, channel_id, description, event.happened_at, fingerprint
+        )
+        handler = EFFECT_HANDLERS.get(type(event))
+        if is_new and handler is not None:
+            handler(connection, channel_id, event)
 
 
 def _update_channel(connection: sa.Connection, channel_id: int, **values: Any) -> None:
@@ -127,8 +108,7 @@ def _apply_template_quality(
 def _apply_template_category(
     connection: sa.Connection, channel_id: int, event: e.TemplateCategoryChanged
 ) -> None:
-    """The business pays for the category at the time of use (section 7.2)."""
-    if not event.is_notice:
+    if not event.is_notice:  # the price follows the category that is valid at the time of sending
         connection.execute(
             sa.update(MessageTemplate)
             .where(matches_template(channel_id, event.name, event.language))
@@ -188,7 +168,7 @@ def _apply_error(connection: sa.Connection, channel_id: int, event: e.ErrorRepor
         _pause_campaigns(connection, channel_id, reason)
 
 
-# What is not here is written down, and shown, and that is its effect.
+# Events that are not listed are only recorded and shown.
 EFFECT_HANDLERS: dict[type, Callable[[sa.Connection, int, Any], None]] = {
     e.TemplateStatusChanged: _apply_template_status,
     e.TemplateQualityChanged: _apply_template_quality,
