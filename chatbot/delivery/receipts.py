@@ -192,7 +192,7 @@ def _find_new_failures(
 ) -> list[DeliveryFailure]:
     """Return the failures that no row has yet; call it before they are written.
 
-    Each failure counts once, however often Meta repeats its status: `failed_at` tells.
+    Each failure counts once, however often Meta repeats its status: `failed_at` is NULL before.
     """
     failed_rows = {
         p.row_id: p for p in progress if p.state is MessageState.FAILED and p.error_code is not None
