@@ -21,7 +21,7 @@ test: $(STAMP) ## run the whole test suite
 	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-bench: $(STAMP) ## measure performance and compare it with the required minimum (ten minutes)
+bench: $(STAMP) ## measure performance beside minimal references (ten minutes)
 	$(BIN)/python -m benchmarks
 
 check: $(STAMP) ## run ruff, mypy and the architecture tests

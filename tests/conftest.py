@@ -1,5 +1,6 @@
-"""Fixtures for all tests: a real database (PostgreSQL too where TEST_DATABASE_URL says so), a real
-Redis, and an application on both."""
+"""Fixtures of all tests: a real database (also PostgreSQL with TEST_DATABASE_URL), a real Redis, and an
+application on both.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +24,12 @@ from tests.support.browser import CHROMIUM
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
-# Where Chromium is missing, what drives it is left out, and the run says so.
+# Without Chromium the tests that need it are skipped.
 HAS_CHROMIUM = CHROMIUM is not None
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL")
-# Statements are counted in tests, and those of a thread would be among them; who wants it flushes.
+# Tests count statements, to which the flusher thread must not add; a test that needs it flushes itself.
 metrics.FLUSH_EVERY_S = 3600.0
-# Several processes may run the suite (pytest-xdist): each has a database of its own.
+# With pytest-xdist each process has its own database.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 SHARED_SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
 
@@ -36,10 +37,10 @@ SHARED_SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if HAS_CHROMIUM:
         return
-    left_out = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
+    skip = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
     for item in items:
         if item.get_closest_marker("browser"):
-            item.add_marker(left_out)
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def _redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(_redis_server: RedisServer) -> RedisServer:
-    """Running and empty, whatever the last test did to it."""
+    """Return the server, running and empty."""
     if not _redis_server.is_running:
         _redis_server.start()
     _redis_server.thaw()
@@ -64,7 +65,7 @@ def redis_server(_redis_server: RedisServer) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the schema, made once by the real migrations and copied for each test."""
+    """Create a database by the real migrations once; it is copied for each test."""
     path = tmp_path_factory.mktemp("schema") / "schema.db"
     _migrate(f"sqlite:///{path}", path.parent)
     return path
@@ -78,7 +79,7 @@ def _migrated_postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
         connection.execute(sa.text("DROP SCHEMA public CASCADE"))
         connection.execute(sa.text("CREATE SCHEMA public"))
         name = connection.scalar(sa.text("SELECT current_database()"))
-        # A test's commits need not survive a power cut.
+        # Test data need not survive a power cut.
         connection.execute(sa.text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
     engine.dispose()
     _migrate(url, tmp_path_factory.mktemp("postgresql"))
@@ -86,7 +87,7 @@ def _migrated_postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def _own_postgresql() -> str:
-    """The test database, or beside it one for this process of the suite."""
+    """Return the test database, or one of its own for this process of pytest-xdist."""
     assert TEST_DATABASE_URL is not None
     if WORKER is None:
         return TEST_DATABASE_URL
@@ -119,8 +120,11 @@ def sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgresql_url(_migrated_postgresql: str) -> str:
-    """The shared test database, emptied: rows are deleted and counters set back, since TRUNCATE makes
-    a new file of every table and index, which takes longer than most tests."""
+    """Empty the shared test database.
+
+    Rows are deleted and sequences restarted; TRUNCATE would create a new file for every table and index,
+    which takes longer than most tests.
+    """
     engine = sa.create_engine(_with_driver(_migrated_postgresql))
     with engine.begin() as connection:
         connection.execute(sa.text(_EMPTY_POSTGRESQL))
@@ -130,7 +134,7 @@ def postgresql_url(_migrated_postgresql: str) -> str:
 
 _EMPTY_POSTGRESQL = """
 DO $$ DECLARE name text; BEGIN
-  SET LOCAL session_replication_role = replica;  -- no order of deletion, whatever refers to what
+  SET LOCAL session_replication_role = replica;  -- no foreign keys, so any order of deletion works
   FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
                 AND tablename <> 'alembic_version' LOOP
     EXECUTE format('DELETE FROM %I', name);
@@ -145,20 +149,20 @@ END $$
 
 @pytest.fixture(params=["sqlite", *(["postgresql"] if TEST_DATABASE_URL else [])])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for this runs once per database that there is."""
+    """Run the test once per available database."""
     found: str = request.getfixturevalue(f"{request.param}_url")
     return found
 
 
 @pytest.fixture
 def app(sqlite_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
-    """An application on SQLite and a real Redis."""
+    """Create an application on SQLite and a real Redis."""
     yield from _running(sqlite_url, tmp_path, redis_server)
 
 
 @pytest.fixture
 def any_app(database_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
-    """The same on every database there is."""
+    """Create an application on every available database."""
     yield from _running(database_url, tmp_path, redis_server)
 
 
@@ -166,7 +170,7 @@ def any_app(database_url: str, tmp_path: Path, redis_server: RedisServer) -> Ite
 def richest_app(
     request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer
 ) -> Iterator[Flask]:
-    """On PostgreSQL where there is one, else on SQLite: for what is too long to run on both."""
+    """Create an application on PostgreSQL if available, else on SQLite: for slow tests."""
     url = request.getfixturevalue("postgresql_url" if TEST_DATABASE_URL else "sqlite_url")
     yield from _running(url, tmp_path, redis_server)
 
@@ -174,13 +178,13 @@ def richest_app(
 def _running(url: str, home: Path, server: RedisServer) -> Iterator[Flask]:
     made = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=server.url))
     made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    stats._counts.clear()  # what the last test looked up is not this one's
-    mark_request_writable()  # a page that the last test only looked at must not mark this one's writes
+    stats._counts.clear()  # of the last test
+    mark_request_writable()  # a GET of the last test may have left the context read-only
     with made.app_context():
         yield made
         db.session.rollback()
         made.extensions["prosa_metrics"].stop()
-        # A probe that outlives the test must not open the engine again when Redis comes back.
+        # A probe that outlives the test must not use the engine again when Redis is back.
         made.extensions["prosa_redis"].pool.breaker.on_recovery.clear()
         db.engine.dispose()
     made.extensions["prosa_redis"].pool.disconnect()
@@ -188,7 +192,7 @@ def _running(url: str, home: Path, server: RedisServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def receiver() -> Iterator[AlertReceiver]:
-    """Somebody who is told of alerts."""
+    """Start a receiver of alerts."""
     found = AlertReceiver()
     yield found
     found.close()

@@ -1,4 +1,4 @@
-"""What a request costs that everybody makes all day, and that nobody ever sees what is over."""
+"""Cost of the most frequent requests, and changes that must be visible at once in spite of the cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 from tests.support.webhooks import drain_queues, store_webhook
 
-MOST_TRIPS = 3  # one each for the rate, for the session with its user, and for what the page shows
+MAX_ROUND_TRIPS = 3  # rate limit, session with its user, content of the page
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def make_contact_and_conversation() -> tuple[Contact, Conversation]:
 def test_a_cached_request_is_three_round_trips_at_most_and_no_sql(
     proxied_app: Flask, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The thread that tells the counts every few seconds has trips of its own.
+    # The flusher thread would add round trips.
     monkeypatch.setattr(stats, "_start_flusher", lambda: None)
     contact, conversation = make_contact_and_conversation()
     client, _ = make_signed_in_client(proxied_app, Role.ADMIN)
@@ -81,7 +81,7 @@ def test_a_cached_request_is_three_round_trips_at_most_and_no_sql(
         with redis_proxy.count_round_trips() as trips, count_sql(db.engine) as sql:
             assert client.get(path).status_code == 200
         assert sql.statements == [], path
-        assert trips.number <= MOST_TRIPS, path
+        assert trips.number <= MAX_ROUND_TRIPS, path
 
 
 Change = Callable[[User, Contact, Conversation], object]
@@ -130,7 +130,7 @@ def _rename_by_statement(_user: User, contact: Contact, _conversation: Conversat
         )
 
 
-# path, what changes, what is seen then
+# name → (path, change, text that must appear then)
 CHANGES: dict[str, tuple[str, Change, str]] = {
     "a contact renamed: profile": (
         "/contacts/{contact}",
@@ -178,7 +178,7 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_is_seen_at_once_by_who_looked_before(app: Flask, name: str) -> None:
+def test_a_change_is_visible_at_once_on_a_cached_page(app: Flask, name: str) -> None:
     path, change, seen = CHANGES[name]
     contact, conversation = make_contact_and_conversation()
     client, user = make_signed_in_client(app)
@@ -190,7 +190,7 @@ def test_a_change_is_seen_at_once_by_who_looked_before(app: Flask, name: str) ->
     assert after.count(seen) > before.count(seen)
 
 
-def test_a_new_message_and_its_ticks_are_seen_at_once_in_the_thread(app: Flask) -> None:
+def test_a_new_message_and_its_status_are_visible_at_once_in_the_thread(app: Flask) -> None:
     _, conversation = make_contact_and_conversation()
     client, _ = make_signed_in_client(app)
     url = f"/conversations/{conversation.id}/live"
@@ -203,7 +203,7 @@ def test_a_new_message_and_its_ticks_are_seen_at_once_in_the_thread(app: Flask) 
     assert client.get(url).json["messages"] != before
 
 
-def test_who_was_merged_into_another_is_shown_as_one_and_never_from_a_copy(app: Flask) -> None:
+def test_merged_contacts_are_shown_as_one_and_not_from_the_cache(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     other = make_contact("Maria S", "5511987650002")
     contact = resolve_contact(SenderIdentity(bsuid="b1", name="Maria Souza"))
@@ -243,7 +243,7 @@ def test_an_ended_session_is_refused_at_once_by_every_process(
     SESSION_ENDINGS[name](client, user, admin)
     db.session.commit()
     assert not stolen.is_signed_in()
-    assert not stolen.is_signed_in(), "that it is over is kept too"
+    assert not stolen.is_signed_in(), "the end of the session is cached too"
     other.extensions["prosa_redis"].pool.disconnect()
 
 

@@ -64,7 +64,7 @@ def test_an_invalid_setting_is_named_with_its_fix(
     assert fix in str(told.value)
 
 
-def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"^PROSA_HOME: .* folder you may write to"):
         load(tmp_path, PROSA_HOME="file/home")
@@ -80,7 +80,7 @@ def test_production_without_a_secret_refuses_to_start(tmp_path: Path, name: str)
     assert not (tmp_path / "var").exists(), "production makes no secrets of its own"
 
 
-def test_development_makes_its_secrets_once_for_its_owner_only(tmp_path: Path) -> None:
+def test_development_creates_its_secrets_once_for_their_owner_only(tmp_path: Path) -> None:
     first, second = load(tmp_path), load(tmp_path)
     assert first == second
     assert len(first.secret_key) >= 32
@@ -91,7 +91,7 @@ def test_development_makes_its_secrets_once_for_its_owner_only(tmp_path: Path) -
 
 
 def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> None:
-    """Each thread plays a process: the file's name holds the process id, so they start in turns."""
+    """Threads stand for processes; they start one by one, since the temporary file is named by process."""
     keys: set[str] = set()
     lock = threading.Lock()
 
@@ -125,7 +125,9 @@ def test_a_damaged_secrets_file_is_reported_with_its_fix(tmp_path: Path) -> None
         ("sqlite:////data/p.db", "sqlite:////data/p.db"),
     ],
 )
-def test_every_usual_spelling_of_a_database_is_taken(tmp_path: Path, given: str, used: str) -> None:
+def test_every_usual_form_of_a_database_url_is_accepted(
+    tmp_path: Path, given: str, used: str
+) -> None:
     assert load(tmp_path, DATABASE_URL=given).database_url == used
 
 
@@ -136,14 +138,14 @@ def test_a_dyno_is_production(tmp_path: Path) -> None:
         load(tmp_path, DYNO="web.1")
 
 
-def test_redis_can_be_switched_off_and_nobody_must_have_it(tmp_path: Path) -> None:
+def test_redis_is_optional_and_can_be_switched_off(tmp_path: Path) -> None:
     assert load(tmp_path).redis_url is None
     url = "rediss://:pw@h:6380/0"
     assert load(tmp_path, REDIS_URL=url).redis_url == url
     assert load(tmp_path, REDIS_URL=url, REDIS_ENABLED="off").redis_url is None
 
 
-def test_what_is_found_first_wins(tmp_path: Path) -> None:
+def test_the_first_source_with_a_value_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=1111\nCOMPANY_NAME=Dotenv\nLOG_LEVEL=\n")
     load(tmp_path)
     (tmp_path / "var" / "run.env").write_text("PORT=2222\nREDIS_URL=unix:///run/r.sock\n")

@@ -1,5 +1,6 @@
-"""Who can write to Redis can't run anything here: no key that we or our extensions read is unpickled,
-and no job names a function of its own choice."""
+"""A writer to Redis can run no code here: no key that Prosa or its extensions read is unpickled, and no
+job names a function of its own choice.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from tests.support.factories import make_conversation, make_inbound
 from tests.support.redis_server import RedisServer
 from workers.rq_worker import TaskWorker
 
-# What the extensions would read under their own defaults.
+# Keys that the extensions would read with their own defaults.
 EXTENSION_DEFAULT_KEYS = [
     "flask_cache_x",
     "session:x",
@@ -49,7 +50,7 @@ class PickleBomb:
 
 
 def use_everything(client: PanelClient, conversation: Conversation) -> None:
-    """Whatever reads Redis, once: pages, cache, limits, sessions, context, throttle, bells, beats, jobs."""
+    """Use each reader of Redis once: pages, cache, limits, sessions, context, throttle, tasks, heartbeats."""
     for path in ("/", "/now", "/conversations/", "/conversations/1/live", "/contacts/1", "/redis/"):
         assert client.get(path).status_code in (200, 302), path
     assert client.get("/cache/stats").status_code == 200
@@ -68,7 +69,7 @@ def use_everything(client: PanelClient, conversation: Conversation) -> None:
 
 
 def plant_everywhere(admin: redis.Redis, raw: bytes) -> set[str]:
-    """The same bytes as the value of each key that there is, in the type that is read there."""
+    """Write the same bytes into each existing key, keeping its type; return the namespaces."""
     planted = set()
     for name in list(admin.scan_iter()):
         kind = admin.type(name).decode()
@@ -90,17 +91,15 @@ def plant_everywhere(admin: redis.Redis, raw: bytes) -> set[str]:
     return planted
 
 
-@pytest.mark.parametrize(
-    "cachetag", [b"", b"!"], ids=["pickle", "marked as Flask-Caching marks it"]
-)
+@pytest.mark.parametrize("prefix", [b"", b"!"], ids=["pickle", "prefixed as by Flask-Caching"])
 def test_a_pickle_under_every_key_is_never_run(
-    app: Flask, redis_server: RedisServer, tmp_path: Path, cachetag: bytes
+    app: Flask, redis_server: RedisServer, tmp_path: Path, prefix: bytes
 ) -> None:
     client, _ = make_signed_in_client(app, Role.ADMIN)
     conversation = make_conversation()
     use_everything(client, conversation)
     path = tmp_path / "executed"
-    planted = plant_everywhere(redis_server.admin, cachetag + pickle.dumps(PickleBomb(path)))
+    planted = plant_everywhere(redis_server.admin, prefix + pickle.dumps(PickleBomb(path)))
     assert planted >= {
         "cache", "cachetag", "cacheepoch", "cachestats", "session", "limit", "conversation", "wakeup",
         "throttle", "worker", "dedupe", "rq",
@@ -112,7 +111,7 @@ def test_a_pickle_under_every_key_is_never_run(
 
 
 @pytest.mark.parametrize("queue", ["campaigns", "maintenance"])
-@pytest.mark.parametrize("data", ["pickle", "os.system", "a loop's bell"])
+@pytest.mark.parametrize("data", ["pickle", "os.system", "a loop task"])
 def test_a_planted_job_is_not_run(
     app: Flask, redis_server: RedisServer, tmp_path: Path, queue: str, data: str
 ) -> None:
@@ -121,7 +120,7 @@ def test_a_planted_job_is_not_run(
     raw = {
         "pickle": pickle.dumps(PickleBomb(path)),
         "os.system": JSONSerializer.dumps(["os.system", None, [f"touch {path}"], {}]),
-        "a loop's bell": JSONSerializer.dumps([loop, None, [], {}]),
+        "a loop task": JSONSerializer.dumps([loop, None, [], {}]),
     }[data]
     admin = redis_server.admin
     job = {"data": raw, "status": "queued", "origin": queue, "timeout": "30",
@@ -143,7 +142,7 @@ def run_burst_worker(app: Flask, client: redis.Redis, queue: str = "maintenance"
 
 def test_planted_values_are_overwritten(app: Flask, redis_server: RedisServer) -> None:
     client, _ = make_signed_in_client(app)
-    redis_server.flush()  # what the sign-in alone has read is not read again
+    redis_server.flush()  # drop keys that only the sign-in reads
     for _ in range(2):
         client.get("/conversations/")
     read = {"cache", "cachetag", "cacheepoch", "limit"}

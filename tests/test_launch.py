@@ -18,7 +18,7 @@ from workers import launch
         ("https://graph.facebook.com/v25.0", ["upgrade"]),
     ],
 )
-def test_no_fictitious_customer_stands_where_messages_reach_real_people(
+def test_demo_data_is_not_loaded_where_messages_reach_real_people(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None, prepared: list[str]
 ) -> None:
     ran: list[str] = []

@@ -41,14 +41,14 @@ def _fresh_counts(redis_server: RedisServer) -> None:
 
 
 class Source:
-    """What is computed, and how often it was."""
+    """Function to cache that counts its calls."""
 
     def __init__(self, *values: Any) -> None:
         self.values = list(values)
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self) -> Any:
-        self.asked += 1
+        self.calls += 1
         return self.values.pop(0) if len(self.values) > 1 else self.values[0]
 
 
@@ -62,7 +62,7 @@ def make_entry(
 def test_a_value_is_computed_once_also_when_there_is_none(app: Flask, value: Any) -> None:
     source = Source(value)
     assert [get_or_compute(make_entry(source, "t")) for _ in range(3)] == [value] * 3
-    assert source.asked == 1
+    assert source.calls == 1
 
 
 def test_an_invalidated_value_is_computed_again_after_the_commit(app: Flask) -> None:
@@ -90,20 +90,20 @@ def test_a_rollback_invalidates_nothing_and_a_savepoint_rollback_keeps_the_rest(
 
 
 def test_a_value_invalidated_while_it_was_computed_is_not_kept(app: Flask) -> None:
-    for is_known in (False, True):  # with a topic that nobody has used yet, and with one in use
+    for is_known in (False, True):  # with a new cache tag, and with one in use
         cache_tag = f"t{is_known}"
         if is_known:
             invalidate_now(cache_tag)
 
         def compute(cache_tag: str = cache_tag) -> str:
-            invalidate_now(cache_tag)  # somebody changes what was just read
+            invalidate_now(cache_tag)  # a concurrent write
             return "old"
 
         assert get_or_compute(make_entry(compute, cache_tag)) == "old"
         assert get_or_compute(make_entry(lambda: "new", cache_tag)) == "new"
 
 
-def test_within_a_transaction_that_may_see_less_nothing_is_kept(app: Flask) -> None:
+def test_a_value_computed_in_an_open_transaction_is_not_stored(app: Flask) -> None:
     source = Source(1, 2)
     db.session.execute(sa.text("SELECT 1"))
     assert get_or_compute(make_entry(source)) == 1
@@ -111,7 +111,7 @@ def test_within_a_transaction_that_may_see_less_nothing_is_kept(app: Flask) -> N
     assert get_or_compute(make_entry(source)) == 2
 
 
-def test_of_many_who_ask_at_once_one_computes(app: Flask) -> None:
+def test_of_concurrent_readers_only_one_computes(app: Flask) -> None:
     source = Source("value")
 
     def compute() -> Any:
@@ -119,10 +119,10 @@ def test_of_many_who_ask_at_once_one_computes(app: Flask) -> None:
         return source()
 
     assert read_concurrently(app, make_entry(compute, "t")) == ["value"] * 12
-    assert source.asked == 1
+    assert source.calls == 1
 
 
-def test_while_one_computes_anew_the_others_get_the_old_value(app: Flask) -> None:
+def test_while_one_reader_computes_anew_the_others_get_the_old_value(app: Flask) -> None:
     get_or_compute(make_entry(lambda: "old", spec=BRIEF_SPEC))
     time.sleep(1.1)
     release, computing = threading.Event(), threading.Event()
@@ -146,12 +146,12 @@ def test_while_one_computes_anew_the_others_get_the_old_value(app: Flask) -> Non
     assert get_or_compute(make_entry(lambda: "newer", spec=BRIEF_SPEC)) == "new"
 
 
-def test_one_who_fails_leaves_the_next_to_compute(app: Flask) -> None:
+def test_a_failed_computation_releases_the_lock(app: Flask) -> None:
     with pytest.raises(ZeroDivisionError):
         get_or_compute(make_entry(lambda: 1 / 0))
     began = time.monotonic()
     assert get_or_compute(make_entry(lambda: 2)) == 2
-    assert time.monotonic() - began < 5, "waited for a lock that nobody holds"
+    assert time.monotonic() - began < 5, "waited for a lock that was not released"
 
 
 def append_cached(app: Flask, wanted: CacheEntry[Any], envelope: list[Any]) -> None:
@@ -197,7 +197,7 @@ def test_a_deploy_that_changes_the_shape_does_not_read_the_old_one(app: Flask) -
         lambda admin, name: admin.hset(name, "another", "type"),
     ],
 )
-def test_what_is_garbage_or_of_another_type_is_a_miss_and_overwritten(
+def test_garbage_or_a_key_of_another_type_is_a_miss_and_overwritten(
     app: Flask, redis_server: RedisServer, plant: Any
 ) -> None:
     wanted = make_entry(lambda: "right", "t")
@@ -206,13 +206,11 @@ def test_what_is_garbage_or_of_another_type_is_a_miss_and_overwritten(
         redis_server.admin.delete(name)
         plant(redis_server.admin, name)
         assert get_or_compute(wanted) == "right"
-        assert get_or_compute(make_entry(lambda: "not asked", "t")) == "right"
+        assert get_or_compute(make_entry(lambda: "not called", "t")) == "right"
         assert redis_server.admin.type(name) == b"string"
 
 
-def test_values_live_as_long_as_they_may_and_no_longer(
-    app: Flask, redis_server: RedisServer
-) -> None:
+def test_every_key_has_a_ttl_with_jitter(app: Flask, redis_server: RedisServer) -> None:
     for number in range(20):
         get_or_compute(
             CacheEntry(CacheSpec("panel", Any, fresh_s=50, stale_s=10), number, lambda: 1, ("t",))
@@ -225,29 +223,29 @@ def test_values_live_as_long_as_they_may_and_no_longer(
     lives = [seconds for name, seconds in ttls.items() if b"cache:panel" in name]
     assert len(lives) == 20
     assert max(lives) <= 60
-    assert len(set(lives)) > 1, "what was filled together expires together"
+    assert len(set(lives)) > 1, "values stored together expire together"
     assert all(seconds > 0 for seconds in ttls.values()), ttls
 
 
-def test_what_is_no_plain_data_or_too_big_is_not_kept(app: Flask) -> None:
+def test_values_that_are_too_big_or_not_plain_data_are_not_stored(app: Flask) -> None:
     for value in (object(), "x" * (MAX_VALUE_BYTES + 1), 2**100):
         source = Source(value)
         assert [get_or_compute(make_entry(source)) for _ in range(2)] == [value] * 2
-        assert source.asked == 2
+        assert source.calls == 2
 
 
-def test_several_are_read_together_and_only_what_is_missing_is_computed(app: Flask) -> None:
+def test_several_entries_are_read_together_and_only_missing_ones_computed(app: Flask) -> None:
     one, two = (CacheEntry(ANYTHING_SPEC, name, Source(name)) for name in "ab")
     get_or_compute(one)
     assert get_or_compute_all(one, two) == ["a", "b"]
-    assert (one.compute.asked, two.compute.asked) == (1, 1)  # type: ignore[attr-defined]
+    assert (one.compute.calls, two.compute.calls) == (1, 1)  # type: ignore[attr-defined]
 
 
 def test_without_redis_everything_is_computed(app: Flask, redis_server: RedisServer) -> None:
     redis_server.kill()
     source = Source(1)
     assert [get_or_compute(make_entry(source)) for _ in range(2)] == [1, 1]
-    assert source.asked == 2
+    assert source.calls == 2
     assert (cache.get("a"), cache.set("a", 1), cache.delete("a"), cache.clear()) == (
         None, False, False, False,
     )  # fmt: skip
@@ -256,29 +254,29 @@ def test_without_redis_everything_is_computed(app: Flask, redis_server: RedisSer
 def test_a_write_that_redis_missed_raises_the_cache_epoch(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    get_or_compute(make_entry(lambda: "of before", "t"))
+    get_or_compute(make_entry(lambda: "before", "t"))
     redis_server.freeze()
     invalidate_now("t")  # is lost
     redis_server.thaw()
     wait_for(lambda: not prosa_redis.breaker().is_open)
-    assert get_or_compute(make_entry(lambda: "of after", "t")) == "of after"
+    assert get_or_compute(make_entry(lambda: "after", "t")) == "after"
 
 
 def test_values_restored_by_a_restart_are_not_trusted_by_any_process(
     app: Flask, redis_server: RedisServer
 ) -> None:
-    """Redis comes back with all it knew, while this process did not ask and its breaker is closed."""
+    """Redis comes back with its old data, unnoticed by this process, whose breaker stays closed."""
     client = prosa_redis.client()
-    get_or_compute(make_entry(lambda: "of before", "t"))
-    remembered = {name: redis_server.admin.dump(name) for name in redis_server.admin.scan_iter()}
+    get_or_compute(make_entry(lambda: "before", "t"))
+    saved = {name: redis_server.admin.dump(name) for name in redis_server.admin.scan_iter()}
     redis_server.kill()
     redis_server.start()
     redis_server.flush()
-    for name, value in remembered.items():
+    for name, value in saved.items():
         redis_server.admin.restore(name, 60_000, value)
     assert not prosa_redis.breaker().is_open
     assert store.look_up(client, [make_entry(Source(1), "t").cache_keys])[0].envelope is None
-    assert get_or_compute(make_entry(lambda: "of after", "t")) == "of after"
+    assert get_or_compute(make_entry(lambda: "after", "t")) == "after"
 
 
 def test_a_changed_row_invalidates_its_cache_tags_and_an_unchanged_one_none(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Flask-Caching's own calls, and how look-ups are counted over all processes."""
+"""Flask-Caching's own calls, and lookups counted over all processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PANEL_SPEC: CacheSpec[Any] = CacheSpec("panel", Any, fresh_s=60)
 
 @pytest.fixture(autouse=True)
 def _fresh_counts(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that tells Redis now and then would take what is to be counted here."""
+    """Start at zero and without the flusher thread, which would take the counts away."""
     monkeypatch.setattr(stats, "_start_flusher", lambda: None)
     stats._counts.clear()
 

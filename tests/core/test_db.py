@@ -13,18 +13,18 @@ from chatbot.delivery.models import MessageState
 
 
 def test_json_rows_give_each_value_its_type_back(any_app: Flask) -> None:
-    moment = datetime(2026, 11, 23, 12, 30, 1, 250_000, tzinfo=UTC)
+    timestamp = datetime(2026, 11, 23, 12, 30, 1, 250_000, tzinfo=UTC)
     with db.engine.begin() as connection:
         v = json_rows(
             connection,
-            [(1, "ção 'x'", timestamp_text(moment), None)],
+            [(1, "ção 'x'", timestamp_text(timestamp), None)],
             number=sa.BigInteger(),
             text=sa.String(20),
             at=UtcDateTime(),
             empty=sa.Integer(),
         )
         row = connection.execute(sa.select(v)).one()
-    assert tuple(row) == (1, "ção 'x'", moment, None)
+    assert tuple(row) == (1, "ção 'x'", timestamp, None)
 
 
 def test_the_databases_clock_moves_by_seconds_and_agrees_with_ours(any_app: Flask) -> None:
@@ -37,7 +37,7 @@ def test_the_databases_clock_moves_by_seconds_and_agrees_with_ours(any_app: Flas
 
 
 def test_a_statement_that_is_run_often_is_still_planned_for_its_values(richest_app: Flask) -> None:
-    """A plan for all values can't use the index of what is queued, which is what the claims live by."""
+    """A generic plan could not use the partial index of queued rows, on which the claims depend."""
     if not is_postgresql(db.engine):
         pytest.skip("no PostgreSQL here")
     state = sa.bindparam("state", type_=sa.String)
@@ -46,7 +46,9 @@ def test_a_statement_that_is_run_often_is_still_planned_for_its_values(richest_a
         "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE :some"
     )
     with db.engine.begin() as connection:
-        for _ in range(30):  # the driver prepares at the fifth, the server has had enough ten later
+        for _ in range(
+            30
+        ):  # psycopg prepares after 5 runs, PostgreSQL may plan generically 5 later
             connection.execute(query, {"state": "queued"})
         custom, generic = connection.execute(plans, {"some": "SELECT min(messages.due_at)%"}).one()
     assert (custom > 20, generic) == (True, 0)
@@ -70,7 +72,7 @@ def test_an_enum_member_is_a_literal_and_other_text_a_parameter(
     assert written in str(condition.compile())
 
 
-def test_what_is_queued_is_found_by_its_index_with_one_plan_for_all_runs(app: Flask) -> None:
+def test_queued_rows_are_found_by_their_partial_index(app: Flask) -> None:
     query = sa.select(sa.func.min(Message.due_at)).where(Message.state == MessageState.QUEUED)
     with db.engine.begin() as connection:
         compiled = str(query.compile(connection))

@@ -53,7 +53,7 @@ def test_without_redis_each_process_grants_its_share(
     assert get_status_codes(app, 5) == [200] * 4 + [429]
 
 
-def test_what_machines_ask_is_not_limited(app: Flask, redis_server: RedisServer) -> None:
+def test_requests_of_machines_are_not_limited(app: Flask, redis_server: RedisServer) -> None:
     client = app.test_client()
     prosa_redis.client().ping()
     for path in ("/health", "/cache/stats", "/webhooks/whatsapp"):

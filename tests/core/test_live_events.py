@@ -27,7 +27,7 @@ from tests.support.settings import make_settings
 
 
 class EventSubscriber:
-    """Hears what is published on the hints' channel."""
+    """Subscriber to the channel of live events."""
 
     def __init__(self, server: RedisServer) -> None:
         self._subscription = server.admin.pubsub()
@@ -36,7 +36,7 @@ class EventSubscriber:
 
     def read_events(self) -> list[LiveEvent]:
         found = []
-        # Published before we ask, in the order of the server: a short wait is for the socket only.
+        # The events are already published: the short timeout is only for the socket.
         while message := self._subscription.get_message(timeout=0.2):
             event = live_events.parse_live_event(message["data"])
             assert event is not None
@@ -65,13 +65,13 @@ def test_an_event_leaves_with_the_commit_once_per_subject(subscriber: EventSubsc
     publish(LiveEventKind.CAMPAIGN, 7)
     assert subscriber.read_events() == []
     db.session.commit()
-    heard = subscriber.read_events()
-    assert [(event.kind, event.id) for event in heard] == [
+    events = subscriber.read_events()
+    assert [(event.kind, event.id) for event in events] == [
         (LiveEventKind.CONVERSATION, 7),
         (LiveEventKind.CAMPAIGN, 7),
     ]
-    assert [event.seq for event in heard] == [1, 2]
-    assert len({event.epoch for event in heard}) == 1
+    assert [event.seq for event in events] == [1, 2]
+    assert len({event.epoch for event in events}) == 1
 
 
 def test_a_rollback_publishes_nothing(subscriber: EventSubscriber) -> None:

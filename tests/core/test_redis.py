@@ -34,14 +34,14 @@ def client(pool: BreakerPool) -> redis.Redis:
 
 
 def assert_fails(client: redis.Redis) -> float:
-    """The seconds that a failing use took."""
+    """Assert that a command fails, and return the seconds that it took."""
     began = time.monotonic()
     with pytest.raises(redis.RedisError):
         client.set("x", "1", ex=5)
     return time.monotonic() - began
 
 
-def test_a_refused_connection_opens_the_breaker_and_nobody_waits_any_more(
+def test_a_refused_connection_opens_the_breaker_and_later_uses_fail_at_once(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     assert client.ping()
@@ -66,7 +66,7 @@ def test_it_closes_by_itself_when_redis_is_back(
     assert client.set("x", "1", ex=5)
 
 
-def test_a_hang_costs_one_time_out_and_then_nothing(
+def test_a_hang_costs_one_timeout_and_then_nothing(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     client.ping()
@@ -90,7 +90,7 @@ def test_a_command_that_hung_is_not_sent_again(
     assert client.get("counted") == b"1"
 
 
-def test_a_replica_that_takes_no_writes_counts_as_away(
+def test_a_replica_that_accepts_no_writes_counts_as_away(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     redis_server.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -119,7 +119,7 @@ def test_a_full_memory_counts_as_away(
     wait_for(lambda: not pool.breaker.is_open, 5)
 
 
-def test_credentials_that_are_no_longer_taken_count_as_away(
+def test_credentials_that_are_no_longer_accepted_count_as_away(
     pool: BreakerPool, redis_server: RedisServer
 ) -> None:
     wrong = create_pool(redis_server.url.replace(APP_PASSWORD, "wrong"), max_connections=1)
@@ -148,7 +148,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_no_outage(
     assert pool.breaker.trips == 0
 
 
-def test_a_wrong_command_is_our_fault_and_no_outage(pool: BreakerPool, client: redis.Redis) -> None:
+def test_a_wrong_command_is_no_outage(pool: BreakerPool, client: redis.Redis) -> None:
     client.set("x", "text", ex=5)
     with pytest.raises(redis.ResponseError):
         client.lpush("x", "1")
@@ -178,8 +178,8 @@ def test_recovery_runs_its_actions_before_traffic_and_waits_for_their_success(
 
 
 def test_more_threads_than_connections_wait_their_turn(redis_server: RedisServer) -> None:
-    patient = "?socket_timeout=30&socket_connect_timeout=30"  # a loaded machine is no outage
-    pool = create_pool(redis_server.url + patient, max_connections=4)
+    long_timeouts = "?socket_timeout=30&socket_connect_timeout=30"  # a loaded machine is no outage
+    pool = create_pool(redis_server.url + long_timeouts, max_connections=4)
     pool.timeout = 30
     client = redis.Redis(connection_pool=pool)
     wrong: list[object] = []
@@ -211,7 +211,7 @@ def test_a_pool_with_all_in_use_is_no_outage(pool: BreakerPool, client: redis.Re
     assert client.ping()
 
 
-def test_switched_off_redis_is_away_for_good(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_breaker_of_a_switched_off_redis_stays_open(sqlite_url: str, tmp_path: Path) -> None:
     for url in (None, "redis://127.0.0.1:1/0"):
         settings = make_settings(
             tmp_path, DATABASE_URL=sqlite_url, REDIS_URL=url, REDIS_ENABLED="false"
@@ -244,12 +244,12 @@ def test_the_handshake_is_short_and_a_command_one_round_trip(redis_server: Redis
     with redis_proxy.count_round_trips() as second:
         client.ping()
     assert second.number == 1
-    assert first.number <= 4  # sign-in, our name, which server it is, the command
+    assert first.number <= 4  # authentication, client name, server id, the command
     pool.disconnect()
     redis_proxy.close()
 
 
-def test_every_namespace_has_a_life_time_and_none_is_made_up() -> None:
+def test_every_namespace_has_a_ttl_and_an_unknown_one_is_an_error() -> None:
     assert all(0 < seconds <= 31 * 86400 for seconds in TTL_S.values())
     assert key("conversation", 12, "x") == "prosa:conversation:12:x"
     assert ttl("conversation") == 86400

@@ -1,4 +1,4 @@
-"""Every form of REDIS_URL leads to a real server, and a failover to the next one."""
+"""Every form of REDIS_URL leads to a real server, and after a failover to the next one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREDENTIALS = f"{APP_USER}:{APP_PASSWORD}"
 
 
 def reaches_server(url: str | None) -> bool:
-    """Whether the shared pool and a blocking client both reach the server as the app's user."""
+    """Return whether the shared pool and a blocking client both reach the server as the app's user."""
     assert url is not None
     pool = create_pool(url, max_connections=1)
     shared, blocking = (
@@ -39,7 +39,7 @@ def reaches_server(url: str | None) -> bool:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of localhost, signed by itself, as Heroku's is."""
+    """Self-signed certificate of localhost, like Heroku's."""
     home = tmp_path_factory.mktemp("tls")
     subprocess.run(
         [
@@ -55,7 +55,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ports(certificate: Path) -> Iterator[tuple[int, int]]:
-    """A server on two ports: plain, TLS."""
+    """Ports of one server: plain, TLS."""
     plain, tls = free_port(), free_port()
     server = RedisServer(
         *("--port", str(plain), "--tls-port", str(tls), "--bind", "127.0.0.1"),
@@ -89,16 +89,16 @@ def test_a_certificate_is_verified_unless_a_setting_says_otherwise(
 ) -> None:
     url = f"rediss://{CREDENTIALS}@localhost:{ports[1]}/0"
 
-    def speaks_with(**settings: str) -> bool:
+    def connects_with(**settings: str) -> bool:
         return reaches_server(make_settings(tmp_path, REDIS_URL=url, **settings).redis_url)
 
-    assert not speaks_with(), "nobody signed it but itself"
-    assert speaks_with(REDIS_TLS_CA=str(certificate))
-    assert speaks_with(REDIS_TLS_VERIFY="false")
+    assert not connects_with(), "it is self-signed"
+    assert connects_with(REDIS_TLS_CA=str(certificate))
+    assert connects_with(REDIS_TLS_VERIFY="false")
     url = url.replace("localhost", "127.0.0.1")
-    assert not speaks_with(REDIS_TLS_CA=str(certificate)), "it is another host's"
+    assert not connects_with(REDIS_TLS_CA=str(certificate)), "it belongs to another host"
     with pytest.raises(ConfigError, match="REDIS_TLS_CA: /none is no file"):
-        speaks_with(REDIS_TLS_CA="/none")
+        connects_with(REDIS_TLS_CA="/none")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_certificate_is_verified_unless_a_setting_says_otherwise(
         "redis+sentinel://host/name/db",
     ],
 )
-def test_a_wrong_address_is_refused_with_the_right_forms(tmp_path: Path, url: str) -> None:
+def test_an_invalid_address_is_refused_with_examples(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match=r"REDIS_URL must look like redis://.*redis\+sentinel://"):
         make_settings(tmp_path, REDIS_URL=url)
 
@@ -137,7 +137,7 @@ def test_the_primary_is_found_by_name_and_found_again_after_a_failover(
     client = redis.Redis(connection_pool=pool)
     first = sentinel_cluster.primary_port()
     client.set("prosa:x", "1", ex=60)
-    # Asked to hand over, the old primary lives on as a replica: our socket to it still works.
+    # The old primary goes on as a replica, and our socket to it still works.
     redis.Redis("127.0.0.1", sentinel_cluster.sentinel_ports[0], protocol=2).sentinel_failover(
         "prosa"
     )
@@ -158,7 +158,7 @@ def _port_of(client: redis.Redis) -> int:
     return int(client.info("server")["tcp_port"])
 
 
-def test_without_sentinels_nobody_waits_long_and_open_connections_go_on(
+def test_without_sentinels_open_connections_work_and_new_ones_fail_soon(
     sentinel_cluster: SentinelCluster,
 ) -> None:
     pool = create_pool(sentinel_cluster.url, max_connections=1)

@@ -1,6 +1,6 @@
-"""The fault matrix: whatever becomes of Redis, each use of it does without, and is right again after.
+"""Fault matrix: during each fault of Redis every feature works without it, and is correct afterwards.
 
-`python -m benchmarks.faults` runs the same and prints what happened, with times.
+`python -m benchmarks.faults` runs the same and prints the results with times.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def degradable(sqlite_url: str, tmp_path: Path, own_server: RedisServer) -> Iter
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
-def test_each_use_of_redis_does_without_it(
+def test_each_feature_works_without_redis(
     degradable: Flask, own_server: RedisServer, fault: RedisFault
 ) -> None:
     scenario, breaker = Scenario(degradable), prosa_redis.breaker()
@@ -58,7 +58,7 @@ def test_each_use_of_redis_does_without_it(
     for feature in features:
         assert feature.during(), feature.name
     assert breaker.is_open
-    assert breaker.trips == 1, "a time-out for the whole process, not one for each request"
+    assert breaker.trips == 1, "one timeout for the whole process, not one per request"
     fault.repair(own_server)
     wait_for(lambda: not breaker.is_open, 10)
     for feature in features:

@@ -1,4 +1,6 @@
-"""A forked child (gunicorn with preload_app, RQ's horse) shares no socket and no lock with its parent."""
+"""A forked child (gunicorn with preload_app, RQ's job child process) shares no socket and no lock with
+its parent.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def client(pool: BreakerPool) -> redis.Redis:
 
 
 def fork_child(action: Callable[[], object]) -> int:
-    """The process id of a forked child that runs `action`."""
+    """Fork a child that runs `action`; return its process id."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -45,7 +47,7 @@ def fork_child(action: Callable[[], object]) -> int:
 
 
 def wait_exit_code(pid: int) -> int:
-    """The exit code of a child: 0 when its action returned."""
+    """Wait for a child; return its exit code, 0 if its action returned."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -65,7 +67,7 @@ def test_a_child_has_connections_of_its_own(
     blocking.connection_pool.disconnect()
 
 
-def test_no_child_ever_reads_what_another_asked(client: redis.Redis) -> None:
+def test_no_child_reads_the_reply_of_another(client: redis.Redis) -> None:
     client.ping()
 
     def ask_under_own_name() -> None:
@@ -89,7 +91,7 @@ def test_no_child_ever_reads_what_another_asked(client: redis.Redis) -> None:
     assert [wait_exit_code(child) for child in children] == [0, 0, 0]
 
 
-def test_a_child_born_during_an_outage_probes_for_itself(
+def test_a_child_forked_during_an_outage_probes_for_itself(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     redis_server.kill()

@@ -27,16 +27,16 @@ EMAIL, PASSWORD = "ana@prosa.test", "uma-senha-bem-longa"
 
 @pytest.fixture
 def panel(app: Flask) -> Flask:
-    """With a page that says who is signed in, and one that writes something into the session."""
+    """Application with a page that shows the signed-in user, and one that writes into the session."""
 
     @app.get("/who")
     def _who() -> str:
-        return current_user.email if current_user.is_authenticated else "nobody"
+        return current_user.email if current_user.is_authenticated else "anonymous"
 
-    @app.get("/note/<word>")
-    def _note(word: str) -> str:
-        before = str(session.get("note"))
-        session["note"] = word
+    @app.get("/store/<value>")
+    def _store(value: str) -> str:
+        before = str(session.get("stored"))
+        session["stored"] = value
         return before
 
     accounts.create_user(EMAIL, "Ana", Role.AGENT, PASSWORD)
@@ -45,7 +45,7 @@ def panel(app: Flask) -> Flask:
 
 
 def clear_request_user() -> None:
-    """The fixture's application context outlives a request, and Flask-Login remembers in it."""
+    """Forget the user: the fixture's application context, where Flask-Login caches it, outlives a request."""
     g.pop("_login_user", None)
     db.session.rollback()
     db.session.expunge_all()
@@ -97,13 +97,13 @@ def test_a_session_survives_a_killed_or_emptied_redis(
     assert get_signed_in_email(client) == EMAIL
 
 
-def test_one_can_sign_in_and_out_without_redis(panel: Flask, redis_server: RedisServer) -> None:
+def test_users_can_sign_in_and_out_without_redis(panel: Flask, redis_server: RedisServer) -> None:
     redis_server.kill()
     client = panel.test_client()
     sign_in(client)
     assert get_signed_in_email(client) == EMAIL
     sign_out(client)
-    assert get_signed_in_email(client) == "nobody"
+    assert get_signed_in_email(client) == "anonymous"
 
 
 def test_a_sign_out_during_an_outage_holds_when_redis_comes_back_with_its_old_data(
@@ -119,23 +119,21 @@ def test_a_sign_out_during_an_outage_holds_when_redis_comes_back_with_its_old_da
     wait_for_redis(panel)
     thief = panel.test_client()
     thief.set_cookie("prosa", stolen)
-    assert get_signed_in_email(thief) == "nobody"
+    assert get_signed_in_email(thief) == "anonymous"
     assert not redis_server.admin.exists(redis_key(stolen))
 
 
-def test_who_signed_out_is_not_signed_in_again_by_an_outage(
-    panel: Flask, redis_server: RedisServer
-) -> None:
-    """The page after signing out has words for the session: it is not empty, but it is nobody's."""
+def test_an_outage_does_not_undo_a_sign_out(panel: Flask, redis_server: RedisServer) -> None:
+    """The page after signing out flashes a message: its session is not empty, but has no user."""
     client = panel.test_client()
     sign_in(client)
     old = get_session_id(client)
     sign_out(client)
     redis_server.flush()
-    assert get_signed_in_email(client) == "nobody"
+    assert get_signed_in_email(client) == "anonymous"
     thief = panel.test_client()
     thief.set_cookie("prosa", old)
-    assert get_signed_in_email(thief) == "nobody"
+    assert get_signed_in_email(thief) == "anonymous"
     copy = db.session.scalars(sa.select(StoredSession).where(StoredSession.user_id != "")).one()
     assert copy.ended_at is not None
 
@@ -143,7 +141,7 @@ def test_who_signed_out_is_not_signed_in_again_by_an_outage(
 def test_signing_in_and_out_changes_the_id(panel: Flask) -> None:
     client = panel.test_client()
     client.set_cookie("prosa", "chosen-by-somebody-else")
-    client.get("/note/a")
+    client.get("/store/a")
     before = get_session_id(client)
     sign_in(client)
     signed_in = get_session_id(client)
@@ -159,32 +157,32 @@ def test_a_request_that_was_under_way_at_the_sign_out_does_not_bring_the_session
     sign_in(client)
     old = get_session_id(client)
     interface: Any = panel.session_interface
-    with panel.test_request_context("/note/x", headers={"Cookie": f"prosa={old}"}):
+    with panel.test_request_context("/store/x", headers={"Cookie": f"prosa={old}"}):
         slow = interface.open_session(panel, request)
     sign_out(client)
-    slow["note"] = "late"
+    slow["stored"] = "late"
     interface.save_session(panel, slow, panel.response_class())
     assert not redis_server.admin.exists(redis_key(old))
     thief = panel.test_client()
     thief.set_cookie("prosa", old)
-    assert get_signed_in_email(thief) == "nobody"
+    assert get_signed_in_email(thief) == "anonymous"
 
 
-def test_what_was_written_during_an_outage_is_not_undone_by_redis_old_data(
+def test_old_data_of_redis_does_not_undo_writes_during_an_outage(
     panel: Flask, redis_server: RedisServer
 ) -> None:
     client = panel.test_client()
     sign_in(client)
-    client.get("/note/before")
+    client.get("/store/before")
     redis_server.freeze()
-    client.get("/note/during")
+    client.get("/store/during")
     redis_server.thaw()
     wait_for_redis(panel)
-    assert client.get("/note/after").text == "during"
+    assert client.get("/store/after").text == "during"
 
 
 @pytest.mark.parametrize("kind", ["garbage", "pickle", "list", "empty"])
-def test_what_is_no_session_of_ours_is_a_miss(
+def test_a_value_that_is_no_session_is_a_miss(
     panel: Flask, redis_server: RedisServer, tmp_path: Path, kind: str
 ) -> None:
     class Bomb:
@@ -198,13 +196,13 @@ def test_what_is_no_session_of_ours_is_a_miss(
         "empty": b"",
     }[kind]
     client = panel.test_client()
-    client.get("/note/a")
+    client.get("/store/a")
     redis_server.admin.set(redis_key(get_session_id(client)), raw)
-    assert client.get("/note/b").text == "a", "the copy in SQL answers"
+    assert client.get("/store/b").text == "a", "the copy in SQL is read"
     assert not (tmp_path / "executed").exists()
 
 
-def test_neither_store_shows_the_cookie(panel: Flask, redis_server: RedisServer) -> None:
+def test_neither_store_contains_the_cookie(panel: Flask, redis_server: RedisServer) -> None:
     client = panel.test_client()
     sign_in(client)
     sid = get_session_id(client)
@@ -215,7 +213,7 @@ def test_neither_store_shows_the_cookie(panel: Flask, redis_server: RedisServer)
     assert 0 < redis_server.admin.ttl(redis_key(sid)) <= 14 * 86400
 
 
-def test_machines_paths_have_no_session(panel: Flask, redis_server: RedisServer) -> None:
+def test_paths_for_machines_have_no_session(panel: Flask, redis_server: RedisServer) -> None:
     response = panel.test_client().get("/health")
     assert "Set-Cookie" not in response.headers
     assert list(redis_server.admin.scan_iter(match="prosa:session:*")) == []

@@ -1,4 +1,4 @@
-"""The one write lock of SQLite goes from thread to thread, and is never left with nobody."""
+"""SQLite's write lock passes from thread to thread and is always released."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatbot.core.db.sqlite import SQLiteConnection
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    path = tmp_path / "turns.db"
+def database_path(tmp_path: Path) -> Path:
+    path = tmp_path / "locks.db"
     connection = sqlite3.connect(path, factory=SQLiteConnection)
     sqlite.configure_connection(connection, None)
     connection.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
@@ -27,11 +27,13 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_one(place: Path) -> Iterator[Callable[[], SQLiteConnection]]:
+def open_one(database_path: Path) -> Iterator[Callable[[], SQLiteConnection]]:
     made: list[SQLiteConnection] = []
 
     def make() -> SQLiteConnection:
-        connection = sqlite3.connect(place, factory=SQLiteConnection, check_same_thread=False)
+        connection = sqlite3.connect(
+            database_path, factory=SQLiteConnection, check_same_thread=False
+        )
         sqlite.configure_connection(connection, None)
         made.append(connection)
         return connection
@@ -41,7 +43,9 @@ def open_one(place: Path) -> Iterator[Callable[[], SQLiteConnection]]:
         connection.close()
 
 
-def test_who_waits_is_woken_by_who_ends(open_one: Callable[[], SQLiteConnection]) -> None:
+def test_a_waiting_writer_is_woken_when_the_lock_is_released(
+    open_one: Callable[[], SQLiteConnection],
+) -> None:
     first, second = open_one(), open_one()
     first.begin_immediate()
     entered = threading.Event()
@@ -72,10 +76,12 @@ def test_every_end_of_a_transaction_releases_the_write_lock(
     second.rollback()
 
 
-def test_a_lock_that_another_process_keeps_is_told_and_the_turn_passed(
-    open_one: Callable[[], SQLiteConnection], place: Path
+def test_a_lock_of_another_process_is_an_error_and_releases_the_write_lock(
+    open_one: Callable[[], SQLiteConnection], database_path: Path
 ) -> None:
-    other = sqlite3.connect(place, isolation_level=None)  # takes no turns, as another process's
+    other = sqlite3.connect(
+        database_path, isolation_level=None
+    )  # like another process: without our lock
     other.execute("BEGIN IMMEDIATE")
     mine = open_one()
     mine.execute("PRAGMA busy_timeout = 50")
@@ -88,7 +94,7 @@ def test_a_lock_that_another_process_keeps_is_told_and_the_turn_passed(
     mine.rollback()
 
 
-def test_without_the_turn_sqlite_itself_decides(
+def test_without_the_write_lock_sqlite_itself_decides(
     open_one: Callable[[], SQLiteConnection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
@@ -97,7 +103,7 @@ def test_without_the_turn_sqlite_itself_decides(
     first.begin_immediate()
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         second.begin_immediate()
-    assert sqlite._write_lock.locked(), "the turn is still the first one's"
+    assert sqlite._write_lock.locked(), "the first connection still holds it"
     first.commit()
     assert not sqlite._write_lock.locked()
 
@@ -105,11 +111,11 @@ def test_without_the_turn_sqlite_itself_decides(
 def test_through_an_engine_the_error_is_one_of_sqlalchemys(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever outlives a database that is away waits for that one."""
+    """Loops that survive database outages catch SQLAlchemy's error only."""
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     other = sqlite3.connect(db.engine.url.database or "", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    db.engine.dispose()  # new connections have the shorter patience
+    db.engine.dispose()  # new connections have the shorter timeout
     with pytest.raises(sa.exc.OperationalError, match="locked"), db.engine.begin():
         pass
     assert not sqlite._write_lock.locked()
@@ -129,8 +135,8 @@ def test_many_threads_lose_no_write(open_one: Callable[[], SQLiteConnection]) ->
             connection.commit()
 
     threads = [
-        threading.Thread(target=write, args=(connection, 50 * place))
-        for place, connection in enumerate(connections)
+        threading.Thread(target=write, args=(connection, 50 * number))
+        for number, connection in enumerate(connections)
     ]
     for thread in threads:
         thread.start()
@@ -141,7 +147,7 @@ def test_many_threads_lose_no_write(open_one: Callable[[], SQLiteConnection]) ->
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_process_does_not_wait_for_its_parents_turn(
+def test_a_child_process_does_not_wait_for_its_parents_write_lock(
     open_one: Callable[[], SQLiteConnection],
 ) -> None:
     parent = open_one()

@@ -160,7 +160,7 @@ def test_a_started_job_may_be_enqueued_again(
 
 
 def enqueue_foreign_job(client: redis.Redis, function: Any, args: Any, **more: Any) -> Job:
-    """As somebody who can write to Redis, but not to our code, would."""
+    """Enqueue as an attacker who can write to Redis, but not change our code, would."""
     queue = Queue("campaigns", connection=client, serializer=JSONSerializer)
     return queue.enqueue_call(function, args=args, **more)
 
@@ -199,7 +199,7 @@ def test_planted_callbacks_are_not_run(
     assert os.getpid()
 
 
-def seconds_listening(at_most: float) -> float:
+def seconds_waited(at_most: float) -> float:
     began = time.monotonic()
     wait_for_wakeup("replies", at_most)
     return time.monotonic() - began
@@ -209,15 +209,15 @@ def test_a_loop_wakes_on_its_task_and_otherwise_waits(
     app: Flask, redis_server: RedisServer
 ) -> None:
     enqueue("conversations.deliver")
-    assert seconds_listening(60) < 30
-    assert seconds_listening(0.6) >= 0.6, "longer than one command waits"
+    assert seconds_waited(60) < 30
+    assert seconds_waited(0.6) >= 0.6, "longer than one command waits"
     redis_server.admin.set(key("wakeup", "replies"), "of the wrong type", ex=60)
-    assert seconds_listening(0.3) >= 0.25, "what Redis refuses must not make a loop spin"
+    assert seconds_waited(0.3) >= 0.25, "an error reply must not make the loop spin"
     redis_server.kill()
-    assert seconds_listening(0.3) >= 0.25
+    assert seconds_waited(0.3) >= 0.25
 
 
-def test_nobody_can_command_a_worker_through_redis(
+def test_a_worker_takes_no_commands_from_redis(
     app: Flask, rq_client: redis.Redis, redis_server: RedisServer
 ) -> None:
     worker = TaskWorker(

@@ -1,6 +1,6 @@
-"""Who may do what: each route × each role × a stranger, from one table.
+"""Access to every route by role, from one table.
 
-A route that is added without a line here fails, and so does a line without its route.
+A route without a line in the table fails, and so does a line without a route.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ANYBODY, META = "anybody", "meta"
 AGENT, MANAGER, ADMIN = "agent", "manager", "admin"
 RANKS = {ANYBODY: 0, META: 0, AGENT: 1, MANAGER: 2, ADMIN: 3}
 
-# endpoint → the lowest role that may use it
+# endpoint → lowest role that may use it
 DECISIONS = {
     "static": ANYBODY,
     "bootstrap.static": ANYBODY,
@@ -116,7 +116,7 @@ def test_every_route_has_a_decision_and_every_decision_a_route(app: Flask) -> No
 
 
 def may_open(client: PanelClient, app: Flask, rule: Rule, method: str) -> bool:
-    """Whether the door opened. What is behind it may not exist, but must not crash."""
+    """Return whether the policy lets the client in. The page may not exist, but must not crash."""
     values = {name: ARGUMENTS.get(name, 999_999) for name in rule.arguments} | dict(
         rule.defaults or {}
     )
@@ -136,7 +136,7 @@ def test_every_route_admits_the_roles_of_the_table(app: Flask, who: str) -> None
     for rule in rules(app):
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             wanted = rank >= RANKS[DECISIONS[rule.endpoint]]
-            # Meta's door looks at a signature, and refuses whoever has none.
+            # The webhook checks a signature and refuses every request without one.
             if DECISIONS[rule.endpoint] == META or rule.endpoint in SIGN_OUT:
                 continue
             if may_open(client, app, rule, method) != wanted:
@@ -162,13 +162,13 @@ def test_each_role_may_sign_out(app: Flask, role: Role) -> None:
         assert not client.is_signed_in()
 
 
-def test_a_stranger_who_asks_for_json_gets_no_page(app: Flask) -> None:
+def test_an_anonymous_request_for_json_gets_no_page(app: Flask) -> None:
     answer = make_client(app).get("/now", headers={"Accept": "application/json"})
     assert answer.status_code == 401
     assert answer.json == {"error": "Entre primeiro, por favor.", "field": None}
 
 
-def test_the_navigation_offers_what_may_be_entered_and_no_more(app: Flask) -> None:
+def test_the_navigation_offers_only_pages_that_the_user_may_access(app: Flask) -> None:
     pages = {role: make_signed_in_client(app, role, role)[0].get("/").text for role in Role}
     assert 'href="/redis/"' not in pages[Role.AGENT]
     assert 'href="/redis/"' in pages[Role.MANAGER]

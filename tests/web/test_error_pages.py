@@ -17,7 +17,7 @@ JINJA = re.compile(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "text"),
     [
         (400, "Volte e tente de novo"),
         (403, "Você não pode ver esta página"),
@@ -30,17 +30,17 @@ JINJA = re.compile(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
         (503, "Algo deu errado do nosso lado"),
     ],
 )
-def test_each_status_is_answered_in_words_on_a_page_of_our_own(
-    app: Flask, status: int, words: str
+def test_each_error_status_has_a_page_with_an_explanation(
+    app: Flask, status: int, text: str
 ) -> None:
     client, _ = make_signed_in_client(app)
     app.view_functions["panel.home"] = lambda: abort(status)
     answer = client.get("/")
-    assert (answer.status_code, words in answer.text) == (status, True)
+    assert (answer.status_code, text in answer.text) == (status, True)
     assert "Voltar ao início" in answer.text
 
 
-def test_a_crash_is_a_500_page_that_tells_nothing_of_the_inside(app: Flask) -> None:
+def test_a_crash_is_a_500_page_without_internal_details(app: Flask) -> None:
     def crash() -> ResponseReturnValue:
         raise RuntimeError("secret detail")
 
@@ -51,7 +51,7 @@ def test_a_crash_is_a_500_page_that_tells_nothing_of_the_inside(app: Flask) -> N
     assert "secret detail" not in answer.text
 
 
-def test_without_the_database_there_is_still_a_page(app: Flask) -> None:
+def test_without_the_database_there_is_an_error_page(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     path = Path(str(db.engine.url.database))
     db.session.rollback()
@@ -64,7 +64,7 @@ def test_without_the_database_there_is_still_a_page(app: Flask) -> None:
     assert "Algo deu errado do nosso lado" in answer.text
 
 
-def test_an_error_of_ours_keeps_its_sentence_and_status(app: Flask) -> None:
+def test_an_app_error_keeps_its_message_and_status(app: Flask) -> None:
     def refuse() -> ResponseReturnValue:
         raise Conflict("%(who)s has taken this conversation already.", who="<b>Bia</b>")
 
@@ -75,7 +75,7 @@ def test_an_error_of_ours_keeps_its_sentence_and_status(app: Flask) -> None:
     assert "&lt;b&gt;Bia&lt;/b&gt; já assumiu esta conversa." in answer.text
 
 
-def test_too_many_requests_say_when_to_come_back(app: Flask) -> None:
+def test_too_many_requests_get_a_retry_after(app: Flask) -> None:
     client = make_client(app)
     answers = [client.get("/welcome/x") for _ in range(61)]
     assert answers[0].status_code == 404

@@ -1,4 +1,4 @@
-"""How often somebody may ask: each route has a decision, and every answer says what is left."""
+"""Rate limits: every route is limited or exempt, and every answer has the headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.clients import PanelClient, make_client, make_signed_in_clien
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
 
-# What machines ask; everything else is counted.
+# Endpoints for machines; every other one is limited.
 UNLIMITED = {
     "static",
     "bootstrap.static",
@@ -59,7 +59,7 @@ def test_every_route_is_limited_except_those_of_machines(app: Flask) -> None:
     assert counted | uncounted == {rule.endpoint for rule in app.url_map.iter_rules()}
 
 
-def test_an_answer_says_what_is_left_in_the_words_of_the_draft(tightly_limited_app: Flask) -> None:
+def test_an_answer_has_the_headers_of_the_draft(tightly_limited_app: Flask) -> None:
     client = make_client(tightly_limited_app)
     answers = [client.get("/login") for _ in range(2)]
     assert [a.headers["RateLimit-Limit"] for a in answers] == ["60", "60"]
@@ -71,7 +71,7 @@ def test_an_answer_says_what_is_left_in_the_words_of_the_draft(tightly_limited_a
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_who_asks_too_often_is_told_in_words_when_to_come_again(
+def test_too_many_requests_get_a_page_with_a_retry_time(
     tightly_limited_app: Flask, accept: str
 ) -> None:
     client, _ = make_signed_in_client(tightly_limited_app)
@@ -84,7 +84,7 @@ def test_who_asks_too_often_is_told_in_words_when_to_come_again(
     assert "Pedidos demais" in last.text if accept == "text/html" else last.json["error"]
 
 
-def test_users_behind_one_address_are_counted_apart_and_one_user_everywhere_together(
+def test_requests_are_counted_per_user_and_not_per_address(
     tightly_limited_app: Flask,
 ) -> None:
     ana, user = make_signed_in_client(tightly_limited_app, name="Ana")
@@ -101,13 +101,13 @@ def test_a_form_with_a_bad_token_counts_too(tightly_limited_app: Flask) -> None:
     assert [client.post("/language").status_code for _ in range(3)] == [400, 400, 429]
 
 
-def test_without_redis_memory_counts_and_still_says_429(
+def test_without_redis_memory_counts_and_a_flood_still_gets_429(
     tightly_limited_app: Flask, redis_server: RedisServer
 ) -> None:
     redis_server.kill()
     client, _ = make_signed_in_client(tightly_limited_app)
     answers = [client.get("/") for _ in range(3)]
-    # Two web processes: each grants half.
+    # Two web processes: each allows half.
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["2", "0", "0"]
 
@@ -128,8 +128,8 @@ def test_a_check_is_one_round_trip_with_its_headers(
     redis_proxy.close()
 
 
-@pytest.mark.parametrize("kind", ["list", "endless"])
-def test_a_counter_of_another_type_or_without_an_end_is_begun_anew(
+@pytest.mark.parametrize("kind", ["list", "no ttl"])
+def test_a_counter_of_another_type_or_without_a_ttl_is_started_anew(
     tightly_limited_app: Flask, redis_server: RedisServer, kind: str
 ) -> None:
     client, _ = make_signed_in_client(tightly_limited_app)
@@ -145,7 +145,7 @@ def test_a_counter_of_another_type_or_without_an_end_is_begun_anew(
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "believed"),
+    ("proxies", "forwarded", "expected"),
     [
         (0, "198.51.100.7", "10.0.0.1"),
         (1, "198.51.100.7", "198.51.100.7"),
@@ -156,13 +156,13 @@ def test_a_counter_of_another_type_or_without_an_end_is_begun_anew(
         (1, "", "10.0.0.1"),
     ],
 )
-def test_only_what_a_trusted_proxy_added_names_the_address(
+def test_only_trusted_proxies_set_the_address(
     sqlite_url: str,
     tmp_path: Path,
     redis_server: RedisServer,
     proxies: int,
     forwarded: str,
-    believed: str,
+    expected: str,
 ) -> None:
     app = create_app(
         make_settings(
@@ -174,11 +174,11 @@ def test_only_what_a_trusted_proxy_added_names_the_address(
         make_client(app, "10.0.0.1").get("/login", headers=headers)
     names = [name.decode() for name in redis_server.admin.scan_iter(match=key("limit", "*"))]
     assert len(names) == 1
-    assert f"/{believed}/" in names[0]
+    assert f"/{expected}/" in names[0]
     app.extensions["prosa_redis"].pool.disconnect()
 
 
-def test_an_ipv6_address_stands_for_its_site() -> None:
+def test_an_ipv6_address_is_limited_by_its_64() -> None:
     assert (
         address_key("2001:db8:1:2:3::9")
         == address_key("2001:db8:1:2:ffff::1")
