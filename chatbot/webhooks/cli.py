@@ -1,4 +1,4 @@
-"""`flask webhooks ...`"""
+"""Commands `flask webhooks ...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatbot.webhooks.bodies import enqueue_drains, replay_body
 from chatbot.webhooks.models import WebhookQueue
 from chatbot.webhooks.queries import BodyFilters, get_body, list_bodies
 
-cli = AppGroup("webhooks", help="What Meta posted to us.")
+cli = AppGroup("webhooks", help="Webhook bodies that Meta posted.")
 
 TIMESTAMP = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 MAX_REPLAYED = 10_000
@@ -20,11 +20,11 @@ MAX_REPLAYED = 10_000
 
 @cli.command("list")
 @click.option(
-    "--parked", "quarantined", is_flag=True, help="Only what was set aside, with the reason."
+    "--parked", "quarantined", is_flag=True, help="Only quarantined bodies, with the reason."
 )
 @click.option("--lane", "queue", type=click.Choice([queue.value for queue in WebhookQueue]))
 @click.option("--since", type=TIMESTAMP, help="UTC, as 2026-11-26 or 2026-11-26T14:05.")
-@click.option("--until", type=TIMESTAMP, help="UTC; before this moment.")
+@click.option("--until", type=TIMESTAMP, help="UTC; before this time.")
 @click.option("--text", help="A piece of the body, such as a phone number or a wamid.")
 @click.option("--limit", default=50, show_default=True)
 def list_(
@@ -35,7 +35,7 @@ def list_(
     text: str | None,
     limit: int,
 ) -> None:
-    """Print the latest bodies: id, time, lane, state, bytes, replays, reason."""
+    """Print the latest bodies: id, time, queue, state, bytes, replays, reason."""
     filters = _build_filters(quarantined, queue, since, until, text)
     for line in list_bodies(filters, limit=limit).rows:
         timestamp = f"{line.received_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -70,19 +70,19 @@ def _to_utc(timestamp: datetime | None) -> datetime | None:
 @cli.command("show")
 @click.argument("body_id", type=int)
 def show(body_id: int) -> None:
-    """Print one body as it came."""
+    """Print one body as it was received."""
     click.echo(get_body(body_id).raw.decode("utf-8", "replace"))
 
 
 @cli.command("replay")
 @click.argument("body_ids", type=int, nargs=-1)
-@click.option("--parked", "quarantined", is_flag=True, help="All that was set aside.")
-@click.option("--since", type=TIMESTAMP, help="All that came since (UTC).")
-@click.option("--until", type=TIMESTAMP, help="... and before this moment.")
+@click.option("--parked", "quarantined", is_flag=True, help="All quarantined bodies.")
+@click.option("--since", type=TIMESTAMP, help="All bodies received since (UTC).")
+@click.option("--until", type=TIMESTAMP, help="... and before this time.")
 def replay(
     body_ids: tuple[int, ...], quarantined: bool, since: datetime | None, until: datetime | None
 ) -> None:
-    """Apply bodies again, by number or by filter; what they did already is not done twice."""
+    """Apply bodies again, by number or by filter; what was applied already has no effect."""
     if not body_ids and not quarantined and since is None:
         raise click.UsageError("Name bodies, or use --parked or --since.")
     ids = list(body_ids)

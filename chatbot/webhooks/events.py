@@ -1,7 +1,7 @@
-"""What a webhook can say, as types: everything to the right of the splitter works with these.
+"""Types of events that a webhook can hold: the parser builds them, and the pipelines apply them.
 
-They are stored as JSON while they wait; `tag` names the kind there. Sections are those of
-whatsapp_cloud_api.md.
+They are stored as JSON while they wait in a queue, where `kind` holds their tag. Meta's shapes:
+https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_d
 
 
 class _ContactEvent(_Event, frozen=True, kw_only=True):
-    """About one person and one of our numbers: `number` is Meta's phone_number_id, empty where a body
-    names only the account (WABA)."""
+    """Event about one person and one of our numbers.
+
+    `number` is Meta's phone_number_id; it is empty where a body names only the account (WABA).
+    """
 
     number: str
     account: str = ""
 
 
 class MessageReceived(_ContactEvent, frozen=True, kw_only=True, tag="message"):
-    """A person wrote to our number (section 2)."""
+    """Message of a person to our number."""
 
     display_phone: str = ""
     sender: SenderIdentity
@@ -36,7 +38,7 @@ class MessageReceived(_ContactEvent, frozen=True, kw_only=True, tag="message"):
 
 
 class IdentityChanged(_ContactEvent, frozen=True, kw_only=True, tag="identity"):
-    """The person known as `old` is `new` from now on (section 2.3); `message` says so in the thread."""
+    """Change of a person's identity from `old` to `new`; `message` records it in the conversation."""
 
     old: SenderIdentity
     new: SenderIdentity
@@ -45,7 +47,7 @@ class IdentityChanged(_ContactEvent, frozen=True, kw_only=True, tag="identity"):
 
 
 class PreferenceChanged(_ContactEvent, frozen=True, kw_only=True, tag="preference"):
-    """Somebody stopped or resumed marketing in WhatsApp itself (section 7.4)."""
+    """Stop or resumption of marketing that a person chose in WhatsApp itself (`user_preferences`)."""
 
     sender: SenderIdentity
     wants_marketing: bool
@@ -54,7 +56,7 @@ class PreferenceChanged(_ContactEvent, frozen=True, kw_only=True, tag="preferenc
 
 
 class StatusReceived(_Event, frozen=True, kw_only=True, tag="status"):
-    """One status of one message (section 3), and by which ids it names the recipient."""
+    """Status of one message, with the ids of the recipient that it names."""
 
     receipt: Receipt
     wa_id: str = ""
@@ -62,7 +64,7 @@ class StatusReceived(_Event, frozen=True, kw_only=True, tag="status"):
 
 
 class _AccountEvent(_Event, frozen=True, kw_only=True):
-    """About an account (`account` is the WABA's id) or one number of it, not about a person (7.5)."""
+    """Event about an account (`account` is the WABA's id) or one of its numbers, not about a person."""
 
     account: str
     display_phone: str = ""
@@ -83,7 +85,7 @@ class TemplateQualityChanged(_AccountEvent, frozen=True, kw_only=True, tag="temp
 
 
 class TemplateCategoryChanged(_AccountEvent, frozen=True, kw_only=True, tag="template_category"):
-    """`is_notice`: Meta announces the change and has not made it yet."""
+    """Change of a template's category. `is_notice`: Meta announces it for later."""
 
     name: str
     language: str
@@ -116,13 +118,13 @@ class AccountAlerted(_AccountEvent, frozen=True, kw_only=True, tag="account_aler
 
 
 class CapabilityChanged(_AccountEvent, frozen=True, kw_only=True, tag="capability"):
-    """How many people a day may be written to first; None: as many as we like."""
+    """Change of the number of people who may be messaged first in 24 hours; None: no limit."""
 
     daily_limit: int | None = None
 
 
 class NumberQualityChanged(_AccountEvent, frozen=True, kw_only=True, tag="number_quality"):
-    """`limit` is TIER_10K and the like, or empty where the event says nothing of it."""
+    """Change of a number's quality. `limit` is TIER_10K and the like, or empty if it is not given."""
 
     event: str
     limit: str = ""
@@ -140,7 +142,7 @@ class SecurityChanged(_AccountEvent, frozen=True, kw_only=True, tag="security"):
 
 
 class ErrorReported(_AccountEvent, frozen=True, kw_only=True, tag="error"):
-    """An error that belongs to no message (`value.errors`, section 1.4)."""
+    """Error that belongs to no message (`value.errors`)."""
 
     number: str = ""
     code: int = 0
@@ -173,10 +175,10 @@ def get_event_kind(event: Event) -> str:
 
 
 def encode_event(event: Event) -> str:
-    """As JSON text, whose escapes keep what an SQL text can't hold."""
+    """Encode as JSON text, whose escapes keep characters that an SQL text column rejects."""
     return _encoder.encode(event).decode()
 
 
 def decode_event(stored: str) -> Event:
-    """Raises msgspec.MsgspecError for what an older version stored."""
+    """Decode a stored event. Raises msgspec.MsgspecError for one that an older version stored."""
     return _decoder.decode(stored)

@@ -1,4 +1,4 @@
-"""The page of webhooks: how many of which kind, what was set aside and why, and applying it again."""
+"""Webhooks page: counts by kind, quarantined bodies with the reason, and replays."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def show(body_id: int) -> ResponseReturnValue:
 
 
 def _format_body(raw: bytes) -> str:
-    """Indented where it is JSON."""
+    """Indent a body if it is JSON."""
     try:
         return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -77,5 +77,8 @@ def replay_quarantined() -> ResponseReturnValue:
     enqueue_drains()
     db.session.commit()
     count = len(page.rows)
-    flash(ngettext("%(num)s will be applied again.", "%(num)s will be applied again.", count), "success")
+    flash(
+        ngettext("%(num)s will be applied again.", "%(num)s will be applied again.", count),
+        "success",
+    )
     return redirect(url_for("webhook_log.index"), 303)

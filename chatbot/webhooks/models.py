@@ -1,4 +1,4 @@
-"""What Meta posted: the raw body, and the updates that are still to be applied or were set aside."""
+"""Tables of webhooks: raw bodies, updates that are waiting or quarantined, daily counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatbot.core.db import Base, BigId, EnumString, UtcDateTime
 
 
 class WebhookQueue(StrEnum):
-    """Statuses have a queue of their own, so that no customer waits behind a campaign's."""
+    """Queue of bodies and updates. No customer's message waits behind the statuses of a campaign."""
 
     MESSAGES = "messages"
     STATUSES = "statuses"
@@ -25,8 +25,11 @@ class WorkState(StrEnum):
 
 
 class WebhookBody(Base):
-    """A body as it came. `queue` is the door's guess by a glance; the splitter decides. `attempts`: how
-    often a batch was begun that it is the first of."""
+    """Body as it was received.
+
+    `queue` is the endpoint's guess from a text search; each update gets its queue when it is parsed.
+    `attempts` counts the batches that began with this body.
+    """
 
     __tablename__ = "webhook_bodies"
 
@@ -51,9 +54,9 @@ class WebhookBody(Base):
 
 
 class WebhookUpdate(Base):
-    """One update of a body that waits for its turn, or was quarantined after failing too often.
+    """Update of a body that waits to be applied, or was quarantined.
 
-    Applied ones are deleted: the body keeps what they said.
+    Applied updates are deleted: their content stays in the body.
     """
 
     __tablename__ = "webhook_updates"
@@ -80,7 +83,7 @@ class WebhookUpdate(Base):
             sqlite_where=sa.text("state = 'new'"),
             postgresql_where=sa.text("state = 'new'"),
         ),
-        # Who else of this contact waits, or is being handled.
+        # Finds other updates of a contact that wait or are leased.
         sa.Index(
             "ix_webhook_updates_contact",
             "contact_key",
@@ -98,9 +101,9 @@ class WebhookUpdate(Base):
 
 
 class WebhookCount(Base):
-    """How many updates of a kind came on a day (UTC); a replay is not counted again.
+    """Number of updates of a kind received on a day (UTC), without replays.
 
-    What Prosa does not know is counted like the rest, so that a new kind of Meta's shows.
+    Unknown kinds are counted too, so that new ones of Meta's show up.
     """
 
     __tablename__ = "webhook_counts"
@@ -111,7 +114,7 @@ class WebhookCount(Base):
 
 
 class WaitingStatus(Base):
-    """A status for a message that we don't know (yet): applied when its wamid is, kept 7 days."""
+    """Status of an unknown message: applied once its wamid is known, deleted after 7 days."""
 
     __tablename__ = "waiting_statuses"
 

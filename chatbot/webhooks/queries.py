@@ -1,4 +1,4 @@
-"""Bodies and updates as lists show them; for the page and the command line."""
+"""Queries of bodies and updates for the webhooks page and the command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_SHOWN_CHARACTERS = 20_000  # characters of a body on a page
 
 @dataclass(frozen=True, slots=True)
 class BodySummary:
-    """One body in a list. `size` is bytes; `reason` says why it, or an update of it, is parked."""
+    """Body in a list. `size` in bytes; `reason` why it, or an update of it, was quarantined."""
 
     id: int
     received_at: datetime
@@ -38,7 +38,7 @@ class BodySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyFilters:
-    """Which bodies; what is None does not matter. `text` is looked for in the body as it came."""
+    """Filters of a list of bodies; None means any. `text` is searched for in the raw body."""
 
     quarantined: bool = False
     queue: str | None = None
@@ -50,7 +50,7 @@ class BodyFilters:
 def list_bodies(
     filters: BodyFilters, after: str | None = None, limit: int = PAGE_SIZE
 ) -> Page[BodySummary]:
-    """The newest first. Raises InvalidInput for a broken cursor."""
+    """List bodies, newest first. Raises InvalidInput for a broken cursor."""
     reason = sa.func.coalesce(WebhookBody.reason, _select_quarantine_reason())
     query = (
         sa.select(
@@ -105,7 +105,7 @@ def _build_conditions(filters: BodyFilters) -> list[sa.ColumnElement[bool]]:
 
 
 def _contains_bytes(piece: bytes) -> sa.ColumnElement[bool]:
-    """Whether the raw bytes hold a piece."""
+    """Match bodies whose raw bytes contain `piece`."""
     is_postgresql = db.engine.dialect.name == "postgresql"
     raw, sought = WebhookBody.raw, sa.literal(piece, sa.LargeBinary)
     if is_postgresql:
@@ -114,7 +114,7 @@ def _contains_bytes(piece: bytes) -> sa.ColumnElement[bool]:
 
 
 def count_pending() -> dict[str, int]:
-    """What waits and what is set aside: bodies, updates, parked, statuses without a message."""
+    """Count what waits or is quarantined: bodies, updates, and statuses of unknown messages."""
     row = db.session.execute(
         sa.select(
             _count_rows(WebhookBody, WebhookBody.state == WorkState.NEW).label("bodies"),
@@ -136,7 +136,7 @@ def _count_rows(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSe
 
 
 def get_body(body_id: int) -> WebhookBody:
-    """Raises NotFound."""
+    """Return a body. Raises NotFound."""
     found = db.session.get(WebhookBody, body_id)
     if found is None:
         raise NotFound("There is no webhook body %(id)s.", id=body_id)
@@ -144,6 +144,6 @@ def get_body(body_id: int) -> WebhookBody:
 
 
 def list_updates(body_id: int) -> list[WebhookUpdate]:
-    """Those of a body that wait or were parked; applied ones are gone."""
+    """List the updates of a body that wait or were quarantined; applied ones are deleted."""
     query = sa.select(WebhookUpdate).where(WebhookUpdate.body_id == body_id)
     return list(db.session.scalars(query.order_by(WebhookUpdate.id).limit(200)))

@@ -1,4 +1,4 @@
-"""Where Meta speaks to us. Thin: check, store, ring, 200."""
+"""Endpoint of Meta's webhooks: checks the signature, stores the body and answers 200."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 _REFUSAL_COUNTER = "prosa_webhook_refusals"
-MAX_BODY = 3 * 1024 * 1024  # whatsapp_cloud_api.md section 1.3
+MAX_BODY = 3 * 1024 * 1024  # bytes; Meta's documented maximum of a webhook payload
 
 
 @bp.get("/whatsapp")
 def verify() -> Response:
-    """Meta asks once whether this address is ours; the challenge goes back as it came."""
+    """Answer Meta's verification request, which it sends when the callback address is configured."""
     expected = get_settings(current_app).whatsapp_verify_token
     token = request.args.get("hub.verify_token", "")
     if request.args.get("hub.mode") != "subscribe" or not hmac.compare_digest(
@@ -38,7 +38,7 @@ def verify() -> Response:
 
 @bp.post("/whatsapp")
 def receive() -> Response:
-    # Set per request: the app's own limit is that of a CSV upload.
+    # Set per request, because the app's own limit allows for CSV uploads.
     request.max_content_length = MAX_BODY
     try:
         raw = request.get_data(cache=False)
@@ -51,8 +51,8 @@ def receive() -> Response:
         return _refuse("signature", "wrong signature", 401 if signature is None else 403)
     try:
         store_body(raw)
-    except sa.exc.SQLAlchemyError:  # also no connection to be had from the pool
-        log.exception("webhook not stored; Meta will bring it again")
+    except sa.exc.SQLAlchemyError:  # also a pool without a free connection
+        log.exception("webhook not stored; Meta will send it again")
         count("webhooks", outcome="failed")
         return _plain_text("try again", 503)
     count("webhooks", outcome="stored")

@@ -1,4 +1,7 @@
-"""Management fields of a body, made typed events (section 7.5)."""
+"""Parser of the management fields of a body: events of templates, the account and its numbers.
+
+Meta's shapes: https://developers.facebook.com/docs/graph-api/webhooks/reference/whatsapp-business-account/
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ FieldParser = Callable[[Mapping[str, Any], dict[str, Any]], e.AccountEvent | Non
 def parse_account_field(
     name: str, account: str, value: Mapping[str, Any], at: datetime
 ) -> Iterator[e.AccountEvent]:
-    """The event of a field; nothing for one without effect, or without what it is about."""
+    """Yield the event of a field; nothing if the field is unknown or its required keys are missing."""
     parser = FIELD_PARSERS.get(_correct_field_name(name, value))
     if parser is not None:
         common = {
@@ -40,7 +43,7 @@ def parse_account_field(
 
 
 def _correct_field_name(name: str, value: Mapping[str, Any]) -> str:
-    """Meta's own example of a quality update bears the name of a status update: the keys tell."""
+    """Detect a quality update by its keys: Meta's own example has the name of a status update."""
     if name == "message_template_status_update" and "new_quality_score" in value:
         return "message_template_quality_update"
     return name
@@ -63,7 +66,7 @@ def parse_number_errors(
 
 
 def _parse_template_key(value: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Language is printed `en-US` in some bodies and `pt_BR` in others (section 1.4)."""
+    """Return name and language. The language is `en-US` in some bodies and `pt_BR` in others."""
     name = to_text(value.get("message_template_name"), MAX_TEMPLATE_NAME)
     language = to_text(value.get("message_template_language"), 15).replace("-", "_")
     return {"name": name, "language": language} if name else None
@@ -106,7 +109,7 @@ def _parse_template_category(
     present, coming = _parse_code(value, "new_category"), _parse_code(value, "correct_category")
     if template is None or not (present or coming):
         return None
-    # With `correct_category` Meta announces a change that she will make later (section 7.2).
+    # With `correct_category` Meta announces a change that it will make later.
     is_notice = bool(coming)
     return e.TemplateCategoryChanged(
         **common, **template, category=coming or present, is_notice=is_notice
@@ -192,15 +195,15 @@ def _parse_security(value: Mapping[str, Any], common: dict[str, Any]) -> e.Accou
 
 
 def parse_daily_limit(value: object) -> tuple[bool, int | None]:
-    """Whether it says a limit, and which: TIER_2K is 2,000; TIER_UNLIMITED and -1 are None."""
+    """Return whether `value` is a limit, and its number: TIER_2K is 2000; TIER_UNLIMITED and -1 None."""
     number = to_integer(value)
     if number is not None:
         return True, number if number >= 0 else None
-    word = to_text(value).upper().removeprefix("TIER_")
-    if word == "UNLIMITED":
+    tier = to_text(value).upper().removeprefix("TIER_")
+    if tier == "UNLIMITED":
         return True, None
-    factor = 1000 if word.endswith("K") else 1
-    digits = word.removesuffix("K")
+    factor = 1000 if tier.endswith("K") else 1
+    digits = tier.removesuffix("K")
     if digits.isdecimal() and len(digits) < 7:
         return True, int(digits) * factor
     return False, None

@@ -1,4 +1,7 @@
-"""One message of a body, made a typed event (section 2)."""
+"""Parser of one message of a body.
+
+Meta's shapes: https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/reference/messages
+"""
 
 from __future__ import annotations
 
@@ -39,13 +42,13 @@ MAX_MESSAGE_TEXT = 65_536  # characters; Meta sends 4,096, and pages must stay r
 def parse_message(
     account: str, value: Mapping[str, Any], message: Mapping[str, Any], received_at: datetime
 ) -> MessageReceived | IdentityChanged:
-    """Raises UnreadableUpdate when it has no id, or nothing says who wrote."""
+    """Parse a message. Raises UnreadableUpdate when it has no usable id or no sender."""
     number, display_phone = parse_number(value)
     sender = _parse_sender(
         message, _find_sender_entry(message, list(iter_objects(value.get("contacts"))))
     )
     if not sender.identities:
-        raise UnreadableUpdate("the message says nothing of who sent it")
+        raise UnreadableUpdate("the message does not name its sender")
     inbound = _parse_inbound(message, received_at)
     if inbound.kind == "system":
         new = _parse_new_identity(get_object(message, "system"))
@@ -69,7 +72,7 @@ def parse_message(
 def _find_sender_entry(
     message: Mapping[str, Any], contacts: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The entry of `contacts` that is the sender's: matched by id, never by index."""
+    """Return the entry of `contacts` that is the sender's, matched by id and not by index."""
     for contact in contacts:
         if _is_same_id(contact.get("wa_id"), message.get("from")):
             return contact
@@ -95,7 +98,7 @@ def _parse_sender(message: Mapping[str, Any], contact: Mapping[str, Any]) -> Sen
 
 
 def _add_shared_phone(sender: SenderIdentity, message: InboundMessage) -> SenderIdentity:
-    """Who taps "share contact" tells the phone that was hidden until then (section 2.5)."""
+    """Add the phone that a person known by user id shared on request (`contact_request`)."""
     if sender.wa_id is not None or message.kind != "contacts":
         return sender
     for card in iter_objects(message.payload.get("content")):
@@ -111,18 +114,18 @@ def _parse_inbound(message: Mapping[str, Any], received_at: datetime) -> Inbound
     raw_kind = to_text(message.get("type"), 30) or _guess_kind(message)
     kind = KIND_ALIASES.get(raw_kind, raw_kind)
     content = strip_nul(message.get(raw_kind))
-    said = extract_text(kind, content)
+    text = extract_text(kind, content)
     context = get_object(message, "context")
     reference = first_text(get_object(message, kind), "message_id", "original_message_id")
     return InboundMessage(
         wamid=wamid,
         kind=kind,
         occurred_at=parse_timestamp(message.get("timestamp"), received_at),
-        text=said[:MAX_MESSAGE_TEXT],
+        text=text[:MAX_MESSAGE_TEXT],
         payload=_extract_payload(content, message),
         context_wamid=(to_text(context.get("id")) or reference)[:MAX_ID_LENGTH] or None,
-        is_urgent=kind in TAPPED_KINDS or _is_opt_out(said),
-        expects_answer=_expects_answer(kind, said, message),
+        is_urgent=kind in TAPPED_KINDS or _is_opt_out(text),
+        expects_answer=_expects_answer(kind, text, message),
         opens_window=MESSAGE_TREATMENTS.get(kind) is not Treatment.RECORDED_WITHOUT_WINDOW,
     )
 
@@ -135,12 +138,12 @@ def _parse_message_id(message: Mapping[str, Any]) -> str:
 
 
 def _guess_kind(message: Mapping[str, Any]) -> str:
-    """A message without a type is known by what it carries."""
+    """Guess the kind of a message without a type from its keys."""
     return next((kind for kind in MESSAGE_TREATMENTS if kind in message), "unknown")
 
 
 def _extract_payload(content: object, message: Mapping[str, Any]) -> dict[str, Any]:
-    """The content, and what stands beside it and is worth keeping."""
+    """Return the content with the message's referral, errors and context."""
     found = dict(content) if isinstance(content, dict) else {"content": content} if content else {}
     for name in ("referral", "errors", "context"):
         if message.get(name) and name not in found:
@@ -148,21 +151,21 @@ def _extract_payload(content: object, message: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def _expects_answer(kind: str, said: str, message: Mapping[str, Any]) -> bool:
+def _expects_answer(kind: str, text: str, message: Mapping[str, Any]) -> bool:
     treatment = MESSAGE_TREATMENTS.get(kind)
     if treatment is Treatment.TEXT_REQUESTED:
         codes = {to_integer(error.get("code")) for error in iter_objects(message.get("errors"))}
         return bool(codes & LOST_CONTENT_CODES)
-    return treatment is Treatment.ANSWERED or (treatment is None and bool(said))
+    return treatment is Treatment.ANSWERED or (treatment is None and bool(text))
 
 
-def _is_opt_out(said: str) -> bool:
-    """Who wants no more messages is heard at once, not after the pause for the rest of a burst."""
-    return len(said) < 200 and find_certain_intent(tokenize(said)) is Intent.OPT_OUT
+def _is_opt_out(text: str) -> bool:
+    """Detect an opt-out, which is handled at once instead of after the pause for further messages."""
+    return len(text) < 200 and find_certain_intent(tokenize(text)) is Intent.OPT_OUT
 
 
 def extract_text(kind: str, content: object) -> str:
-    """What people read of a message: its text, caption, or the title of what was tapped."""
+    """Return the readable text of a message: its text, its caption, or the title of a tapped button."""
     if isinstance(content, str):
         return to_text(content)
     if kind == "contacts":
@@ -197,9 +200,9 @@ def _extract_tapped_title(content: Mapping[str, Any]) -> str:
 
 
 def _parse_new_identity(system: Mapping[str, Any]) -> SenderIdentity | None:
-    """Whom a system message says the sender to be from now on (section 2.3)."""
-    what = to_text(system.get("type"))
-    if what == "customer_identity_changed":  # a security code: the person stays who they are
+    """Return the sender's new identity from a system message, if it has one."""
+    # This type is about a new security code, after which the person is still the same.
+    if to_text(system.get("type")) == "customer_identity_changed":
         return None
     new = build_sender(
         phone=first_text(system, "wa_id", "new_wa_id"),

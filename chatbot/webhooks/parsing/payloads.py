@@ -1,8 +1,7 @@
-"""A body made typed events, at the edge. Tolerant: one bad update costs no other, and what is odd is
-counted under its own name.
+"""Parser of a webhook body: JSON becomes typed events.
 
-Shapes: whatsapp_cloud_api.md sections 1.4, 2, 3 and 7.5. The outside is never trusted: any key may be
-missing or of another type.
+Tolerant: any key may be missing or of another type, an unreadable update does not affect the others, and
+unknown fields and kinds are counted under their own name.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ MAX_KIND_LENGTH = 80
 
 
 class UnreadableBody(ValueError):
-    """Not JSON, or not a webhook's envelope; `args[0]` says what."""
+    """Body that is not JSON or has no webhook envelope; `args[0]` is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedUpdate:
-    """An update that nobody can read, with the reason; `raw` is what it said."""
+    """Update that can't be parsed, with the reason and its raw JSON value."""
 
     kind: str
     reason: str
@@ -49,8 +48,10 @@ class QuarantinedUpdate:
 
 @dataclass(slots=True)
 class ParsedBody:
-    """What a body says: events in the order they stand in it, what can't be read, and how many of
-    each kind there were, known to us or not. `problem` says why nothing can be read at all."""
+    """Events of a body in their order, its unreadable updates, and the count of each kind.
+
+    `problem` is the reason if the body as a whole can't be read.
+    """
 
     events: list[Event] = field(default_factory=list)
     quarantined: list[QuarantinedUpdate] = field(default_factory=list)
@@ -61,7 +62,7 @@ class ParsedBody:
         self.counts[kind.replace("\x00", "")[:MAX_KIND_LENGTH]] += 1
 
     def add(self, kind: str, raw: Any, read: Callable[[], Event | None]) -> None:
-        """Read one update; what has no effect is only counted."""
+        """Parse one update with `read`, which returns None for one that has no effect."""
         self.count(kind)
         try:
             event = read()
@@ -73,11 +74,7 @@ class ParsedBody:
 
 
 def parse_body(raw: bytes, received_at: datetime) -> ParsedBody:
-    """All that a body says.
-
-    Raises:
-        UnreadableBody: nothing can be found in it.
-    """
+    """Parse a body. Raises UnreadableBody if it has no webhook envelope."""
     try:
         body = _decode_json(raw)
     except (ValueError, RecursionError) as error:
@@ -92,7 +89,7 @@ def parse_body(raw: bytes, received_at: datetime) -> ParsedBody:
 
 
 def _decode_json(raw: bytes) -> Any:
-    """Strictly, else leniently: half an emoji or a stray byte must not cost the whole body."""
+    """Decode strictly, else leniently: half an emoji or a stray byte must not lose the whole body."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -112,9 +109,9 @@ def _parse_change(
         _parse_messages(found, account, value, received_at)
     elif name == "user_preferences":
         for preference in iter_objects(value.get("user_preferences")):
-            wish = to_text(preference.get("value")) or "unknown"
+            choice = to_text(preference.get("value")) or "unknown"
             found.add(
-                f"preference:{wish}",
+                f"preference:{choice}",
                 preference,
                 lambda item=preference: parse_preference(account, value, item, at),  # type: ignore[misc]
             )
@@ -131,7 +128,7 @@ def _parse_messages(
 ) -> None:
     messages = list(iter_objects(value.get("messages")))
     for message in messages:
-        if message.get("group_id"):  # said among many: no conversation with us (section 2.4)
+        if message.get("group_id"):  # a message in a group belongs to no conversation with us
             found.count("message:group")
             continue
         found.add(
@@ -147,31 +144,31 @@ def _parse_messages(
         )
     for event in parse_number_errors(account, value, received_at):
         found.count(f"error:{event.code}")
-        if not messages:  # beside a message it explains that one, which keeps its own
+        if not messages:  # next to a message it is about that message, whose payload has it too
             found.events.append(event)
 
 
 def get_queue(event: Event) -> WebhookQueue:
-    """What concerns one person goes in that person's order; the rest in bulk."""
+    """Return the queue: events of one person are applied in order, all others in bulk."""
     is_personal = isinstance(event, MessageReceived | IdentityChanged | PreferenceChanged)
     return WebhookQueue.MESSAGES if is_personal else WebhookQueue.STATUSES
 
 
 def get_contact_key(event: Event) -> str:
-    """What keeps one person's updates in order, before we know who it is."""
+    """Return the key that keeps one person's updates in order before the contact is resolved."""
     match event:
         case MessageReceived(sender=sender) | PreferenceChanged(sender=sender):
-            who = sender
+            person = sender
         case IdentityChanged(old=old):
-            who = old
+            person = old
         case _:
             return ""
-    key = match_key(who.wa_id) if who.wa_id else who.bsuid or who.username or ""
+    key = match_key(person.wa_id) if person.wa_id else person.bsuid or person.username or ""
     return key[:160]
 
 
 def get_event_time(event: Event) -> datetime:
-    """By which an event takes its turn: Meta's own time."""
+    """Return Meta's timestamp, which orders the events of a queue."""
     match event:
         case MessageReceived(message=message):
             return message.occurred_at

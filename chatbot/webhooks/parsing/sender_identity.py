@@ -1,4 +1,4 @@
-"""By which names a body calls a person, and what it says of who they are (sections 2.5 and 7.4)."""
+"""Parser of identities: our number, the sender's ids, changes of user ids, marketing preferences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chatbot.webhooks.parsing.values import (
 
 
 def parse_number(value: Mapping[str, Any]) -> tuple[str, str]:
-    """Which of our numbers it is about: phone_number_id, and the number as digits."""
+    """Return the phone_number_id of our number, and the number as digits."""
     metadata = get_object(value, "metadata")
     return to_text(metadata.get("phone_number_id"), 40), parse_display_phone(metadata)
 
@@ -32,7 +32,7 @@ def parse_display_phone(value: Mapping[str, Any]) -> str:
 def build_sender(
     phone: str = "", bsuid: str = "", parent: str = "", username: str = "", name: str = ""
 ) -> SenderIdentity:
-    """Some systems put the user id where the phone belongs (section 2.5)."""
+    """Build an identity. Some systems put the user id where the phone belongs."""
     if is_user_id(phone):
         phone, bsuid = "", bsuid or phone
     return SenderIdentity(
@@ -45,14 +45,14 @@ def build_sender(
 
 
 def is_user_id(value: str) -> bool:
-    """`BR.1502576394655843`, and not a phone number."""
+    """Return whether it is a user id like `BR.1502576394655843`, and not a phone number."""
     return value[:2].isalpha() and value[2:3] == "."
 
 
 def parse_user_id_updates(
     account: str, value: Mapping[str, Any], at: datetime
 ) -> Iterator[IdentityChanged]:
-    """A field that Meta documented and withdrew; some systems send it (section 2.5)."""
+    """Parse a field that Meta documented and later withdrew; some systems still send it."""
     number, _ = parse_number(value)
     for update in iter_objects(value.get("user_id_update")):
         ids = get_object(update, "user_id")
@@ -65,10 +65,14 @@ def parse_user_id_updates(
 def parse_preference(
     account: str, value: Mapping[str, Any], preference: Mapping[str, Any], at: datetime
 ) -> PreferenceChanged | None:
-    """None for what is not about marketing, or not a choice we know. Raises UnreadableUpdate."""
-    wish = to_text(preference.get("value")).lower()
+    """Parse a preference; None if it is not about marketing or is an unknown choice.
+
+    Raises:
+        UnreadableUpdate: it does not name a person.
+    """
+    choice = to_text(preference.get("value")).lower()
     category = to_text(preference.get("category")) or "marketing_messages"
-    if category != "marketing_messages" or wish not in ("stop", "resume", "signup"):
+    if category != "marketing_messages" or choice not in ("stop", "resume", "signup"):
         return None
     sender = build_sender(
         phone=to_text(preference.get("wa_id")),
@@ -76,12 +80,12 @@ def parse_preference(
         parent=to_text(preference.get("parent_user_id")),
     )
     if not sender.identities:
-        raise UnreadableUpdate("the preference says nothing of whose it is")
+        raise UnreadableUpdate("the preference does not name a person")
     return PreferenceChanged(
         number=parse_number(value)[0],
         account=account,
         sender=sender,
-        wants_marketing=wish != "stop",
+        wants_marketing=choice != "stop",
         detail=to_text(preference.get("detail"), 300),
         happened_at=parse_timestamp(preference.get("timestamp"), at),
     )

@@ -1,4 +1,7 @@
-"""One status of a body, made a typed event (section 3), and the errors that bodies carry."""
+"""Parser of one status of a body, and of error objects.
+
+Meta's shapes: https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/reference/messages/status
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from chatbot.webhooks.parsing.values import (
 
 
 def parse_status(status: Mapping[str, Any], received_at: datetime) -> StatusReceived | None:
-    """None for a status that proves nothing we know. Raises UnreadableUpdate: it names no message."""
+    """Parse a status; None if it is unknown or of a group. Raises UnreadableUpdate without an id."""
     wamid = to_text(status.get("id"))
     if not wamid or len(wamid) > MAX_ID_LENGTH:
         raise UnreadableUpdate("the status names no message")
@@ -51,7 +54,7 @@ def parse_status(status: Mapping[str, Any], received_at: datetime) -> StatusRece
 
 
 def parse_error(errors: object) -> tuple[int | None, str | None]:
-    """The useful text is in `error_data.details` (section 3)."""
+    """Return code and text of the first error. The useful text is in `error_data.details`."""
     for error in iter_objects(errors):
         details = first_text(get_object(error, "error_data"), "details")
         detail = details or first_text(error, "title", "message")

@@ -1,4 +1,4 @@
-"""The kinds of messages and fields as tables: what Prosa does with each (docs/whatsapp.md repeats them)."""
+"""Tables of message kinds and webhook fields: what Prosa does with each (repeated in docs/whatsapp.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Treatment(StrEnum):
-    """What becomes of an update. Whatever it is, its body is kept, counted and can be replayed."""
+    """Handling of an update. In any case its body is kept, is counted and can be replayed."""
 
     ANSWERED = "recorded in the thread; the bot answers"
     RECORDED = "recorded in the thread; no answer is expected"
@@ -18,8 +18,7 @@ class Treatment(StrEnum):
 
 T = Treatment
 
-# Meta's `type` → what is done (sections 2.1 to 2.3). A kind that stands nowhere is recorded, and
-# answered where it has words.
+# By Meta's `type` of a message. An unknown kind is recorded, and answered if it has a text.
 MESSAGE_TREATMENTS: dict[str, Treatment] = {
     "text": T.ANSWERED,
     "image": T.ANSWERED,
@@ -42,37 +41,37 @@ MESSAGE_TREATMENTS: dict[str, Treatment] = {
     "unknown": T.TEXT_REQUESTED,
     "system": T.RECORDED_WITHOUT_WINDOW,
 }
-# Old or other words for a kind.
+# Old or other names of a kind.
 KIND_ALIASES = {"voice": "audio", "unknown": "unsupported"}
-# The content got lost on the way: too large, or written on a device that the Cloud API can't read.
+# Error codes of messages without content: too large, or of a type that the Cloud API doesn't support.
 LOST_CONTENT_CODES = frozenset({131052, 131060})
 TAPPED_KINDS = frozenset({"button", "interactive"})
 
-# What an APPLIED field does, in words; all of them also show on the channel's page or the contact's.
+# Effects of the APPLIED fields. All of them also show on the page of the channel or of the contact.
 FIELD_EFFECTS: dict[str, str] = {
-    "messages": "messages are recorded, statuses lift the ledger's rows, errors of the number are shown "
-    "(and halt it where our access is dead)",
-    "user_preferences": "`stop` is an opt-out, `resume` and `signup` end it, unless the person decided "
-    "otherwise since; also of people who are no contact yet",
-    "user_id_update": "the contact has the new user id (Meta withdrew this field; `system` says it too)",
-    "message_template_status_update": "the template has the status; its running campaigns pause, and go "
-    "on when it is approved again",
-    "message_template_quality_update": "the template has the quality; RED pauses its campaigns, YELLOW "
+    "messages": "messages are recorded, statuses update the messages we sent, errors of the "
+    "number are shown (and halt it if our access token is invalid)",
+    "user_preferences": "`stop` is an opt-out, `resume` and `signup` end it, unless the person has "
+    "decided otherwise since; also for people who are no contacts yet",
+    "user_id_update": "the contact gets the new user id (Meta withdrew this field; `system` has it too)",
+    "message_template_status_update": "the template gets the status; its running campaigns pause, and "
+    "resume when it is approved again",
+    "message_template_quality_update": "the template gets the quality; RED pauses its campaigns, YELLOW "
     "warns",
-    "message_template_components_update": "the templates are fetched anew",
-    "template_category_update": "the template has the category; a notice of a change to come only shows",
-    "account_update": "restriction, disabling and deletion pause all campaigns; disabled or deleted, "
-    "nothing is sent",
+    "message_template_components_update": "the templates are synced again",
+    "template_category_update": "the template gets the category; a notice of a later change is only shown",
+    "account_update": "restriction, disabling and deletion pause all campaigns; nothing is sent from a "
+    "disabled or deleted account",
     "account_review_update": "shown",
     "account_alerts": "shown",
-    "business_capability_update": "the number of people a day that may be written to first",
+    "business_capability_update": "the number of people per day who may be messaged first",
     "phone_number_quality_update": "limit, quality and throughput of the number; FLAGGED pauses all "
     "campaigns",
     "phone_number_name_update": "shown",
-    "security": "shown as grave",
+    "security": "shown as severe",
 }
 
-# `changes[].field` → what is done (section 7.5). One that stands nowhere is KEPT.
+# By `changes[].field`. Unknown fields are STORED_ONLY.
 FIELD_TREATMENTS: dict[str, Treatment] = {
     "messages": T.APPLIED,
     "user_preferences": T.APPLIED,

@@ -1,7 +1,4 @@
-"""Single values of Meta's bodies, read tolerantly: any key may be missing or of another type.
-
-What is seen in the wild: whatsapp_cloud_api.md section 1.4.
-"""
+"""Tolerant access to single values of Meta's bodies: any key may be missing or of another type."""
 
 from __future__ import annotations
 
@@ -14,31 +11,31 @@ import msgspec
 
 from chatbot.core import clock
 
-MAX_ID_LENGTH = 255  # characters of a wamid, as our columns hold it
-# Clocks differ a little; what lies further in the future is no moment we may believe.
+MAX_ID_LENGTH = 255  # characters of a wamid that our columns hold
+# Clocks differ a little; a timestamp further in the future is not believed.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class UnreadableUpdate(ValueError):
-    """An update that can't be applied as it is; `args[0]` says why."""
+    """Update that can't be applied as it is; `args[0]` is the reason."""
 
 
 def iter_objects(value: object) -> Iterator[dict[str, Any]]:
-    """The objects of a list, whatever stands between them."""
+    """Yield the objects of a list, and skip anything else in it."""
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, dict))
 
 
 def get_object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The object under a key; an empty one where there is none."""
+    """Return the object under a key, or an empty one."""
     found = value.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def to_text(value: object, max_length: int | None = None) -> str:
-    """A text or a whole number as text, without NUL, which PostgreSQL takes not."""
+    """Return a string or integer as text without NUL, which PostgreSQL rejects; else an empty text."""
     if isinstance(value, str):
         return value.replace("\x00", "")[:max_length]
     return str(value)[:max_length] if isinstance(value, int) and not isinstance(value, bool) else ""
@@ -49,7 +46,7 @@ def first_text(value: Mapping[str, Any], *names: str, max_length: int | None = N
 
 
 def to_integer(value: object) -> int | None:
-    """A whole number that a column takes, also where it is written as text."""
+    """Return an integer of 32 bits, also if it is written as text; else None."""
     if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
         value = int(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -57,7 +54,7 @@ def to_integer(value: object) -> int | None:
 
 
 def parse_timestamp(timestamp: object, default: datetime) -> datetime:
-    """Unix seconds as text or number; what is not one, or is yet to come, is the moment it arrived."""
+    """Parse Unix seconds given as text or number; return `default` if invalid or in the future."""
     if isinstance(timestamp, str | int | float) and not isinstance(timestamp, bool):
         try:
             found = clock.from_unix(float(timestamp))
@@ -68,6 +65,6 @@ def parse_timestamp(timestamp: object, default: datetime) -> datetime:
 
 
 def strip_nul(content: Any) -> Any:
-    """A value as a JSON column takes it."""
+    """Remove NUL characters from a JSON value, since PostgreSQL's JSON columns reject them."""
     raw = msgspec.json.encode(content)
     return msgspec.json.decode(_NUL.sub(rb"\1", raw)) if b"u0000" in raw else content
