@@ -1,5 +1,6 @@
-"""A fake of Meta's Cloud API that runs as its own process and knows nothing of the application.
+"""Simulator of Meta's WhatsApp Cloud API. It runs as a process of its own.
 
-It imports nothing else of `chatbot`: it would check us with our own mistakes otherwise.
-Section numbers in this package are those of our Cloud API fact sheet.
+It imports nothing else of `chatbot`. Shared code would share its mistakes, and no test would
+find them. Facts of the API come from Meta's public pages (developers.facebook.com, WhatsApp
+Business Platform) where no other source is named.
 """

@@ -13,7 +13,7 @@ from chatbot.simulator.config import Config, ConfigError, parse_config
 from chatbot.simulator.simulator import Simulator
 
 BACKLOG = 4096
-SHUTDOWN_TIMEOUT_S = 0.5  # hanging requests and long polls are cut off then
+SHUTDOWN_TIMEOUT_S = 0.5  # then hanging requests and long polls are cut off
 
 
 async def serve(config: Config) -> None:
@@ -39,7 +39,7 @@ async def serve(config: Config) -> None:
 def main() -> None:
     try:
         config = parse_config(sys.argv[1:], os.environ)
-        # Hundreds of thousands of logged messages stay: looking through them all is waste.
+        # Hundreds of thousands of logged messages stay alive: scanning them often is wasted time.
         gc.set_threshold(50_000, 50, 1_000)
         asyncio.run(serve(config))
     except (ConfigError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The HTTP application: Graph paths, control API and pages side by side."""
+"""HTTP application with the Graph API paths, the control API and the pages."""
 
 from collections.abc import AsyncIterator
 

@@ -1,10 +1,10 @@
-"""The platform's clock, which can be set forward: 24 hours pass in a millisecond."""
+"""Clock of the simulated platform. It can be set forward, so that tests need not wait 24 hours."""
 
 import time
 
 
 class Clock:
-    """Unix seconds. Windows, limits, expiries and due statuses follow it; retries do not."""
+    """Clock in Unix seconds for windows, limits, expiries and due statuses, but not for retries."""
 
     def __init__(self) -> None:
         self.offset_s = 0.0

@@ -1,4 +1,4 @@
-"""What the process is started with: flags whose defaults come from the environment."""
+"""Start-up configuration: command-line flags whose defaults come from the environment."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ REQUIRED_VARIABLES = {
 
 
 class ConfigError(Exception):
-    """The process cannot start; the text is a sentence for the person who started it."""
+    """Raised if the process cannot start; the text is a sentence for the person who started it."""
 
 
 class Customer(msgspec.Struct, frozen=True):
-    """Somebody whom the phone page offers as its owner."""
+    """Customer that can be chosen as the owner of the phone on the phone page."""
 
     name: str
     number: str
@@ -71,7 +71,7 @@ def parse_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config
 
 
 def _settings(text: str, seed: int) -> Settings:
-    """What the process begins with, and returns to at a reset: JSON, as for POST /_sim/settings."""
+    """Return the initial settings from the JSON that POST /_sim/settings takes too."""
     try:
         return apply_changes(Settings(seed=seed), text.encode())
     except SettingsError as error:
@@ -79,7 +79,7 @@ def _settings(text: str, seed: int) -> Settings:
 
 
 def load_customers(path: str) -> tuple[Customer, ...]:
-    """The people of the phone page, from a JSON list of {name, number}; ours without a path."""
+    """Load the customers of the phone page from a JSON list of {name, number}, or the defaults."""
     if not path:
         return DEFAULT_CUSTOMERS
     try:

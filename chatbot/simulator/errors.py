@@ -1,11 +1,15 @@
-"""Errors in the shape of the Graph API (section 5.1)."""
+"""Errors in the shape of the Graph API.
+
+Codes, titles and HTTP statuses: Meta, Cloud API error codes
+(developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes).
+"""
 
 import secrets
 import string
 
 import msgspec
 
-# code -> (HTTP status, title); section 5.2, and the table of Meta that it cites.
+# code -> (HTTP status, title). Where Meta's table gives no status, it is our guess.
 ERROR_CODES = {
     0: (401, "AuthException"),
     1: (400, "API Unknown"),
@@ -86,7 +90,7 @@ _TRACE_ALPHABET = string.ascii_letters + string.digits + "_-"
 
 
 class GraphError(Exception):
-    """A refusal that is answered to the caller in Graph's shape."""
+    """Refusal that is answered to the caller in the shape of the Graph API."""
 
     def __init__(
         self, code: int, details: str = "", *, kind: str = "OAuthException", subcode: int = 0
@@ -127,7 +131,7 @@ def malformed(field: str, reason: str) -> GraphError:
 
 
 def unknown_object(object_id: str, method: str) -> GraphError:
-    """An id that is not ours: 400, code 100, subcode 33 (section 5.1)."""
+    """Return the error for an unknown object id: HTTP 400, code 100, subcode 33."""
     text = (
         f"Unsupported {method.lower()} request. Object with ID '{object_id}' does not exist, "
         "cannot be loaded due to missing permissions, or does not support this operation."
@@ -144,7 +148,7 @@ def get_error_details(code: int) -> str:
 
 
 def render_status_error(code: int) -> dict[str, object]:
-    """The `errors[]` item of a `failed` status (section 3)."""
+    """Return the `errors[]` item of a `failed` status webhook."""
     title = ERROR_CODES[code][1]
     return {"code": code, "title": title, "message": title,
             "error_data": {"details": get_error_details(code)}, "href": HELP_URL}  # fmt: skip

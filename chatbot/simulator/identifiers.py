@@ -15,9 +15,13 @@ _counter = itertools.count(1)
 _PROCESS = secrets.token_bytes(6)
 
 
-@lru_cache(maxsize=65_536)  # asked for several times while one message is looked at
+@lru_cache(maxsize=65_536)  # called several times for one message
 def normalize_number(number: str) -> str:
-    """Digits with the country code; a bare Brazilian number gets ours in front (section 4.1)."""
+    """Return the digits with the country code; raise GraphError for anything else.
+
+    A number without `+` and country code gets the code of the business number (Meta: phone
+    numbers), which is 55 here.
+    """
     digits = number.translate(_PUNCTUATION)
     if not (digits.isascii() and digits.isdigit()) or not 8 <= len(digits) <= 15:
         raise invalid("to", "is not a valid phone number.")
@@ -27,9 +31,10 @@ def normalize_number(number: str) -> str:
 
 
 def canonical_wa_id(digits: str, dropped_share: float) -> str:
-    """The wa_id of a number: without the ninth digit for a share of the DDDs from 31 (section 8).
+    """Return the wa_id of a number, without the ninth digit for a share of the area codes from 31.
 
-    Decided by the number alone, so that every spelling, run and process agrees.
+    Accounts that were registered before Brazil added the ninth digit keep an id without it.
+    The number alone decides, so that both spellings, all runs and all processes agree.
     """
     if not digits.startswith("55") or len(digits) not in (12, 13):
         return digits
@@ -43,18 +48,18 @@ def canonical_wa_id(digits: str, dropped_share: float) -> str:
 
 
 def hash_fraction(text: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text."""
+    """Return a number in [0, 1) that depends on the text alone."""
     digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big") / (1 << 56)
 
 
 def make_user_id(basis: str) -> str:
-    """The business-scoped user id of a number (section 2.5)."""
+    """Return the business-scoped user id (BSUID) of a number: `BR.` and 16 digits."""
     return f"BR.{int(hash_fraction('bsuid' + basis) * 10**16):016d}"
 
 
 def make_wamid(wa_id: str) -> str:
-    """Meta's form: base64 of a blob in which the person's number is legible (section 4.4)."""
+    """Return a new message id like Meta's: base64 of bytes that contain the user's number."""
     unique = next(_counter).to_bytes(5, "big")
     digits = wa_id.encode()
     blob = b"\x1d" + bytes([len(digits)]) + digits + b"\x15\x02\x00\x11\x18\x12" + _PROCESS + unique

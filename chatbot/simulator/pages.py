@@ -1,4 +1,4 @@
-"""The two pages for people, `/` and `/controle`, and their files; nothing comes from elsewhere."""
+"""Phone page (`/`), control page (`/controle`) and their static files. No other host is used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The few shapes in which the server answers."""
+"""Builders of HTTP responses, valid and broken ones."""
 
 from collections.abc import Mapping
 
@@ -22,12 +22,12 @@ def json_response(content: object, status: int = 200) -> web.Response:
 
 
 def html_502_response() -> web.Response:
-    """What an edge proxy answers: no JSON, no Graph (section 5.1)."""
+    """Return the HTML answer of an edge proxy in front of the Graph API."""
     return web.Response(text=_BAD_GATEWAY, status=502, content_type="text/html")
 
 
 def unreadable_response(body: bytes, number: float) -> web.Response:
-    """A 200 that says nothing, in one of three forms chosen by a number in [0, 1)."""
+    """Return a 200 without usable content, in one of three forms chosen by a number in [0, 1)."""
     if number < 1 / 3:
         return raw_json_response(body[: len(body) // 2])
     if number < 2 / 3:
@@ -37,7 +37,7 @@ def unreadable_response(body: bytes, number: float) -> web.Response:
 
 
 def too_many_requests_response(number: float) -> web.Response:
-    """A 429 of the edge, in one of six forms chosen by a number in [0, 1)."""
+    """Return a 429 of an edge proxy, in one of six forms chosen by a number in [0, 1)."""
     form = int(number * 6)
     headers = {"Retry-After": "1"} if form % 2 else {}
     if form < 2:
@@ -52,7 +52,7 @@ def too_many_requests_response(number: float) -> web.Response:
 
 
 def select_fields(resource: Mapping[str, object], request: web.Request) -> dict[str, object]:
-    """Only the `fields` that were asked for, and always the id."""
+    """Return the requested `fields` of the resource and always its id, or all without `fields`."""
     fields = request.query.get("fields", "")
     if not fields:
         return dict(resource)

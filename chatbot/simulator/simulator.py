@@ -1,4 +1,4 @@
-"""The simulated platform: all state of one process, without anything of HTTP."""
+"""State of the simulated platform, without HTTP."""
 
 from typing import NamedTuple
 
@@ -31,11 +31,11 @@ from chatbot.simulator.webhooks.payloads import PayloadRenderer, Status, StatusN
 from chatbot.simulator.webhooks.sender import WebhookSender
 
 OUTSIDE_WINDOW = 131047
-RESTRICTED, LOCKED = 368, 131031  # templates outside a window; everything
+RESTRICTED, LOCKED = 368, 131031  # refuses templates; refuses every message
 
 
 class Acceptance(NamedTuple):
-    """What came of a message that was accepted."""
+    """Result for an accepted message: its id, and whether it is held for quality assessment."""
 
     wamid: str
     is_held: bool
@@ -55,7 +55,7 @@ class Simulator:
 
     @property
     def pending(self) -> int:
-        """Statuses not told yet and webhooks not acknowledged yet; 0 is silence."""
+        """Count the scheduled updates and the webhooks that are not acknowledged yet."""
         return self.scheduler.pending + self.webhook_sender.pending
 
     def apply_settings(self, settings: Settings) -> None:
@@ -72,7 +72,7 @@ class Simulator:
         self._init_state()
 
     def advance(self, seconds: float) -> None:
-        """Set the platform's clock forward; what became due by it is told at once."""
+        """Set the clock forward and publish at once the updates that became due."""
         self.clock.advance(seconds)
         self.scheduler.restart_timer()
 
@@ -86,7 +86,7 @@ class Simulator:
         failure: int,
         draws: RandomDraws,
     ) -> Acceptance:
-        """Take a message on, as Meta does with its 200."""
+        """Accept a message, as Meta's 200 does, and schedule its statuses."""
         now = self.clock.now()
         failure = failure or self._find_failure_code(message, user, template)
         is_held = template is not None and draws.held < self.settings.held_share
@@ -113,7 +113,7 @@ class Simulator:
         return Acceptance(wamid, is_held)
 
     def check_restriction(self, template: MessageTemplate | None) -> None:
-        """Raise what a restricted or locked account is answered."""
+        """Raise GraphError if the account is locked, or restricted and a template is sent."""
         code = self.restriction_code
         if code and (template is not None or code != RESTRICTED):
             raise GraphError(code, get_error_details(code))
@@ -135,7 +135,10 @@ class Simulator:
     def send_as_customer(
         self, number: str, name: str, content: dict[str, object], *, wamid: str, at: float
     ) -> tuple[str, str]:
-        """A person writes to the business: (wamid, wa_id). Opens the service window (7.1)."""
+        """Record and publish a customer's message; return (wamid, key of the user).
+
+        It opens the 24-hour customer service window.
+        """
         user, chats = self.users.get_by_number_or_id(number, self.settings), self.threads
         wamid = wamid or make_wamid(user.key)
         message = {
@@ -156,7 +159,7 @@ class Simulator:
         return wamid, user.key
 
     def publish_inbound(self, inbound: InboundUpdate) -> None:
-        """At once and alone, or late, or among the statuses: as the settings want it."""
+        """Publish an inbound message at once, or with a delay and together with statuses."""
         settings = self.settings
         if settings.mix_inbound or settings.inbound_delay_ms:
             self.scheduler.schedule(inbound, settings.inbound_delay_ms / 1000)
@@ -164,7 +167,7 @@ class Simulator:
             self._publish([inbound])
 
     def render_sender(self, user: WhatsAppUser) -> dict[str, object]:
-        """Who a message is from: the number is left out when it is hidden (2.5)."""
+        """Return the sender fields of a message, without `from` if the number is hidden."""
         if self._hides_number(user):
             return {"from_user_id": user.user_id}
         return {"from": user.wa_id, "from_user_id": user.user_id}
@@ -176,7 +179,7 @@ class Simulator:
         return {"profile": {"name": name}, "wa_id": user.wa_id, "user_id": user.user_id}
 
     def mark_read_by_customer(self, user: WhatsAppUser) -> int:
-        """The person has the chat on screen: tell `read` for what was not read yet."""
+        """Publish `read` for every delivered message of the user; return how many."""
         now = self.clock.now()
         scheduled: list[WebhookUpdate] = [
             ScheduledStatus(
@@ -199,7 +202,7 @@ class Simulator:
         self.users = WhatsAppUsers()
         self.files = FileStore(self.clock)
         self.scripts = OutcomeScripts()
-        self.restriction_code = 0  # the code that a restricted account is answered with
+        self.restriction_code = 0  # error code while the account is restricted or locked
         self.marketing_opt_outs: set[str] = set()
 
     def _hides_number(self, user: WhatsAppUser) -> bool:
@@ -208,7 +211,7 @@ class Simulator:
     def _find_failure_code(
         self, message: Message, user: WhatsAppUser, template: MessageTemplate | None
     ) -> int:
-        """Why an accepted message will never arrive, or 0."""
+        """Return the error code with which the accepted message will fail, or 0."""
         if user.is_unregistered:
             return UNDELIVERABLE_CODE
         if template is None:

@@ -1,4 +1,4 @@
-"""The people's side of the control API: what they write, read, send and change."""
+"""Endpoints of the control API that act as a customer: inbound messages, reading, events."""
 
 from aiohttp import web
 
@@ -38,13 +38,11 @@ class CustomerEndpoints:
         return json_response(self._send(params, self._parse_content(params)))
 
     async def burst(self, request: web.Request) -> web.Response:
-        """Many messages of many people at once; with `mix_inbound` they share POSTs."""
+        """Send many messages of many customers; with `mix_inbound` they share POSTs."""
         params = await parse_body(request, list[InboundRequest])
         if len(params) > MAX_BURST:
             raise ControlError(f"At most {MAX_BURST} messages at once.")
-        contents = [
-            self._parse_content(item) for item in params
-        ]  # all of them are written, or none
+        contents = [self._parse_content(item) for item in params]  # refuse all before sending any
         return json_response([self._send(*pair) for pair in zip(params, contents, strict=True)])
 
     async def read(self, request: web.Request) -> web.Response:
@@ -53,7 +51,7 @@ class CustomerEndpoints:
         return json_response({"read": self._simulator.mark_read_by_customer(user)})
 
     async def upload(self, request: web.Request) -> web.Response:
-        """The bytes of a person's file; `mime` and `name` stand in the query."""
+        """Store a customer's file: the body is its bytes, the query has `mime` and `name`."""
         mime_type = request.query.get("mime", "")
         if not is_mime_type(mime_type):
             raise ControlError("`mime` must be a MIME type such as image/jpeg.")
@@ -69,7 +67,10 @@ class CustomerEndpoints:
         return json_response({"media_id": stored.id, "kind": stored.kind})
 
     async def file(self, request: web.Request) -> web.Response:
-        """For the phone page, which has no token; never as a page of this origin."""
+        """Return a file to the phone page, which has no token.
+
+        The headers keep the file from running as a page of this origin.
+        """
         stored = self._simulator.files.find(request.match_info["media_id"])
         if stored is None:
             raise web.HTTPNotFound

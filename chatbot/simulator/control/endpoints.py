@@ -1,8 +1,8 @@
-"""The control API under /_sim/: settings, log, clock, outages, scripts, templates, webhooks.
+"""Control API under /_sim/: settings, log, clock, outages, scripts, templates, webhooks.
 
-It has no password, so it answers this machine's own programs only: a foreign Host is a rebound
-name, a foreign Origin is another site's page, and a POST that is not JSON could be a form (the
-bytes of a file come as `application/octet-stream`, which no form can send either).
+It has no password, so it answers only requests from this machine. A foreign Host could be DNS
+rebinding, a foreign Origin is another site, and a POST that is neither JSON nor
+`application/octet-stream` could be a form of another site.
 """
 
 from collections.abc import Awaitable, Callable
@@ -43,11 +43,14 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ControlError(Exception):
-    """A request to the control API that was refused; the text says which field and why."""
+    """Refused request to the control API; the text names the field and the reason."""
 
 
 def local_only(handler: Handler) -> Handler:
-    """The handler behind the door. A wrapper and not a middleware, which /messages would pay for."""
+    """Wrap a handler so that it answers local requests only.
+
+    A middleware would also run for /messages and slow it down.
+    """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         return _reject_foreign_request(request) or await _handle_errors(request, handler)
@@ -103,7 +106,7 @@ class ControlEndpoints:
         return json_response({"status": "ok", "pending": self._simulator.pending})
 
     async def log(self, request: web.Request) -> web.Response:
-        """`limit` below 0 takes the last ones."""
+        """Return log entries after `since`; a negative `limit` returns the last ones."""
         since = parse_query(request, "since", int, 0)
         limit = parse_query(request, "limit", int, 10_000)
         to = request.query.get("to", "")
@@ -111,14 +114,14 @@ class ControlEndpoints:
         return json_response({"entries": [render_entry(entry) for entry in found]})
 
     async def body(self, request: web.Request) -> web.Response:
-        """The body of one POST, byte for byte."""
+        """Return the raw body of one POST."""
         entry = self._simulator.log.find(int(request.match_info["entry_id"]))
         if entry is None:
             raise ControlError("`entry_id`: the log has no such entry.")
         return web.Response(body=entry.raw, content_type="application/octet-stream")
 
     async def accepted(self, request: web.Request) -> web.Response:
-        """Every accepted message as JSON lines; `prefix` is the start of its callback data."""
+        """Return accepted messages as JSON lines; `prefix` is the start of their callback data."""
         since = parse_query(request, "since", int, 0)
         found = self._simulator.log.accepted(since, request.query.get("prefix", ""))
         lines = msgspec.json.Encoder().encode_lines(found)
@@ -194,7 +197,7 @@ class ControlEndpoints:
             raise ControlError(str(error)) from error
 
     async def webhook(self, request: web.Request) -> web.Response:
-        """Any body at all, signed: an object is written as Meta writes, a string goes as it is."""
+        """Deliver a webhook: an object is encoded like Meta's, a string is sent unchanged."""
         params = await parse_body(request, WebhookRequest)
         raw = params.body.encode() if isinstance(params.body, str) else encode_json(params.body)
         for _ in range(params.copies):

@@ -1,4 +1,4 @@
-"""What happens to a person or to the account: each changes the platform and tells it (2.3, 7.5)."""
+"""Events of a user or of the account: each changes the state and sends its webhook."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -20,7 +20,7 @@ Value = dict[str, object]
 class NumberChanged(
     msgspec.Struct, tag_field="event", tag="number_changed", forbid_unknown_fields=True
 ):
-    """The person `from` has the number `to` now, and with it another user id."""
+    """Move of the user `from` to the number `to`, which also changes the user id."""
 
     number: str = msgspec.field(name="from")
     to: str
@@ -37,7 +37,7 @@ class UserIdChanged(
 class IdentityChanged(
     msgspec.Struct, tag_field="event", tag="identity_changed", forbid_unknown_fields=True
 ):
-    """The person's security code is another one: a new telephone, most often."""
+    """Change of the user's security code, usually because of a new phone."""
 
     number: str = msgspec.field(name="from")
 
@@ -45,7 +45,7 @@ class IdentityChanged(
 class MarketingPreferenceChanged(
     msgspec.Struct, tag_field="event", tag="marketing_choice", forbid_unknown_fields=True
 ):
-    """The person stops or resumes marketing inside WhatsApp (section 7.4)."""
+    """Stop or resumption of marketing messages by the user (Meta: field `user_preferences`)."""
 
     number: str = msgspec.field(name="from")
     value: Literal["stop", "resume"]
@@ -53,7 +53,7 @@ class MarketingPreferenceChanged(
 
 
 class AccountEvent(msgspec.Struct, tag_field="event", tag="account", forbid_unknown_fields=True):
-    """One of the names of `ACCOUNT_EVENTS`."""
+    """Event of the account; `name` is a key of `ACCOUNT_EVENTS`."""
 
     name: str
 
@@ -61,13 +61,13 @@ class AccountEvent(msgspec.Struct, tag_field="event", tag="account", forbid_unkn
 class StandaloneErrorEvent(
     msgspec.Struct, tag_field="event", tag="error", forbid_unknown_fields=True
 ):
-    """An error that belongs to no message and no status."""
+    """Error without a message or status."""
 
     code: int
 
 
 class FieldEvent(msgspec.Struct, tag_field="event", tag="field", forbid_unknown_fields=True):
-    """Any field at all, with any value."""
+    """Webhook of any field with any value."""
 
     field: str
     value: dict[str, object]
@@ -85,7 +85,7 @@ Event = (
 
 
 def apply_event(simulator: Simulator, event: Event) -> dict[str, object]:
-    """Let it happen; ValueError or GraphError names what is wrong."""
+    """Apply the event and return its result; raise ValueError or GraphError if it is invalid."""
     match event:
         case AccountEvent():
             return _apply_account_event(simulator, event.name)
@@ -167,8 +167,10 @@ def _publish_system_message(
     change: Mapping[str, object],
     contact: Value | None = None,
 ) -> None:
-    """A `system` message has no place in the thread, and contacts only where pywa looks for them
-    (section 2.3 knows none)."""
+    """Publish a `system` message, which is not stored in the thread.
+
+    Meta sends no `contacts` with it; pywa needs one for a changed identity.
+    """
     message: Value = {
         **sender,
         "id": make_wamid(user.key),
@@ -210,7 +212,7 @@ def _constant_renderer(**value: object) -> Callable[[Simulator], Value]:
     return lambda _: value
 
 
-# name -> (webhook field, its value, the code that sends are answered with from then on or None)
+# name -> (webhook field, its value, error code of sends from then on: 0 for none, None for no change)
 ACCOUNT_EVENTS: dict[str, tuple[str, Callable[[Simulator], Value], int | None]] = {
     "restricted": ("account_update", _render_restriction, RESTRICTED),
     "violation": (

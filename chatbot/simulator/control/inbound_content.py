@@ -1,4 +1,4 @@
-"""What a customer's message looks like in a webhook (sections 2.1, 2.2 and 2.4)."""
+"""Content of a customer's message in the shape of Meta's `messages` webhook."""
 
 from chatbot.simulator.control.schemas import InboundKind, InboundRequest
 from chatbot.simulator.media.store import get_reported_sha256
@@ -15,7 +15,10 @@ Content = dict[str, object]
 
 
 def render_content(simulator: Simulator, inbound: InboundRequest) -> Content:
-    """The type's part of `messages[]`, and its context; ValueError names a lacking field."""
+    """Return the type-specific part of an item of `messages[]`, with context and referral.
+
+    Raise ValueError with the name of a missing field.
+    """
     content = _render_by_kind(simulator, inbound)
     context: Content = {}
     if inbound.context_id:

@@ -1,4 +1,4 @@
-"""What the control API is sent, typed; unknown fields are refused by name."""
+"""Request bodies of the control API. Unknown fields are refused by name."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -33,18 +33,18 @@ class InboundKind(StrEnum):
 
 
 class InboundRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A customer's message; `timestamp` in Unix seconds, `id` to repeat a message."""
+    """Customer's message; `timestamp` in Unix seconds, `id` to repeat a message."""
 
     number: str = msgspec.field(name="from")
     name: str = "Maria Souza"
     type: InboundKind = InboundKind.TEXT
-    text: str = ""  # of a button too, and the caption of a file
+    text: str = ""  # also the label of a button and the caption of a file
     payload: str = ""
     reply_id: str = ""
     title: str = ""
     description: str = ""
     context_id: str = ""
-    media_id: str = ""  # of a file given to POST /_sim/media before
+    media_id: str = ""  # of a file uploaded with POST /_sim/media
     voice: bool = False
     latitude: Annotated[float, Meta(ge=-90, le=90)] = 0.0
     longitude: Annotated[float, Meta(ge=-180, le=180)] = 0.0
@@ -52,7 +52,7 @@ class InboundRequest(msgspec.Struct, forbid_unknown_fields=True):
     address: str = ""
     contact_name: str = ""
     contact_phone: str = ""
-    message_id: str = ""  # that is reacted to
+    message_id: str = ""  # target of a reaction
     emoji: str = ""  # empty removes the reaction
     referral: dict[str, object] = {}
     forwarded: bool = False
@@ -70,26 +70,26 @@ class MarkReadRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OutageRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing is delivered for so many seconds, and then all of it; 0 ends an outage."""
+    """Outage: webhooks are held back for so many seconds; 0 ends it."""
 
     seconds: Annotated[float, Meta(ge=0, le=86_400)]
 
 
 class AdvanceClockRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """How far the platform's clock is set forward."""
+    """Seconds by which the clock is set forward."""
 
     advance_s: Annotated[float, Meta(ge=0, le=86_400 * 400)]
 
 
 class ScriptRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The outcomes of the next messages to one person; see `faults.parse_outcome` for their names."""
+    """Outcomes of the next messages to a user; `faults.outcomes.parse_outcome` lists the names."""
 
     to: str
     outcomes: Annotated[list[str], Meta(max_length=1000)]
 
 
 class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A body to deliver; a `signature` other than `right` spoils it and is never repeated."""
+    """Webhook to deliver; one with a `signature` other than `right` is not retried."""
 
     body: dict[str, object] | list[object] | str
     copies: Annotated[int, Meta(ge=1, le=100)] = 1
@@ -97,7 +97,7 @@ class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TemplateChange(msgspec.Struct, forbid_unknown_fields=True):
-    """A new template with `components`, or other values for one that exists."""
+    """New template with `components`, or new values of an existing one."""
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     language: str = "pt_BR"

@@ -1,4 +1,4 @@
-"""One person's thread as the phone page shows it: templates are filled in for reading."""
+"""Thread of a customer for the phone page, with templates rendered."""
 
 import time
 
@@ -22,7 +22,7 @@ class MessageView(msgspec.Struct):
 
 
 class ThreadView(msgspec.Struct):
-    """`version` is the `since` of the next request; `typing` is the business at its keyboard."""
+    """Thread; `version` is the `since` of the next request, `typing` is the business typing."""
 
     wa_id: str
     name: str
@@ -38,7 +38,7 @@ class _TemplatePart(msgspec.Struct):
 
 
 def render_thread(simulator: Simulator, wa_id: str, since: int) -> ThreadView:
-    """What changed after version `since`; all of it when `since` is of before a reset."""
+    """Return the messages that changed after version `since`, or all after a reset."""
     thread = simulator.threads.thread(wa_id)
     if since > thread.version:
         since = 0

@@ -1,4 +1,4 @@
-"""What goes wrong with one POST to /messages: by script, by magic number, else by chance."""
+"""Outcome of one POST to /messages: scripted, fixed by a magic number, or drawn at random."""
 
 from collections import deque
 from enum import StrEnum
@@ -13,7 +13,7 @@ UNDELIVERABLE_CODE = 131026
 
 
 class Fault(StrEnum):
-    """How the request ends; those of `BEFORE_ACCEPT` end it before the message is accepted."""
+    """Fault of a request; those in `FAULTS_BEFORE_ACCEPT` end it before acceptance."""
 
     RESET_BEFORE = "reset_before_accept"
     GRAPH_500_BEFORE = "http_500_before"
@@ -40,7 +40,7 @@ FAULTS_BEFORE_ACCEPT = frozenset(
 
 
 class SimulatedOutcome(NamedTuple):
-    """`code` is the error of a refusal, `failure` that of an accepted message; 0 is none."""
+    """Outcome; `code` is the error of a refusal, `failure` that of a later status, 0 is none."""
 
     fault: Fault | None = None
     code: int = 0
@@ -48,7 +48,7 @@ class SimulatedOutcome(NamedTuple):
 
 
 SUCCESS = SimulatedOutcome()
-# Numbers with a fixed fate, by their last four digits (section 10.3).
+# Outcomes of numbers by their last four digits, for repeatable demonstrations. Not from Meta.
 MAGIC_NUMBERS = {
     "0026": SimulatedOutcome(failure=131026),
     "0047": SimulatedOutcome(failure=131047),
@@ -62,26 +62,29 @@ MAGIC_NUMBERS = {
     "0502": SimulatedOutcome(Fault.HTML_502_BEFORE),
     "0504": SimulatedOutcome(Fault.HANG_AFTER),
 }
-MAGIC_HIDDEN_SUFFIX = "0001"  # this person shows no phone number, only a user id
+MAGIC_HIDDEN_SUFFIX = "0001"  # this user hides the number and shows only a user id
 
 
 class OutcomeScripts:
-    """Fates asked for by name, in order, for the next messages to one person."""
+    """Scripted outcomes, in order, for the next messages to a user."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, deque[SimulatedOutcome]] = {}
 
     def set_outcomes(self, wa_id: str, names: list[str]) -> None:
-        """`names` are faults, `ok`, an error code to refuse with, or `failed:<code>`."""
+        """Set the outcomes by name; `parse_outcome` lists the names."""
         self._outcomes[wa_id] = deque(parse_outcome(name) for name in names)
 
     def pop_next(self, wa_id: str) -> SimulatedOutcome | None:
-        fates = self._outcomes.get(wa_id) if self._outcomes else None
-        return fates.popleft() if fates else None
+        outcomes = self._outcomes.get(wa_id) if self._outcomes else None
+        return outcomes.popleft() if outcomes else None
 
 
 def parse_outcome(name: str) -> SimulatedOutcome:
-    """Raise ValueError for a name that means nothing."""
+    """Parse a name: a fault, `ok`, an error code to refuse with, or `failed:<code>`.
+
+    Raise ValueError for any other.
+    """
     kind, _, code = name.partition(":")
     if name == "ok":
         return SUCCESS
@@ -91,7 +94,7 @@ def parse_outcome(name: str) -> SimulatedOutcome:
         return SimulatedOutcome(failure=int(code))
     if name in set(Fault) - {Fault.REFUSED}:
         return SimulatedOutcome(Fault(name))
-    raise ValueError(f"`fates`: {name!r} is no fault, no known error code and not `failed:<code>`")
+    raise ValueError(f"`outcomes`: {name!r} is no fault, known error code or `failed:<code>`")
 
 
 def choose_outcome(
@@ -119,7 +122,7 @@ def _pick_fault(settings: Settings, number: float) -> Fault | None:
 
 
 def _pick_failure_code(settings: Settings, wa_id: str, draws: RandomDraws) -> int:
-    """Who is not on WhatsApp never is; the other failures strike one message."""
+    """Return the code of a later failure or 0; an undeliverable user is so for every message."""
     if (
         settings.undeliverable
         and hash_fraction(f"{settings.seed}:u:{wa_id}") < settings.undeliverable

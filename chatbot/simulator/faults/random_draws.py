@@ -1,7 +1,7 @@
-"""What seed, recipient and attempt decide of a message: everything that looks like chance.
+"""Pseudo-random numbers of a message, derived from seed, recipient and attempt.
 
-One digest per message and not a stream of random numbers, so that a run repeats itself even
-when its requests arrive in another order.
+One digest per message replaces a stream of random numbers, so that a run is repeatable even if
+its requests arrive in another order.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ _SCALE = 1 / (1 << 32)
 
 
 class RandomDraws(NamedTuple):
-    """Numbers in [0, 1), one for each decision."""
+    """Random numbers in [0, 1), one for each decision."""
 
     fault: float
     refused: float
@@ -33,9 +33,7 @@ class RandomDraws(NamedTuple):
     variant: float
 
 
-NO_DRAWS = RandomDraws._make(
-    [0.0] * len(RandomDraws._fields)
-)  # of what was refused before its turn
+NO_DRAWS = RandomDraws._make([0.0] * len(RandomDraws._fields))  # for requests refused early
 
 
 def draw_numbers(seed: int, recipient: str, attempt: int) -> RandomDraws:

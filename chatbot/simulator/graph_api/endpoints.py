@@ -1,4 +1,4 @@
-"""The Graph API side: who may call, what is counted, and which object answers (4, 9, 10.1)."""
+"""Endpoints of the Graph API: access token, rate limit, log, and the routes of each object."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -103,7 +103,7 @@ class GraphEndpoints:
         return found
 
     async def change_node(self, request: web.Request) -> web.Response:
-        """POST to the number (its settings are taken and not kept) or to a template."""
+        """Handle a POST to a template, or to the number, whose settings are accepted but ignored."""
         if request.match_info["object_id"] == self._config.phone_number_id:
             return json_response({"success": True})
         return await self._templates.edit(request)
@@ -112,7 +112,7 @@ class GraphEndpoints:
         return self._media.delete(request)
 
     def _guard(self, handler: Handler, object_id: str = "") -> Handler:
-        """Everything but /messages: authorised, counted by the hour, logged, refused as Graph."""
+        """Wrap a handler of any path but /messages: check token and limit, log, render errors."""
 
         async def guarded(request: web.Request) -> web.Response:
             simulator = self._simulator
@@ -135,7 +135,7 @@ class GraphEndpoints:
         return guarded
 
     def _usage_headers(self) -> dict[str, str]:
-        """Per cent of the hour's calls used so far (section 6)."""
+        """Return Meta's usage headers: the percentage of the hourly calls that is used."""
         allowed = self._simulator.settings.management_calls_per_h
         used = 100 * self._simulator.limits.management_calls // allowed if allowed else 0
         shares = {"call_count": min(used, 100), "total_cputime": 0, "total_time": 0}
@@ -147,7 +147,7 @@ class GraphEndpoints:
         }
 
     def _check_token(self, request: web.Request) -> None:
-        """Bearer token, or `access_token` in the query, which Graph takes too (4.1)."""
+        """Raise GraphError 190 unless the token is right, as Bearer or as query `access_token`."""
         given = request.headers.get("Authorization", "")
         if not given and "access_token" in request.query:
             given = f"Bearer {request.query['access_token']}"

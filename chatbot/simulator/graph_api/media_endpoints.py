@@ -1,4 +1,4 @@
-"""Files on the Graph side: upload, look-up, download, deletion (section 9)."""
+"""Media endpoints of the Graph API: upload, look-up, download, deletion. Source: Meta, media."""
 
 from aiohttp import BodyPartReader, web
 
@@ -23,7 +23,7 @@ class MediaEndpoints:
         self._simulator = simulator
 
     async def upload(self, request: web.Request) -> web.Response:
-        """multipart: `file` with its MIME type, `messaging_product`, `type`."""
+        """Store an uploaded file: multipart `file` with its MIME type, `messaging_product`, `type`."""
         if request.content_type != "multipart/form-data":
             raise missing("file")
         fields, filename, mime_type, content = await _read_form(request)
@@ -38,7 +38,7 @@ class MediaEndpoints:
         return json_response({"id": stored.id})
 
     def find(self, request: web.Request) -> web.Response | None:
-        """GET of a file's id: an address for five minutes."""
+        """Return a file's metadata with a download URL that expires, or None for an unknown id."""
         stored = self._simulator.files.find(request.match_info["object_id"])
         if stored is None:
             return None
@@ -48,7 +48,7 @@ class MediaEndpoints:
         return json_response(self._render_file(stored, f"{request.scheme}://{request.host}"))
 
     async def download(self, request: web.Request) -> web.Response:
-        """404 for everything that is wrong with the address, as Meta does."""
+        """Return the file; a wrong or expired URL gets 404, as at Meta."""
         query = request.query
         media_id = query.get("mid", "")
         if is_valid_url(self._simulator, media_id, query.get("ext", ""), query.get("hash", "")):
@@ -76,7 +76,7 @@ class MediaEndpoints:
 
 
 async def _read_form(request: web.Request) -> tuple[dict[str, str], str, str, bytes | None]:
-    """(the fields, name and MIME type of the file, its bytes)."""
+    """Return (form fields, name of the file, its MIME type, its bytes or None)."""
     fields: dict[str, str] = {}
     filename = mime_type = ""
     content = None

@@ -1,4 +1,4 @@
-"""POST /{phone_number_id}/messages: from the request to the answer, with all that can go wrong."""
+"""Endpoint POST /{phone_number_id}/messages, with the simulated faults."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ class MessageEndpoint:
         self._simulator = simulator
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
-        """Answer one POST; the caller has checked the token and the number's id."""
+        """Handle one POST; the caller has checked the token and the number's id."""
         raw = await request.read()
         entry = self._log_request(request, raw)
         draws = NO_DRAWS
@@ -58,7 +58,7 @@ class MessageEndpoint:
         return await self._apply_fault(request, entry, answer, draws.variant)
 
     async def reject(self, request: web.Request, error: GraphError) -> None:
-        """Log a POST that was turned away before it was looked at."""
+        """Log a POST that was refused before it was parsed."""
         self._log_refusal(self._log_request(request, await request.read()), error)
 
     def _log_request(self, request: web.Request, raw: bytes) -> LogEntry:
@@ -67,7 +67,7 @@ class MessageEndpoint:
         return simulator.log.add_entry(simulator.clock.now(), raw, request.raw_headers, limit)
 
     def _log_refusal(self, entry: LogEntry, error: GraphError) -> None:
-        """The reader of the log wants to know whom it was for, even where nothing was valid."""
+        """Log a refusal with recipient and type as far as the invalid body shows them."""
         content = parse_fields(entry.raw)
         entry.to = entry.to or str(content.get("to", ""))
         entry.type = entry.type or str(content.get("type", ""))
@@ -78,7 +78,7 @@ class MessageEndpoint:
         self._simulator.log.record_outcome(entry)
 
     def _handle(self, raw: bytes, entry: LogEntry) -> tuple[web.Response, RandomDraws]:
-        """(the answer, what decides on its latency and form)."""
+        """Return the response, and the draws that decide on its latency and form."""
         message = parse_message(raw)
         if message.status:
             return self._handle_read_receipt(message, entry), NO_DRAWS
@@ -105,7 +105,10 @@ class MessageEndpoint:
     def _check_platform_rules(
         self, message: Message, user: WhatsAppUser, entry: LogEntry
     ) -> MessageTemplate | None:
-        """The rules that need the state of the platform; the template if one is used."""
+        """Check the rules that need state; return the template if one is sent.
+
+        Raise GraphError.
+        """
         simulator, template_send, template = self._simulator, message.template, None
         try:
             if template_send:
@@ -117,7 +120,7 @@ class MessageEndpoint:
             simulator.check_restriction(template)
             simulator.check_window_and_limits(user, template)
         except GraphError:
-            entry.answer = "graph_error"  # a refused message meets no fault after acceptance
+            entry.answer = "graph_error"  # replaces a fault that would follow acceptance
             raise
         return template
 
@@ -146,7 +149,7 @@ class MessageEndpoint:
     async def _apply_fault(
         self, request: web.Request, entry: LogEntry, answer: web.Response, variant: float
     ) -> web.StreamResponse:
-        """What a fault makes of the answer."""
+        """Replace the response as the fault demands."""
         match entry.answer:
             case Fault.RESET_BEFORE | Fault.RESET_AFTER:
                 reset_connection(request)
@@ -159,7 +162,7 @@ class MessageEndpoint:
         return answer
 
     async def _hang(self, request: web.Request) -> None:
-        """Say nothing until the caller leaves or `hang_s` is over; then the line goes dead."""
+        """Send nothing until the client disconnects or `hang_s` is over, then reset."""
         until = time.monotonic() + self._simulator.settings.hang_s
         while time.monotonic() < until and request.transport and not request.transport.is_closing():
             await asyncio.sleep(HANG_CHECK_S)
@@ -175,7 +178,7 @@ def _check_recipient(message: Message, template: MessageTemplate | None) -> None
 
 
 def reset_connection(request: web.Request) -> None:
-    """A real TCP RST: the other side sees "connection reset by peer"."""
+    """Send a TCP RST: the client sees "connection reset by peer"."""
     transport = request.transport
     if transport is None:
         return
@@ -186,7 +189,7 @@ def reset_connection(request: web.Request) -> None:
 
 
 def _render_acceptance(message: Message, entry: LogEntry, acceptance: Acceptance) -> bytes:
-    """Section 4.4; `message_status` is told for templates only."""
+    """Return the body of a 200; only templates have `message_status`."""
     contact = {"input": entry.to}
     if message.to is None:
         contact["user_id"] = entry.to

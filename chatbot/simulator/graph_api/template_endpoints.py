@@ -1,4 +1,7 @@
-"""Templates on the Graph side: list, create, edit, delete, unpause (section 9)."""
+"""Template endpoints of the Graph API: list, create, edit, delete, unpause.
+
+Limits: Meta, message templates (template management).
+"""
 
 import re
 from typing import TypeVar
@@ -27,7 +30,7 @@ from chatbot.simulator.responses import json_response, select_fields
 from chatbot.simulator.simulator import Simulator
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 25, 1000
-MAX_TEMPLATES = 6_000  # of a verified portfolio (section 6)
+MAX_TEMPLATES = 6_000  # of an account in a verified portfolio
 MAX_BUTTONS, MAX_BUTTON_LABEL = 10, 25
 MAX_LENGTHS = {"HEADER": 60, "BODY": 1024, "FOOTER": 60}
 _NAME = re.compile(r"[a-z0-9_]{1,512}")
@@ -103,7 +106,7 @@ class TemplateEndpoints:
         return json_response({"success": True})
 
     async def delete(self, request: web.Request) -> web.Response:
-        """By `name`, and with `hsm_id` one language only."""
+        """Delete all languages of the template `name`, or the one with the id `hsm_id`."""
         name = request.query.get("name", "")
         if not name:
             raise missing("name")
@@ -136,7 +139,7 @@ class TemplateEndpoints:
 
 
 def _check_components(components: list[TemplateComponentDefinition]) -> None:
-    """Lengths of section 6."""
+    """Raise GraphError if the body is missing or a component is too long."""
     if not any(part.type == "BODY" for part in components):
         raise missing("components.BODY")
     for part in components:
@@ -152,7 +155,7 @@ def _check_components(components: list[TemplateComponentDefinition]) -> None:
 
 
 def _render_summary(total: int, params: str) -> dict[str, object]:
-    """The counts of the account that `summary` asks for."""
+    """Return the counts that the query parameter `summary` asks for."""
     counts: dict[str, object] = {
         "total_count": total,
         "message_template_count": total,

@@ -1,4 +1,4 @@
-"""Files: uploaded by the business or sent by a person, with addresses that expire (section 9)."""
+"""Files that the business uploaded or a customer sent. Limits: Meta, Cloud API media."""
 
 import base64
 import hashlib
@@ -15,10 +15,10 @@ from chatbot.simulator.settings import Settings
 
 KB, MB = 1024, 1024 * 1024
 MAX_FILE_BYTES = 100 * MB
-MAX_STORED_BYTES = 256 * MB  # of all files together; the oldest go first
-INBOUND_EXPIRES_S = 7 * 86_400.0  # files of webhooks live shorter than uploads
+MAX_STORED_BYTES = 256 * MB  # all files together; the oldest are deleted first
+INBOUND_EXPIRES_S = 7 * 86_400.0  # Meta: ids from webhooks live 7 days, ids of uploads 30
 OFFICE_PREFIX = "application/vnd.openxmlformats-officedocument."
-# kind -> (MIME types, most bytes); section 6.
+# kind -> (MIME types, maximum bytes)
 ALLOWED_TYPES = {
     "image": (("image/jpeg", "image/png"), 5 * MB),
     "video": (("video/mp4", "video/3gpp"), 16 * MB),
@@ -38,7 +38,7 @@ ALLOWED_TYPES = {
         MAX_FILE_BYTES,
     ),
 }
-# How the bytes of a type begin; Meta looks at them when it sends and not when it is given them.
+# First bytes of a type. Meta checks them when it sends the file, not when it is uploaded.
 FILE_SIGNATURES = {
     "image/jpeg": b"\xff\xd8\xff",
     "image/png": b"\x89PNG\r\n\x1a\n",
@@ -52,7 +52,7 @@ _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(;\s*[\w.+-]+=[\w.+-]+)*", re.ASCII)
 
 
 class StoredFile(msgspec.Struct):
-    """One file; `expires_at` in Unix seconds of the platform's clock."""
+    """File; `expires_at` in Unix seconds of the platform's clock."""
 
     id: str
     mime_type: str
@@ -106,11 +106,11 @@ class FileStore:
         return stored is not None
 
     def has_bad_media(self, message: Message) -> bool:
-        """Whether the message has a file that Meta will fail to send (131053, later)."""
+        """Tell whether the message has a file that will fail later with 131053."""
         return any(self._is_bad(kind, media) for kind, media in _list_media(message))
 
     def _is_bad(self, kind: str, media: Media) -> bool:
-        if media.id is None:  # no link is ever fetched; `.invalid` names no host (RFC 2606)
+        if media.id is None:  # links are never fetched; `.invalid` is never a host (RFC 2606)
             host = (media.link or "").partition("://")[2].partition("/")[0]
             return host.endswith(".invalid")
         stored = self.find(media.id)
@@ -118,12 +118,12 @@ class FileStore:
 
 
 def is_mime_type(text: str) -> bool:
-    """Whether it may stand in a header."""
+    """Tell whether the text is valid as a Content-Type header."""
     return _MIME.fullmatch(text) is not None
 
 
 def check_upload(content: bytes, mime_type: str) -> None:
-    """Raise what Meta answers to a file of the wrong type or size."""
+    """Raise GraphError for a file of the wrong type or size."""
     plain = mime_type.partition(";")[0].strip().lower()
     for kind, (types, most) in ALLOWED_TYPES.items():
         if plain in types and is_mime_type(mime_type):
@@ -142,7 +142,10 @@ def check_upload(content: bytes, mime_type: str) -> None:
 
 
 def get_reported_sha256(stored: StoredFile, settings: Settings, *, encoded: bool) -> str:
-    """Hex in a look-up and base64 in a webhook, as seen in the field; wrong if so set."""
+    """Return the hash as real payloads have it: hex in a look-up, base64 in a webhook.
+
+    With the setting `wrong_sha256` it is the hash of something else.
+    """
     digest = hashlib.sha256(b"another file").hexdigest() if settings.wrong_sha256 else stored.sha256
     return base64.b64encode(bytes.fromhex(digest)).decode() if encoded else digest
 

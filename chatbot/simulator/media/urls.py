@@ -1,4 +1,4 @@
-"""Addresses of files: signed, short-lived, and worth nothing without the token (section 9)."""
+"""Signed download URLs that expire. The download also needs the access token, as at Meta."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ def get_signed_url(simulator: Simulator, stored: StoredFile, origin: str) -> str
 
 
 def is_valid_url(simulator: Simulator, media_id: str, expires_at: str, signature: str) -> bool:
-    """Whether the address is one of ours and still lives."""
+    """Tell whether the URL has a right signature and has not expired."""
     if not hmac.compare_digest(signature.encode(), _sign(simulator, media_id, expires_at).encode()):
         return False
     return simulator.clock.now() < int(expires_at)

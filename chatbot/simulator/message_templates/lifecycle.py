@@ -1,4 +1,4 @@
-"""The life of a template: created, reviewed, edited, judged; each step told by webhook (7.5)."""
+"""Changes of a template: creation, review, edit, quality, deletion. Each sends its webhook."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ from chatbot.simulator.message_templates.store import (
 )
 from chatbot.simulator.simulator import Simulator
 
-CONTENT_EXISTS_SUBCODE = 2388024  # subcode: this name has a template in this language already
+CONTENT_EXISTS_SUBCODE = 2388024  # this name already has a template in this language
 
 
 def apply_change(simulator: Simulator, change: TemplateChange) -> MessageTemplate:
-    """What the control API asks for; ValueError names a lacking field."""
+    """Create or change a template for the control API; raise ValueError for a missing field."""
     before = simulator.templates.find(change.name, change.language)
     if before is None:
         template = _new_template(change)
@@ -34,7 +34,7 @@ def apply_change(simulator: Simulator, change: TemplateChange) -> MessageTemplat
 
 
 def create_template(simulator: Simulator, change: TemplateChange) -> MessageTemplate:
-    """POST of a new template: pending, until its review ends (section 9)."""
+    """Create a template that is PENDING until its review ends."""
     if simulator.templates.find(change.name, change.language):
         text = f"Content in this language already exists: {change.name} ({change.language})."
         raise GraphError(100, text, subcode=CONTENT_EXISTS_SUBCODE)
@@ -50,7 +50,10 @@ def create_template(simulator: Simulator, change: TemplateChange) -> MessageTemp
 def edit_template(
     simulator: Simulator, before: MessageTemplate, change: TemplateChange
 ) -> MessageTemplate:
-    """All components are replaced and looked at again; an approved category stays (section 6)."""
+    """Replace the components and start a new review.
+
+    Raise GraphError for another category of an approved template, which Meta does not allow.
+    """
     if change.category and before.status is TemplateStatus.APPROVED:
         raise GraphError(100, "The category of an approved template cannot be edited.")
     change.status = TemplateStatus.PENDING
@@ -64,7 +67,7 @@ def edit_template(
 def replace_template(
     simulator: Simulator, before: MessageTemplate, after: MessageTemplate, reason: str
 ) -> MessageTemplate:
-    """Store the template as it is now and tell what differs."""
+    """Store the changed template and send a webhook for each difference."""
     simulator.templates.put(after)
     if before.status is not after.status:
         _publish(
@@ -94,7 +97,7 @@ def publish_deletion(simulator: Simulator, template: MessageTemplate) -> None:
 
 
 def _finish_review(simulator: Simulator, template_id: str) -> None:
-    """The end of a review; seed and id decide, so that a run repeats itself."""
+    """End the review of a template; seed and id decide, so that runs are repeatable."""
     before = simulator.templates.find_by_id(template_id)
     if before is None or before.status is not TemplateStatus.PENDING:
         return

@@ -1,4 +1,4 @@
-"""Filling a template: are the parameters those that it asks for, and what does it then read?"""
+"""Validation of template parameters, and rendering of a template with them."""
 
 import re
 
@@ -13,13 +13,13 @@ from chatbot.simulator.message_templates.store import (
 )
 from chatbot.simulator.messages.schema import Parameter, TemplateComponent, TemplateSend
 
-MAX_BODY_LENGTH = 1024  # after filling (section 4.3)
-_FORBIDDEN = re.compile(r"[\n\t]| {5,}")  # reported by providers, not on a page of Meta
+MAX_BODY_LENGTH = 1024  # of the body with its parameters
+_FORBIDDEN = re.compile(r"[\n\t]| {5,}")  # reported by providers; Meta does not document it
 _MEDIA_HEADERS = frozenset({"IMAGE", "VIDEO", "DOCUMENT"})
 
 
 class RenderedTemplate(msgspec.Struct):
-    """What the person reads; the phone page shows it."""
+    """Template as the customer reads it on the phone page."""
 
     header: str
     text: str
@@ -28,7 +28,7 @@ class RenderedTemplate(msgspec.Struct):
 
 
 def check_parameters(template: MessageTemplate, template_send: TemplateSend) -> None:
-    """Raise the error that Meta answers for parameters that do not fit (section 4.3)."""
+    """Raise GraphError if the parameters do not match the template."""
     body = template.component("BODY")
     values = _checked_values(template, "body", body.text if body else "", template_send)
     if len(_fill(body.text if body else "", values)) > MAX_BODY_LENGTH:

@@ -1,4 +1,4 @@
-"""The store of message templates: what exists, in which language and state (sections 7.2, 9)."""
+"""Store of message templates."""
 
 import base64
 import re
@@ -38,7 +38,7 @@ class Quality(StrEnum):
 
 
 class QualityScore(msgspec.Struct):
-    """`date` in Unix seconds."""
+    """Quality of a template; `date` in Unix seconds."""
 
     score: Quality
     date: int
@@ -82,7 +82,7 @@ class MessageTemplate(msgspec.Struct, omit_defaults=True, kw_only=True):
         return next((part for part in self.components if part.type == kind), None)
 
 
-# A blank is {{1}} in a positional template and {{name}} in a named one.
+# {{1}} in a positional template, {{name}} in a named one.
 PLACEHOLDER = re.compile(r"\{\{\s*([a-z0-9_]+)\s*\}\}")
 UNSENDABLE_STATUSES = {
     TemplateStatus.PAUSED: (132015, "Template is paused because of low quality."),
@@ -90,9 +90,9 @@ UNSENDABLE_STATUSES = {
 }
 
 
-@lru_cache(maxsize=4_096)  # of texts: a campaign asks for the same one each time
+@lru_cache(maxsize=4_096)  # a campaign has the same text in every message
 def find_placeholders(text: str) -> tuple[str, ...]:
-    """The names of the blanks, each once, in the order of the text."""
+    """Return the names of the placeholders in the order of the text, without repeats."""
     return tuple(dict.fromkeys(PLACEHOLDER.findall(text)))
 
 
@@ -160,7 +160,7 @@ def _default_template(
 
 
 class TemplateFilter(NamedTuple):
-    """Parts of a listing's query; Meta takes the upper and the lower case (section 9)."""
+    """Filter of a list of templates; Meta accepts upper and lower case."""
 
     name: str = ""
     status: str = ""
@@ -177,7 +177,7 @@ class TemplateFilter(NamedTuple):
 
 
 class TemplatePage(NamedTuple):
-    """`start` is the index of the first one."""
+    """Page of a list; `start` is the index of its first item."""
 
     items: list[MessageTemplate]
     start: int
@@ -185,7 +185,7 @@ class TemplatePage(NamedTuple):
 
 
 class TemplateStore:
-    """Templates by name and language, listed in the order in which they came."""
+    """Templates by name and language, listed in order of creation."""
 
     def __init__(self) -> None:
         self._by_key = {(item.name, item.language): item for item in default_templates()}
@@ -203,7 +203,7 @@ class TemplateStore:
         self._by_key[template.name, template.language] = template
 
     def delete(self, name: str, template_id: str) -> list[MessageTemplate]:
-        """Without an id every language goes (section 9); returns what went."""
+        """Delete one template, or all languages if the id is empty; return the deleted ones."""
         deleted = [
             item for item in self._by_key.values()
             if item.name == name and template_id in ("", item.id)
@@ -213,7 +213,10 @@ class TemplateStore:
         return deleted
 
     def get_sendable(self, name: str, language: str) -> MessageTemplate:
-        """The template if it may be sent now; missing and unapproved look alike (132001)."""
+        """Return the template, or raise GraphError if it may not be sent now.
+
+        A missing and an unapproved template get the same error, 132001.
+        """
         template = self.find(name, language)
         if template and template.status in UNSENDABLE_STATUSES:
             raise GraphError(*UNSENDABLE_STATUSES[template.status])

@@ -1,6 +1,6 @@
-"""The bodies that may be sent, with Meta's limits as types (section 4.2).
+"""Request bodies of POST /messages, with the limits of Meta's message reference as types.
 
-Lengths are counted in code points; how Meta counts an emoji is not documented.
+Lengths are counted in code points. Meta does not document how it counts an emoji.
 """
 
 from enum import StrEnum
@@ -61,7 +61,7 @@ class Reaction(msgspec.Struct):
 
 
 class ContactName(msgspec.Struct):
-    """`formatted_name` and at least one of the others, which validation looks after."""
+    """Name with `formatted_name` and at least one other part, which `validation.py` checks."""
 
     formatted_name: Annotated[str, _length(1, 256)]
     first_name: str | None = None
@@ -169,7 +169,7 @@ class UrlInteractive(msgspec.Struct, tag_field=type_field, tag="cta_url"):
 
 
 class GenericAction(msgspec.Struct):
-    """The action of a kind that Prosa does not send: its name and parameters are not looked at."""
+    """Action of a kind that Prosa does not send. Its parameters are not checked."""
 
     name: str | None = None
     parameters: dict[str, object] = {}
@@ -183,25 +183,25 @@ class GenericInteractive(msgspec.Struct):
 
 
 class LocationRequest(GenericInteractive, tag_field=type_field, tag="location_request_message"):
-    """Asks the person for a location."""
+    """Request for the user's location."""
 
 
 class ContactRequest(GenericInteractive, tag_field=type_field, tag="request_contact_info"):
-    """Asks a person without a visible number for the phone (section 2.5)."""
+    """Request for the phone number of a user who hides it."""
 
 
 class FlowInteractive(GenericInteractive, tag_field=type_field, tag="flow"):
-    """Opens a form."""
+    """Form (WhatsApp Flow)."""
 
 
 class CatalogInteractive(GenericInteractive, tag_field=type_field, tag="catalog_message"):
-    """Shows the catalogue."""
+    """Product catalogue."""
 
 
 class CallPermissionRequest(
     GenericInteractive, tag_field=type_field, tag="call_permission_request"
 ):
-    """Asks whether the business may call."""
+    """Request for permission to call the user."""
 
 
 Interactive = (
@@ -223,7 +223,7 @@ class Parameter(msgspec.Struct):
     payload: str | None = None
     coupon_code: str | None = None
     location: Location | None = None
-    currency: dict[str, object] | None = None  # old typed parameters (section 4.3)
+    currency: dict[str, object] | None = None  # typed parameters of older templates
     date_time: dict[str, object] | None = None
     image: Media | None = None
     video: Media | None = None
@@ -256,7 +256,7 @@ class TypingIndicator(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A POST to /messages: a message, or with `status` a read receipt."""
+    """Body of POST /messages: a message, or with `status` a read receipt."""
 
     messaging_product: Literal["whatsapp"]
     recipient_type: Literal["individual"] = "individual"

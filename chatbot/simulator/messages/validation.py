@@ -1,7 +1,7 @@
-"""From the bytes of a POST to a checked message, or to the error that Meta would answer.
+"""Parsing and validation of POST /messages.
 
-When a body breaks several rules, which one Meta names varies (section 5.1): here the bytes of
-the body decide.
+If a body breaks several rules, Meta does not always answer with the same error. Here a checksum
+of the body chooses one, so that runs are repeatable.
 """
 
 import re
@@ -23,7 +23,7 @@ from chatbot.simulator.messages.schema import (
     OutboundKind,
 )
 
-MAX_LIST_ROWS = 10  # of a list in total, however they are spread over sections (section 4.2)
+MAX_LIST_ROWS = 10  # in all sections together
 _decoder = msgspec.json.Decoder(Message)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decoders = {
@@ -58,12 +58,12 @@ def parse_message(raw: bytes) -> Message:
 
 
 def pick_error(errors: Sequence[GraphError], raw: bytes) -> GraphError:
-    """The same body always meets the same of several errors."""
+    """Return one of the errors, always the same one for the same body."""
     return errors[zlib.crc32(raw) % len(errors)] if len(errors) > 1 else errors[0]
 
 
 def _errors_by_field(raw: bytes) -> Iterator[GraphError]:
-    """What else is wrong: each field by itself, for decoding ends at the first error."""
+    """Yield the errors of each field, because decoding the whole stops at the first error."""
     try:
         fields = _fields_decoder.decode(raw)
     except msgspec.DecodeError:
@@ -84,14 +84,14 @@ def _errors_by_field(raw: bytes) -> Iterator[GraphError]:
 
 
 def _to_graph_error(text: str, field: str = "") -> GraphError:
-    """A type error in Graph's words; which code Meta uses varies with the kind of error."""
+    """Convert msgspec's error text to a GraphError: 131008, 131009 or 100 by the kind of error."""
     match = _PATH.fullmatch(text)
     reason, path = (match["reason"], match["path"] or "") if match else (text, "")
     path = f"{field}{'' if path.startswith('[') else '.'}{path}".strip(".")
     if absent := _MISSING.match(reason):
         return missing(f"{path}.{absent['name']}".lstrip("."))
     named = path or "body"
-    if named == "type" or any(word in reason for word in _CONSTRAINT):
+    if named == "type" or any(constraint in reason for constraint in _CONSTRAINT):
         return invalid(named, f"is not valid: {reason[:1].lower()}{reason[1:]}.")
     return malformed(named, f"is not valid: {reason[:1].lower()}{reason[1:]}.")
 
@@ -104,7 +104,7 @@ def _receipt_errors(message: Message) -> Iterator[GraphError]:
 
 
 def _message_errors(message: Message) -> Iterator[GraphError]:
-    """Every rule of section 4.2 that a type cannot express."""
+    """Yield violations of the rules that the types cannot express."""
     yield from _recipient_errors(message)
     kind = message.type
     content = getattr(message, kind.value)
@@ -124,7 +124,7 @@ def _message_errors(message: Message) -> Iterator[GraphError]:
 
 
 def _recipient_errors(message: Message) -> Iterator[GraphError]:
-    """`to` wins over `recipient` (section 2.5)."""
+    """Yield errors of the recipient; with both fields Meta uses `to` and ignores `recipient`."""
     if message.to is not None:
         try:
             normalize_number(message.to)
@@ -194,9 +194,9 @@ def _list_errors(interactive: ListInteractive) -> Iterator[GraphError]:
     yield from _duplicate_errors(field, "row id", (row.id for row in rows))
 
 
-def _duplicate_errors(field: str, what: str, values: Iterable[str]) -> Iterator[GraphError]:
+def _duplicate_errors(field: str, label: str, values: Iterable[str]) -> Iterator[GraphError]:
     seen: set[str] = set()
     for value in values:
         if value in seen:
-            yield invalid(field, f"has the {what} {value!r} twice.")
+            yield invalid(field, f"has the {label} {value!r} twice.")
         seen.add(value)

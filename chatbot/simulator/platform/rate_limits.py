@@ -1,4 +1,8 @@
-"""Meta's three limits: a second of the number, one person, and a day of the portfolio (6)."""
+"""Rate limits of Meta: throughput, pair rate, messaging tier and management calls.
+
+Sources: Meta's pages "Throughput", "Messaging limits" and Graph API "Rate limits"
+(developers.facebook.com/docs/graph-api/overview/rate-limiting).
+"""
 
 from collections import deque
 
@@ -12,7 +16,7 @@ UNLIMITED = "TIER_UNLIMITED"
 
 
 class TokenBucket:
-    """A token bucket, full at first. Times in Unix seconds of the platform's clock."""
+    """Token bucket that starts full. Times are Unix seconds of the platform's clock."""
 
     __slots__ = ("_at", "_tokens")
 
@@ -20,7 +24,7 @@ class TokenBucket:
         self._tokens, self._at = capacity, now
 
     def take(self, rate: float, capacity: float, now: float, *, forced: bool = False) -> bool:
-        """One token, or False when there is none; `forced` goes into debt instead."""
+        """Take one token and return True, or return False; `forced` goes below zero instead."""
         self._tokens = min(capacity, self._tokens + max(0.0, now - self._at) * rate)
         self._at = now
         if self._tokens < 1 and not forced:
@@ -33,7 +37,7 @@ class RateLimits:
     def __init__(self) -> None:
         self._throughput: TokenBucket | None = None
         self._pairs: dict[str, TokenBucket] = {}
-        self._reached: dict[str, float] = {}  # person -> when last reached outside the window
+        self._reached: dict[str, float] = {}  # user -> last message outside the window
         self._order: deque[tuple[float, str]] = deque()
         self._management: TokenBucket | None = None
         self.management_calls = 0
@@ -45,7 +49,10 @@ class RateLimits:
     def check_send(
         self, settings: Settings, key: str, now: float, *, is_business_initiated: bool
     ) -> None:
-        """Raise what Meta answers. `opens`: the message reaches the person outside the window."""
+        """Raise GraphError if a limit is reached.
+
+        `is_business_initiated` is true for a template sent outside the service window.
+        """
         if is_business_initiated and not self._is_within_tier(settings, key, now):
             raise GraphError(131048, "Messaging limit of the business portfolio reached.")
         if settings.throughput_per_s and not self._take_throughput(settings, now):
@@ -57,12 +64,12 @@ class RateLimits:
             self._order.append((now, key))
 
     def count_inbound(self, settings: Settings, now: float) -> None:
-        """What people write takes from the number's seconds too, and is never refused."""
+        """Count an inbound message: it uses the throughput of the number but is never refused."""
         if settings.throughput_per_s:
             self._take_throughput(settings, now, forced=True)
 
     def check_management(self, settings: Settings, now: float) -> None:
-        """Calls to everything but /messages; raise 80007 beyond the hour's allowance."""
+        """Count a call to any path but /messages; raise GraphError 80007 above the hourly limit."""
         self.management_calls += 1
         allowed = float(settings.management_calls_per_h)
         if not allowed:
@@ -84,15 +91,15 @@ class RateLimits:
         return bucket.take(1 / settings.pair_interval_s, burst, now)
 
     def _is_within_tier(self, settings: Settings, key: str, now: float) -> bool:
-        """Unique people of a rolling day; who was reached already costs nothing more."""
+        """Check the tier, which counts unique users in a rolling day."""
         while self._order and self._order[0][0] <= now - DAY_S:
-            at, known = self._order.popleft()
-            if self._reached.get(known) == at:
-                del self._reached[known]
+            at, user = self._order.popleft()
+            if self._reached.get(user) == at:
+                del self._reached[user]
         limit = settings.tier_limit
         return not limit or key in self._reached or len(self._reached) < limit
 
 
 def get_tier_name(limit: int) -> str:
-    """Meta's name of a limit of so many people, or of the next greater one."""
+    """Return Meta's name of the smallest tier that allows `limit` users; 0 is unlimited."""
     return next((name for most, name in TIERS if 0 < limit <= most), UNLIMITED)

@@ -1,4 +1,4 @@
-"""The judge: every request that arrived, and counts kept as it arrives."""
+"""Log of the received requests, and counts by which tests judge a run."""
 
 import itertools
 from collections import Counter, deque
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import msgspec
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-MAX_CALLS = 2_000  # requests to other paths than /messages that are kept
+MAX_CALLS = 2_000  # kept requests to other paths than /messages
 MAX_SHARED_HEADERS = 1_000
 
 
 class LogEntry(msgspec.Struct):
-    """One POST to /messages; `raw` and `headers` are what came over the wire, byte for byte."""
+    """One POST to /messages; `raw` and `headers` are the bytes as received."""
 
     id: int
     at: float  # Unix seconds
@@ -29,7 +29,7 @@ class LogEntry(msgspec.Struct):
 
 
 class LogEntryView(msgspec.Struct):
-    """An entry for its reader: `body` is the JSON as it came, a string when it was none."""
+    """Log entry as JSON; a `body` that was not valid JSON is a string."""
 
     id: int
     at: float
@@ -58,7 +58,7 @@ class AcceptedMessageView(msgspec.Struct):
 
 
 class ApiCall(msgspec.Struct):
-    """A request to any other path of the Graph side."""
+    """Request to another path of the Graph API than /messages."""
 
     at: float
     method: str
@@ -68,7 +68,7 @@ class ApiCall(msgspec.Struct):
 
 
 class LogSummary(msgspec.Struct):
-    """What the log adds up to; read receipts are counted apart and never as messages."""
+    """Counts of the log. Read receipts are not counted as messages."""
 
     accepted: int
     refused: int
@@ -76,13 +76,13 @@ class LogSummary(msgspec.Struct):
     unique_recipients: int
     max_per_recipient: int
     duplicates: int
-    dropped: int  # entries that the limit of the log has pushed out
+    dropped: int  # entries that were removed because the log was full
     by_answer: dict[str, int]
     by_type: dict[str, int]
 
 
 class RequestLog:
-    """Entries are kept up to a limit; the counts cover everything since the last reset."""
+    """Log with a limited number of entries; its counts cover everything since the last reset."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
@@ -97,7 +97,7 @@ class RequestLog:
         self._receipts = self._refused = self._duplicates = self._dropped = 0
 
     def add_entry(self, at: float, raw: bytes, headers: RawHeaders, limit: int) -> LogEntry:
-        """A new entry, kept at once: a request that never gets its answer is in the log too."""
+        """Add an entry before the request is handled, so that an unanswered one is logged too."""
         entry = LogEntry(next(self._ids), at, raw, self._intern_headers(headers))
         self.entries.append(entry)
         if len(self.entries) > limit * 1.1:
@@ -107,7 +107,7 @@ class RequestLog:
         return entry
 
     def record_outcome(self, entry: LogEntry) -> None:
-        """Count a message or a refusal whose outcome is settled."""
+        """Count a message or a refusal once its outcome is known."""
         self._answers[entry.answer] += 1
         if not entry.accepted:
             self._refused += 1
@@ -123,7 +123,7 @@ class RequestLog:
         self._receipts += 1
 
     def next_attempt(self, key: str) -> int:
-        """Which try at this recipient this is, from 1."""
+        """Count an attempt at this recipient and return its number, from 1."""
         self._attempts[key] += 1
         return self._attempts[key]
 
@@ -132,14 +132,17 @@ class RequestLog:
         return self.entries[index] if 0 <= index < len(self.entries) else None
 
     def list_since(self, entry_id: int, to: str, limit: int) -> list[LogEntry]:
-        """Entries with a greater id; `to` matches the number as dialled or the wa_id."""
+        """Return entries with a greater id; `to` matches the number as sent or the wa_id.
+
+        A negative `limit` returns the last entries.
+        """
         found = self.entries[max(0, entry_id + 1 - self._first_id) :]
         if to:
             found = [entry for entry in found if to in (entry.to, entry.wa_id)]
         return found[:limit] if limit >= 0 else found[limit:]
 
     def accepted(self, entry_id: int, prefix: str) -> Iterator[AcceptedMessageView]:
-        """Messages taken on, in the order of their coming, by the start of their callback data."""
+        """Yield accepted messages in order of arrival whose callback data has the prefix."""
         for entry in self.entries[max(0, entry_id + 1 - self._first_id) :]:
             is_message = entry.accepted and entry.type != "read"
             if is_message and entry.callback_data.startswith(prefix):
@@ -149,9 +152,9 @@ class RequestLog:
                 )  # fmt: skip
 
     def summary(self, parts: int = 0, separator: str = ":") -> LogSummary:
-        """With `parts`, duplicates share only so many leading parts of the callback data.
+        """Return the counts; with `parts`, duplicates share that many leading parts of their key.
 
-        A campaign whose callback data ends in an attempt number is judged that way.
+        The key is the callback data. Use `parts` if it ends in an attempt number.
         """
         return LogSummary(
             accepted=self._accepted.total(),
@@ -172,7 +175,7 @@ class RequestLog:
         return self.entries[0].id if self.entries else 1
 
     def _intern_headers(self, headers: RawHeaders) -> RawHeaders:
-        """One copy for all requests that look alike: a campaign's differ in a length at most."""
+        """Return one shared copy of equal headers: those of a campaign hardly differ."""
         if len(self._headers) > MAX_SHARED_HEADERS:
             self._headers.clear()
         return self._headers.setdefault(headers, headers)
@@ -197,7 +200,7 @@ def decode_headers(headers: RawHeaders) -> dict[str, str]:
 
 
 def render_body(raw: bytes) -> msgspec.Raw:
-    """The body as JSON: as it came, or text that is not JSON as a string."""
+    """Return the body itself if it is JSON, otherwise its text as a JSON string."""
     try:
         msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -206,7 +209,7 @@ def render_body(raw: bytes) -> msgspec.Raw:
 
 
 def parse_fields(raw: bytes) -> dict[str, object]:
-    """The top-level fields of a body that was refused, as far as it has any."""
+    """Return the top-level fields of a refused body, or {} if it is not a JSON object."""
     try:
         content = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The threads as the people on WhatsApp see them, and the service window that they open."""
+"""Threads as the customers see them, and the time of the last inbound message."""
 
 import asyncio
 import time
@@ -8,18 +8,18 @@ import msgspec
 
 from chatbot.simulator.webhooks.payloads import StatusName
 
-TYPING_S = 25.0  # the indicator vanishes then, or with the answer (section 4.2)
+TYPING_S = 25.0  # Meta (typing indicators): shown for up to 25 s or until the answer arrives
 
 
 class Direction(StrEnum):
-    """Seen from the business, as everywhere in Prosa."""
+    """Direction of a message as the business sees it, like everywhere in Prosa."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
 
 
 class InboundState(StrEnum):
-    """What the writer sees: one tick, two, two in blue."""
+    """State that the customer sees: one tick, two ticks, two blue ticks."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -32,7 +32,7 @@ class StatusChange(msgspec.Struct):
 
 
 class ThreadMessage(msgspec.Struct):
-    """`content` is the message as sent through the Graph API or as told by webhook."""
+    """Message of a thread; `content` is the JSON of the API request or of the webhook."""
 
     id: str
     direction: Direction
@@ -54,12 +54,12 @@ class Thread(msgspec.Struct):
     waiters: set[asyncio.Future[None]] = set()
 
 
-# What the customer's phone has seen never goes back, however late a status is told.
+# A late status never moves a message back.
 _STATUS_RANK = {"accepted": 0, "sent": 1, "delivered": 2, "read": 3, "failed": 4}
 
 
 class Threads:
-    """Threads by the key of a person; a version counts every change, so that a page asks for news only."""
+    """Threads by user key; a version counts changes, so that a page can ask for new ones only."""
 
     def __init__(self) -> None:
         self._threads: dict[str, Thread] = {}
@@ -108,7 +108,7 @@ class Threads:
             self._mark_changed(thread, message)
 
     def mark_read_by_business(self, wamid: str, *, typing: bool) -> None:
-        """Marking one message as read also marks the earlier ones (section 4.2)."""
+        """Mark a message and the earlier ones as read, as Meta does, and show typing if asked."""
         found = self._by_wamid.get(wamid)
         if found is None:
             return
@@ -123,7 +123,7 @@ class Threads:
             self._wake(thread)
 
     def list_unread(self, wa_id: str) -> list[ThreadMessage]:
-        """Business messages that the person has on screen and has not read yet."""
+        """Return the outbound messages that were delivered and are not read yet."""
         return [
             message for message in self.thread(wa_id).messages
             if message.direction is Direction.OUTBOUND
@@ -131,14 +131,14 @@ class Threads:
         ]  # fmt: skip
 
     def wake_all(self) -> None:
-        """Let every waiting page have its answer: these threads are about to go."""
+        """Answer every waiting long poll, because the threads are about to be deleted."""
         for thread in self._threads.values():
             self._wake(thread)
 
     async def wait(self, wa_id: str, since: int, seconds: float) -> None:
-        """Until the thread is newer than `since`, or so many seconds."""
+        """Wait until the thread's version differs from `since`, at most `seconds`."""
         thread = self.thread(wa_id)
-        if thread.version != since or seconds <= 0:  # smaller after a reset
+        if thread.version != since or seconds <= 0:  # the version is smaller after a reset
             return
         future = asyncio.get_running_loop().create_future()
         thread.waiters.add(future)

@@ -1,4 +1,4 @@
-"""What is still to be told: planned on a heap by the platform's clock, and sent in batches."""
+"""Scheduler of the webhook updates: a heap ordered by due time, published in batches."""
 
 import asyncio
 import heapq
@@ -13,12 +13,12 @@ from chatbot.simulator.platform.whatsapp_users import WhatsAppUser
 from chatbot.simulator.settings import Settings
 from chatbot.simulator.webhooks.payloads import StatusName
 
-MAX_ITEMS_PER_FLUSH = 5_000  # taken from the heap before other requests get their turn
+MAX_ITEMS_PER_FLUSH = 5_000  # then the event loop handles other requests
 MAX_DUPLICATE_DELAY_S = 0.2
 
 
 class AcceptedMessage(msgspec.Struct):
-    """A message that Meta took on; `failure` is the code it will fail with, or 0."""
+    """Accepted message; `failure` is the code with which it will fail, or 0."""
 
     wamid: str
     user: WhatsAppUser
@@ -31,7 +31,7 @@ class AcceptedMessage(msgspec.Struct):
 
 
 class ScheduledStatus(msgspec.Struct):
-    """A status to come; `at` is when it happened (Unix seconds), not when it is told."""
+    """Scheduled status; `at` is its own timestamp (Unix seconds), not the time of its webhook."""
 
     message: AcceptedMessage
     name: StatusName
@@ -40,7 +40,7 @@ class ScheduledStatus(msgspec.Struct):
 
 
 class InboundUpdate(msgspec.Struct):
-    """What a person wrote: `messages[]` and `contacts[]` of the webhook, one of each."""
+    """Inbound message: an item of the webhook's `messages[]` and one of its `contacts[]`."""
 
     message: dict[str, object]
     contact: dict[str, object]
@@ -52,7 +52,7 @@ Action = Callable[[], None]
 
 
 class UpdateScheduler:
-    """One heap and one timer for all messages, so that 100,000 of them are no burden."""
+    """Scheduler with one heap and one timer for all messages, so that 100,000 stay cheap."""
 
     def __init__(
         self, settings: Settings, clock: Clock, publish: Callable[[list[WebhookUpdate]], None]
@@ -69,7 +69,7 @@ class UpdateScheduler:
         return len(self._heap)
 
     def schedule_statuses(self, message: AcceptedMessage, draws: RandomDraws) -> None:
-        """Which statuses follow and when (section 3)."""
+        """Schedule the statuses of an accepted message, as settings and draws decide."""
         if not self.settings.statuses:
             return
         now = self._clock.now() + message.held_s
@@ -91,12 +91,12 @@ class UpdateScheduler:
         self._start_timer()
 
     def schedule(self, item: WebhookUpdate | Action, after_s: float) -> None:
-        """Anything else that happens later: what a person wrote, or a deed of the platform."""
+        """Schedule an inbound message or an action of the platform."""
         self._push(self._clock.now() + after_s, item)
         self._start_timer()
 
     def restart_timer(self) -> None:
-        """The clock was set: what is due is due now."""
+        """Set the timer again after the clock was set forward."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -113,7 +113,7 @@ class UpdateScheduler:
         if message.failure:
             return [(StatusName.FAILED, sent)]
         steps = [(StatusName.SENT, sent)]
-        if message.is_reaction:  # yields `sent` only (section 3)
+        if message.is_reaction:  # Meta (reaction messages): only `sent` follows
             return steps
         if draws.skips_delivered >= settings.skip_delivered:
             low, high = settings.delivered_min_s, settings.delivered_max_s
@@ -127,7 +127,7 @@ class UpdateScheduler:
         heapq.heappush(self._heap, (due, next(self._order), item))
 
     def _start_timer(self) -> None:
-        """Wake up a collecting window after the first item is due, if not sooner already."""
+        """Set the timer to one batch window after the first due time, unless it is set earlier."""
         if not self._heap:
             return
         loop = asyncio.get_running_loop()
@@ -162,7 +162,7 @@ def _interpolate(low: float, high: float, number: float) -> float:
 
 
 def _is_priced(name: StatusName, has_delivered: bool) -> bool:
-    """A price stands on `sent` and on one of `delivered` and `read` (section 3)."""
+    """Tell whether the status has `pricing`: `sent`, and the first of `delivered` and `read`."""
     if name is StatusName.READ:
         return not has_delivered
     return name is not StatusName.FAILED

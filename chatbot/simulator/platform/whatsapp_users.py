@@ -1,4 +1,8 @@
-"""The people on WhatsApp: number, user id, and whether their number is shown (section 2.5)."""
+"""Users of WhatsApp: number, business-scoped user id, and visibility of the number.
+
+A user with a username hides the number. The business sees it again for 30 days after a message
+to the number itself (Meta: business-scoped user IDs).
+"""
 
 import msgspec
 
@@ -12,17 +16,17 @@ from chatbot.simulator.identifiers import (
 )
 from chatbot.simulator.settings import Settings
 
-NUMBER_VISIBLE_S = 30 * 86_400.0  # after a message to the number itself the number is shown again
+NUMBER_VISIBLE_S = 30 * 86_400.0
 
 
 class WhatsAppUser(msgspec.Struct):
-    """`key` names the thread: the wa_id, or a user id of whom nothing else is known."""
+    """User; `key` is the wa_id, or the user id if no number is known."""
 
     key: str
     wa_id: str
     user_id: str
     number_visible_until: float = 0.0
-    is_unregistered: bool = False  # the number belongs to nobody on WhatsApp any more
+    is_unregistered: bool = False  # the number has no WhatsApp account any more
 
     @property
     def username(self) -> str:
@@ -30,14 +34,14 @@ class WhatsAppUser(msgspec.Struct):
 
 
 class WhatsAppUsers:
-    """Who somebody is follows from the number alone, so that every run meets the same people."""
+    """Users by number and id. The number alone decides everything, so that runs are repeatable."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, WhatsAppUser] = {}
         self._by_user_id: dict[str, WhatsAppUser] = {}
 
     def get_or_create(self, wa_id: str) -> WhatsAppUser:
-        """The person with this canonical wa_id, or with this user id."""
+        """Return the user with this canonical wa_id or user id, new if unknown."""
         user = self._by_key.get(wa_id) or self._by_user_id.get(wa_id)
         if user is None:
             number = "" if BSUID.fullmatch(wa_id) else wa_id
@@ -46,7 +50,7 @@ class WhatsAppUsers:
         return user
 
     def get_by_number_or_id(self, text: str, settings: Settings) -> WhatsAppUser:
-        """Whoever a number as dialled, or a user id, leads to."""
+        """Return the user of a number in any spelling, or of a user id."""
         if BSUID.fullmatch(text):
             return self.get_or_create(text)
         return self.get_or_create(
@@ -63,14 +67,14 @@ class WhatsAppUsers:
         return (chosen or magic) and now >= user.number_visible_until
 
     def change_number(self, user: WhatsAppUser, wa_id: str) -> WhatsAppUser:
-        """The same human under another number, and so under another user id."""
+        """Move a user to another number and return the user there, who has another user id."""
         user.is_unregistered = True
         other = self.get_or_create(wa_id)
         other.is_unregistered = False
         return other
 
     def change_user_id(self, user: WhatsAppUser) -> str:
-        """A new user id for the same number; returns the one before."""
+        """Give the user a new user id and return the old one."""
         before = user.user_id
         user.user_id = make_user_id(before)
         self._by_user_id[user.user_id] = user

@@ -1,4 +1,4 @@
-/** What the control page lets happen: events, the clock, an outage, a script of outcomes. */
+/** Actions of the control page: events, the clock, an outage, scripted outcomes. */
 import { get, make, post } from "./api.js";
 import { t } from "./i18n.js";
 

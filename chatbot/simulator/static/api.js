@@ -1,4 +1,4 @@
-/** Calls of the control API; a refusal becomes an Error whose text can be shown. */
+/** Calls of the control API. A refusal becomes an Error whose text can be shown. */
 
 export async function get(path, signal) {
   return read(await fetch(path, { signal }));
@@ -9,7 +9,7 @@ export async function post(path, body) {
   return read(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
-/** Give a file to the simulator: {media_id, kind}. */
+/** Upload a file to the simulator; return {media_id, kind}. */
 export async function upload(file) {
   const query = new URLSearchParams({ name: file.name, mime: file.type || "application/octet-stream" });
   const headers = { "Content-Type": "application/octet-stream" };
@@ -22,7 +22,7 @@ async function read(answer) {
   return content;
 }
 
-/** An element with properties and children; text is always text, never markup. */
+/** Create an element with properties and children. Text is never parsed as markup. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   const { className, ...rest } = properties;

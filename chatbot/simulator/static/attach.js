@@ -1,10 +1,10 @@
-/** What a customer sends beside text: a file, the place where they are, a contact card. */
+/** Attachments of a customer: a file, a location, a contact card. */
 import { make, upload } from "./api.js";
 import { t } from "./i18n.js";
 
 const PRACA_DA_SE = { latitude: -23.5503, longitude: -46.6339, place: "Praça da Sé", address: "Sé, São Paulo" };
 
-/** Fill the menu; `send` is called with a message, `problem` with what went wrong. */
+/** Fill the menu; `send` is called with a message, `problem` with the text of an error. */
 export function fillAttachMenu(menu, picker, send, problem) {
   const entries = {
     "Foto, áudio, vídeo ou documento": () => picker.click(),
@@ -29,7 +29,7 @@ export function fillAttachMenu(menu, picker, send, problem) {
   };
 }
 
-/** A WebP image is a photo for nobody but a sticker; what has no kind of its own is a document. */
+/** Return the message type of a file kind; an unknown kind is sent as a document. */
 function kindOf(kind) {
   return ["image", "video", "audio", "sticker"].includes(kind) ? kind : "document";
 }
@@ -39,7 +39,7 @@ function pickSticker(picker) {
   picker.click();
 }
 
-/** A file of the thread as it looks on a telephone; null when there is none. */
+/** Return the element that shows the message's file, or null if it has none. */
 export function fileOf(content, name) {
   const part = content[content.type];
   if (!part?.id) return null;

@@ -1,4 +1,4 @@
-/** One message of the thread as a bubble; `send` is called with the customer's reply. */
+/** Message bubbles. `context.send` is called with the customer's reply. */
 import { make } from "./api.js";
 import { fileOf } from "./attach.js";
 import { clock, codeIn, formatted, link } from "./format.js";
@@ -21,7 +21,7 @@ export function bubble(message, context) {
   return item;
 }
 
-/** What the message says, in plain text. */
+/** Return the plain text of a message. */
 export function textOf(message) {
   const { content, rendered } = message;
   if (rendered) return rendered.text;

@@ -1,4 +1,4 @@
-/** Settings and faults as a form, the templates, and the last sends. */
+/** Control page: settings and faults as a form, the templates, and the last sends. */
 import { get, make, post } from "./api.js";
 import { begin as beginActions } from "./actions.js";
 import { phoneNumber } from "./format.js";
@@ -83,7 +83,7 @@ function fill(settings) {
   }
 }
 
-/** A setting that differs from its default stands out. */
+/** Highlight the settings that differ from their defaults. */
 function mark(field) {
   field.parentElement.classList.toggle("changed", valueOf(field) !== defaults[field.name]);
 }

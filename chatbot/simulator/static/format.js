@@ -1,4 +1,4 @@
-/** WhatsApp's marks as elements. Everything is built with text nodes, so nothing can be injected. */
+/** WhatsApp's text formatting as elements. Built with text nodes, so that nothing can be injected. */
 import { make } from "./api.js";
 import { locale, t } from "./i18n.js";
 
@@ -14,7 +14,7 @@ const MARKS = new RegExp(
   "gu",
 );
 const TAGS = ["pre", "code", "strong", "em", "s"];
-// What people copy: a Pix code is a line that starts so, a boleto is 44 digits and more.
+// Payment codes: a Pix code is a line that starts with 000201, a boleto has 44 to 48 digits.
 const CODE = /^000201.{40,}$|(?<!\d)\d(?:[ .-]?\d){43,47}(?!\d)/m;
 
 export function formatted(text) {
@@ -40,7 +40,7 @@ export function link(url, text, className = "") {
   return make("a", { href: safe, target: "_blank", rel: "noopener noreferrer", className }, text);
 }
 
-/** The code in a message that a person would want to copy, or "". */
+/** Return the code in a message that a customer may want to copy, or "". */
 export function codeIn(text) {
   const mono = text.match(/```([\s\S]+?)```/);
   return mono ? mono[1].trim() : (text.match(CODE)?.[0] ?? "");

@@ -1,4 +1,4 @@
-/** Portuguese first; English for whoever asks for it (`?lang=en`, remembered). */
+/** Translations. The pages are in Portuguese; `?lang=en` switches to English and is remembered. */
 
 const ENGLISH = {
   // phone
@@ -94,19 +94,19 @@ export const language = asked === "en" ? "en" : "pt";
 export const locale = language === "en" ? "en" : "pt-BR";
 localStorage.setItem("lang", language);
 
-/** The sentence in the reader's language; one that is not in the table is not for reading. */
+/** Return the text in the chosen language, unchanged if the table lacks it. */
 export function t(text) {
   return language === "en" ? (ENGLISH[text] ?? text) : text;
 }
 
-/** Put the page's own words into the reader's language. */
+/** Translate the static texts of the page. */
 export function translatePage() {
   document.documentElement.lang = locale;
   document.title = t(document.title);
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
-    const words = walker.currentNode.data.trim();
-    if (words) walker.currentNode.data = walker.currentNode.data.replace(words, t(words));
+    const text = walker.currentNode.data.trim();
+    if (text) walker.currentNode.data = walker.currentNode.data.replace(text, t(text));
   }
   for (const attribute of ["placeholder", "aria-label"]) {
     for (const element of document.querySelectorAll(`[${attribute}]`)) {

@@ -1,4 +1,4 @@
-/** The customer's phone: who writes, the thread kept up to date by long polls, and the composer. */
+/** Phone page: choice of the customer, thread updated by long polls, and composer. */
 import { get, make, post } from "./api.js";
 import { fillAttachMenu } from "./attach.js";
 import { bubble } from "./bubbles.js";
@@ -82,7 +82,7 @@ function show({ messages, typing }) {
   markAsRead();
 }
 
-/** Put a message in its place; true if it is new. */
+/** Show a new or changed message; return whether it is new. */
 function place(message) {
   const known = items.get(message.id);
   thread.set(message.id, message);
@@ -111,7 +111,7 @@ function react({ content }) {
   return false;
 }
 
-/** Somebody who looks at the chat has read it: the business learns that. */
+/** Report delivered messages as read while the page is visible. */
 function markAsRead() {
   const unread = [...thread.values()].some(
     (message) => message.direction === "outbound" && message.status === "delivered");
@@ -189,7 +189,7 @@ customerForm.addEventListener("submit", (event) => {
 byId("open-side").addEventListener("click", () => byId("side").classList.add("open"));
 document.addEventListener("visibilitychange", markAsRead);
 
-/** The field grows with its text; CSS sets the most. */
+/** Grow the field with its text, up to 5 lines. */
 function fit(field) {
   field.rows = Math.min(5, field.value.split("\n").length);
 }

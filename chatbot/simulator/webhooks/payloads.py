@@ -1,4 +1,4 @@
-"""Bodies of webhooks as Meta writes them (sections 1.4, 2, 3 and 7.5)."""
+"""Webhook payloads in the shape of Meta's webhook reference."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Pricing(msgspec.Struct):
 
 
 class Status(msgspec.Struct, omit_defaults=True):
-    """One item of `statuses[]`; `timestamp` is a string of Unix seconds."""
+    """Item of `statuses[]`; `timestamp` is a string of Unix seconds."""
 
     id: str
     status: StatusName
@@ -48,8 +48,11 @@ def make_status(
     name: StatusName, *, wamid: str, wa_id: str, user_id: str, at: float, callback: str,
     category: str, code: int,
 ) -> Status:  # fmt: skip
-    """`wa_id` or `user_id` is empty where Meta leaves it out; `category` where there is no price;
-    `code` is that of a failure or 0."""
+    """Return a status.
+
+    `wa_id` or `user_id` is empty where Meta omits it, `category` where it omits `pricing`.
+    `code` is the error of a failure, or 0.
+    """
     return Status(
         id=wamid,
         status=name,
@@ -68,7 +71,7 @@ def _pricing(category: str) -> Pricing:
 
 
 class PayloadRenderer:
-    """Builds the bodies of one number of one account."""
+    """Renderer of the payloads of one number of one account."""
 
     def __init__(self, business_account_id: str, phone_number_id: str) -> None:
         self.display_phone_number = DISPLAY_PHONE_NUMBER
@@ -89,9 +92,9 @@ class PayloadRenderer:
         *,
         failed_contacts: bool = True,
     ) -> bytes:
-        """Many updates as several entries with several values each: Meta batches (1.3).
+        """Return one payload with several entries and values, because Meta batches updates too.
 
-        `usernames` by user id, of those who have one; `messages` are (message, its contact).
+        `usernames` maps user ids to usernames; `messages` are pairs of a message and its contact.
         """
         changes = [
             self._change(
@@ -108,7 +111,7 @@ class PayloadRenderer:
         return self._encode(*_chunked(changes, VALUES_PER_ENTRY))
 
     def errors(self, code: int) -> bytes:
-        """An error that belongs to no message and no status (section 1.4)."""
+        """Return a payload with `value.errors[]`, for an error without a message or status."""
         return self._encode([self._change(errors=[render_status_error(code)])])
 
     def preference(self, contact: dict[str, object], preference: dict[str, object]) -> bytes:
@@ -116,7 +119,7 @@ class PayloadRenderer:
         return self._encode([{"field": "user_preferences", "value": value}])
 
     def render_field(self, field: str, value: Mapping[str, object], at: float) -> bytes:
-        """A field of section 7.5: `time` is an integer, and there is no `metadata`."""
+        """Return the payload of a management field: `time` is an integer, `metadata` is absent."""
         change = {"field": field, "value": value}
         entry = {"id": self._account_id, "time": int(at), "changes": [change]}
         return encode_json({"object": "whatsapp_business_account", "entry": [entry]})
@@ -131,7 +134,7 @@ class PayloadRenderer:
 
 
 def encode_json(body: object) -> bytes:
-    r"""JSON in ASCII with `\/`, as Meta writes it: signing a re-serialised body must fail."""
+    r"""Encode JSON in ASCII with `\/`, so that a signature of re-serialised JSON does not match."""
     raw = msgspec.json.encode(body)
     if not raw.isascii():
         raw = _NON_ASCII.sub(lambda found: _escape(found[0]), raw.decode()).encode()
@@ -146,7 +149,7 @@ def _escape(character: str) -> str:
 def _render_contacts(
     statuses: Iterable[Status], usernames: Mapping[str, str], *, with_failed: bool
 ) -> list[dict[str, object]]:
-    """Whom the statuses concern; the username only where a message has arrived (section 2.5)."""
+    """Return the contacts of the statuses; only `delivered` and `read` have the username."""
     found: dict[str, dict[str, object]] = {}
     for status in statuses:
         has_failed = status.status is StatusName.FAILED

@@ -1,4 +1,7 @@
-"""Webhooks on their way to the callback URL: signed, bounded, and repeated until answered 200."""
+"""Delivery of webhooks to the callback URL: signed, and retried until the answer is 200.
+
+Rules: Meta, "Create a webhook endpoint".
+"""
 
 import asyncio
 import hashlib
@@ -13,11 +16,11 @@ import msgspec
 
 from chatbot.simulator.settings import Settings
 
-TIMER_TOLERANCE_S = 0.001  # a timer may fire a hair before its time
+TIMER_TOLERANCE_S = 0.001  # a timer may fire slightly early
 
 
 class Webhook(msgspec.Struct):
-    """One POST; every try sends the same bytes (section 1.3)."""
+    """Webhook POST; every attempt sends the same bytes."""
 
     body: bytes
     headers: dict[str, str]
@@ -28,7 +31,7 @@ class Webhook(msgspec.Struct):
 
 
 class WebhookSender:
-    """At most `webhook_concurrency` POSTs at once, in no promised order, as with Meta."""
+    """Sender of at most `webhook_concurrency` POSTs at once. Like at Meta, order is not kept."""
 
     def __init__(
         self, callback_url: str, app_secret: str, verify_token: str, settings: Settings
@@ -66,7 +69,7 @@ class WebhookSender:
         *,
         corrupt_signature: Callable[[str], str] | None = None,
     ) -> None:
-        """`spoil` makes a false signature of the true one; such a POST is not repeated."""
+        """Sign a body and queue it; one with a corrupted signature is not retried."""
         signature = f"sha256={hmac.new(self._key, body, hashlib.sha256).hexdigest()}"
         headers = {
             "Content-Type": "application/json",
@@ -81,13 +84,13 @@ class WebhookSender:
         self.start_ready()
 
     def start_outage(self, seconds: float) -> None:
-        """An outage of so many seconds, from now: nothing arrives, and later all does."""
+        """Hold back all webhooks for so many seconds and deliver them afterwards."""
         loop = asyncio.get_running_loop()
         self._outage_until = loop.time() + seconds
         loop.call_later(seconds + TIMER_TOLERANCE_S, self.start_ready)
 
     def start_ready(self) -> None:
-        """Start what may start; called whenever that can have changed."""
+        """Start queued POSTs up to the limit. Call it whenever one may have become possible."""
         if self.settings.verify_first and not self._is_verified:
             self._start_verification()
             return
@@ -101,7 +104,7 @@ class WebhookSender:
             task.add_done_callback(self._on_attempt_done)
 
     def clear(self) -> None:
-        """Forget all that is under way, and the counts."""
+        """Drop all queued and running POSTs and reset the counts."""
         self._ready.clear()
         for handle in self._retry_timers:
             handle.cancel()
@@ -125,7 +128,7 @@ class WebhookSender:
         self.start_ready()
 
     async def verify(self) -> bool:
-        """The handshake of section 1.1: the challenge must come back as the whole body."""
+        """Send the verification GET; the challenge must come back as the whole body."""
         challenge = "1158201444"
         query = {
             "hub.mode": "subscribe",
@@ -177,7 +180,7 @@ class WebhookSender:
         self._retry_timers.add(handle)
 
     async def _post(self, webhook: Webhook) -> bool:
-        """Only 200 counts as received, and redirects are not followed (section 1.3)."""
+        """Send one attempt; only 200 counts as received, and redirects are not followed."""
         try:
             async with self._client().post(
                 self._url,
