@@ -58,10 +58,10 @@ INVALID_SETTINGS = [
 def test_an_invalid_setting_is_named_with_its_fix(
     tmp_path: Path, name: str, value: str, fix: str
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         load(tmp_path, **{**SECRETS, name: value})
-    assert str(told.value).startswith(name)
-    assert fix in str(told.value)
+    assert str(raised.value).startswith(name)
+    assert fix in str(raised.value)
 
 
 def test_a_home_that_cannot_be_created_is_named(tmp_path: Path) -> None:

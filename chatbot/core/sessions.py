@@ -1,6 +1,6 @@
 """Panel sessions: Flask-Session in Redis, with a copy in SQL.
 
-The copy is written when a session changes and read when Redis has no answer, so an outage signs nobody
+The copy is written when a session changes and read when Redis has no answer, so an outage signs no one
 out. While Redis is away, a session that is found nowhere keeps its id and cookie, since Redis may have it
 again in a minute. Values are MessagePack, since Flask-Session's pickle could run code.
 """

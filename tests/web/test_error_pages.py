@@ -66,7 +66,7 @@ def test_without_the_database_there_is_an_error_page(app: Flask) -> None:
 
 def test_an_app_error_keeps_its_message_and_status(app: Flask) -> None:
     def refuse() -> ResponseReturnValue:
-        raise Conflict("%(who)s has taken this conversation already.", who="<b>Bia</b>")
+        raise Conflict("%(who)s has already taken this conversation.", who="<b>Bia</b>")
 
     client, _ = make_signed_in_client(app)
     app.view_functions["panel.home"] = refuse

@@ -38,7 +38,7 @@ REFUSAL_PREFIXES = (
 
 
 class RedisUnavailable(RedisConnectionError):
-    """The breaker is open; nothing was sent."""
+    """Raised while the breaker is open; nothing was sent."""
 
 
 class Breaker:
