@@ -21,7 +21,7 @@ from benchmarks import job_per_message as job_per_message_senders
 from benchmarks.campaign_rows import MESSAGE_BODY, make_phone, make_running_campaign
 from chatbot import create_app
 from chatbot.campaigns.models import Recipient
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.channels.service import get_default_channel, make_gateway
 from chatbot.channels.whatsapp.client import make_session
 from chatbot.core import redis as prosa_redis
@@ -58,17 +58,17 @@ def send_bare(messages: int) -> dict[str, Any]:
     return time_sending(lambda: asyncio.run(everything()), messages)
 
 
-def send_with_prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
+def send_with_prosa(messages: int, options: argparse.Namespace) -> dict[str, Any]:
     """What a campaign job does, from the claim to the result."""
     with create_app().app_context():
         channel = get_default_channel()
-        if not asked.prepared:
+        if not options.prepared:
             make_running_campaign(channel, messages)
         db.session.commit()
         db.session.refresh(channel)
         db.session.expunge(channel)
         db.session.rollback()
-        if asked.only_prepare:
+        if options.only_prepare:
             return {}
         trips = count_redis_trips()
         sender = Sender(
@@ -79,9 +79,9 @@ def send_with_prosa(messages: int, asked: argparse.Namespace) -> dict[str, Any]:
             doubt_window_s=60,
         )
         gc.freeze()  # as the worker does before a job
-        sender._room = asyncio.Semaphore(asked.at_once)
+        sender._room = asyncio.Semaphore(options.at_once)
         sent = []
-        time.sleep(max(0.0, asked.begin_at - time.time()))
+        time.sleep(max(0.0, options.begin_at - time.time()))
         with count_sql(db.engine) as sql:
             result = time_sending(lambda: sent.append(asyncio.run(sender.run(300))), messages)
         return result | {
@@ -146,13 +146,13 @@ def main() -> None:
     parser.add_argument("--prepared", action="store_true")
     parser.add_argument("--at-once", type=int, default=MAX_CONCURRENT_CALLS)
     parser.add_argument("--begin-at", type=float, default=0.0)
-    asked = parser.parse_args()
-    if asked.sender == "bare":
-        result: dict[str, Any] | None = send_bare(asked.messages)
-    elif asked.sender == "prosa":
-        result = send_with_prosa(asked.messages, asked)
+    options = parser.parse_args()
+    if options.sender == "bare":
+        result: dict[str, Any] | None = send_bare(options.messages)
+    elif options.sender == "prosa":
+        result = send_with_prosa(options.messages, options)
     else:
-        result = job_per_message(asked.sender, asked.messages)
+        result = job_per_message(options.sender, options.messages)
     json.dump(result, sys.stdout)
 
 

@@ -1,7 +1,7 @@
-"""Whose answer a message is: the campaign's that it quotes, else of the last one shortly before it.
+"""Attribution of inbound messages to campaigns: the one they quote, else the last one shortly before.
 
-Nothing is written into conversations when a campaign is sent. When somebody answers, the message that
-he answers is put into the thread, so that whoever reads it knows what he is talking about.
+Sending a campaign writes nothing into conversations. Only when somebody answers is the campaign's message
+added to the thread, so that agents see what the answer is about.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ACCEPTED_STATES = [state for state in MessageState if RANK[state] >= RANK[Messa
 
 
 def attribute_answer(answer: Message, hours: float) -> Campaign | None:
-    """Count an inbound message as a campaign's answer, if it is one; the first one counts.
+    """Return the campaign that an inbound message answers, if any. A recipient's first answer is recorded.
 
-    `hours`: how long after the campaign's message an answer that quotes nothing is taken for one.
+    A message that quotes nothing counts if it comes within `hours` after the campaign's message.
     """
     conversation = db.session.get_one(Conversation, answer.conversation_id)
     recipient = _find_quoted_recipient(answer) or _find_recent_recipient(
@@ -63,7 +63,7 @@ def _find_recent_recipient(answer: Message, contact_id: int, hours: float) -> Re
 
 
 def _add_to_thread(conversation: Conversation, campaign: Campaign, recipient: Recipient) -> None:
-    """Once: the wamid is unique. Its state is a copy, which the ledger of recipients keeps true."""
+    """Add the campaign's message, once (the wamid is unique). Its state follows the recipient's."""
     template = db.session.get_one(MessageTemplate, campaign.template_id)
     contact = db.session.get_one(Contact, recipient.contact_id)
     values: dict[str, Any] = {

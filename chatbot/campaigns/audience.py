@@ -1,4 +1,4 @@
-"""Whom a campaign goes to, frozen into rows at its start: one per person, by INSERT ... SELECT."""
+"""Audience of a campaign: selected by a spec, and frozen at the start into one recipient per person."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.campaigns.models import Campaign, Recipient
-from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
 from chatbot.campaigns.sending.side_effects import MARKETING
+from chatbot.campaigns.suppression import not_suppressed, suppression_reason
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db_now
 from chatbot.core.errors import InvalidInput, NotFound
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.segments.service import get_segment, select_segment_contacts
 
 
 def select_audience(spec: Mapping[str, Any]) -> sa.Select[Any]:
-    """The contacts of `{"kind": "all"}`, `{"kind": "tag", "name": ...}` or
-    `{"kind": "segment", "id": ...}`; no merged ones.
+    """Select the contact ids of an audience, without merged contacts.
+
+    A spec is `{"kind": "all"}`, `{"kind": "tag", "name": ...}` or `{"kind": "segment", "id": ...}`.
 
     Raises:
-        InvalidInput: another kind, or a segment that was deleted or no longer parses.
+        InvalidInput: the kind is unknown, or the segment was deleted or no longer parses.
     """
     query = sa.select(Contact.id).where(Contact.merged_into_id.is_(None))
     if spec.get("kind") == "all":
@@ -48,7 +49,7 @@ def _select_segment(segment_id: int) -> sa.Select[Any]:
 
 
 def build_segment_audience(segment_id: int) -> dict[str, Any]:
-    """With the name that the segment has now, for whoever looks at the campaign later."""
+    """Return the spec of a segment's audience, with its present name for the campaign's page."""
     return {"kind": "segment", "id": segment_id, "name": get_segment(segment_id).name}
 
 
@@ -57,14 +58,8 @@ def count_audience(connection: sa.Connection, spec: Mapping[str, Any]) -> int:
     return connection.scalar(query) or 0
 
 
-def suppression_reason() -> sa.ColumnElement[str | None]:
-    """Why no campaign may reach a contact: the first reason that holds, or NULL."""
-    reasons = ((condition, sa.literal(name)) for name, condition in SUPPRESSION_CONDITIONS.items())
-    return sa.case(*reasons, else_=None)
-
-
 def count_suppressed(connection: sa.Connection, spec: Mapping[str, Any]) -> dict[str, int]:
-    """How many of the audience will not be written to, by reason; each of them once."""
+    """Count the contacts of an audience that campaigns may not write to, by (first) reason."""
     reason = suppression_reason().label("suppressed_by")
     rows = connection.execute(
         sa.select(reason, sa.func.count())
@@ -77,16 +72,15 @@ def count_suppressed(connection: sa.Connection, spec: Mapping[str, Any]) -> dict
 def find_missing_value(
     connection: sa.Connection, spec: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> tuple[str, int] | None:
-    """The first parameter that some contact of the audience has no value for, and how many.
+    """Return the first column or attribute that contacts lack but a parameter needs, and how many lack it.
 
-    Asked of the database, so that a campaign of a million is checked without reading it.
+    The database counts, so that a million contacts are checked without loading them.
     """
-    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
     for source in parameters.values():
         kind, _, name = source.partition(":")
         if kind == "field":
             query = sa.select(sa.func.count()).where(
-                Contact.id.in_(select_audience(spec)), *reachable, _is_value_missing(name)
+                Contact.id.in_(select_audience(spec)), not_suppressed(), _is_value_missing(name)
             )
             missing = connection.scalar(query) or 0
             if missing:
@@ -106,9 +100,9 @@ def _is_value_missing(name: str) -> sa.ColumnElement[bool]:
 
 
 def freeze_audience(connection: sa.Connection, campaign: Campaign) -> int:
-    """Make one row per person; returns how many. Done twice, it adds nothing.
+    """Insert one recipient per contact of the audience, and return how many. Running twice adds nothing.
 
-    Whom no campaign may reach has a row too, skipped with the reason.
+    Suppressed contacts get a row too: skipped, with the reason.
     """
     people = select_audience(campaign.audience).subquery()
     present = sa.exists().where(
@@ -138,7 +132,7 @@ def freeze_audience(connection: sa.Connection, campaign: Campaign) -> int:
 
 
 def _due_at(campaign: Campaign) -> sa.ColumnElement[Any]:
-    """Now; for marketing to who has had too much of it, by Meta's count, when that is over."""
+    """Return when a recipient is due: now, or after the contact's marketing pause (Meta's limit per user)."""
     is_marketing = sa.exists().where(
         MessageTemplate.id == campaign.template_id, MessageTemplate.category == MARKETING
     )

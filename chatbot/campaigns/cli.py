@@ -1,4 +1,4 @@
-"""`flask campaigns ...`"""
+"""Commands of `flask campaigns`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSO
     type=click.Choice([choice.value for choice in OnDoubt]),
     default=OnDoubt.SHOW.value,
     show_default=True,
-    help="What becomes of a message of which nobody knows whether it arrived.",
+    help="What to do with a message that may or may not have been sent.",
 )
 @click.option("--start", is_flag=True, help="Start it at once.")
 @json_option
@@ -104,7 +104,7 @@ def start(campaign_id: int, as_json: bool) -> None:
 @click.argument("campaign_id", type=int)
 @json_option
 def pause(campaign_id: int, as_json: bool) -> None:
-    """Stop sending; what is on the wire arrives."""
+    """Stop sending. Messages in flight still arrive."""
     campaign = service.pause_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
@@ -114,7 +114,7 @@ def pause(campaign_id: int, as_json: bool) -> None:
 @click.argument("campaign_id", type=int)
 @json_option
 def resume(campaign_id: int, as_json: bool) -> None:
-    """Go on with a paused campaign."""
+    """Resume a paused campaign."""
     campaign = service.resume_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
@@ -124,7 +124,7 @@ def resume(campaign_id: int, as_json: bool) -> None:
 @click.argument("campaign_id", type=int)
 @json_option
 def cancel(campaign_id: int, as_json: bool) -> None:
-    """Stop for good; nobody else gets it."""
+    """Stop for good. Queued recipients are skipped."""
     campaign = service.cancel_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
@@ -132,10 +132,12 @@ def cancel(campaign_id: int, as_json: bool) -> None:
 
 @cli.command("schedule")
 @click.argument("campaign_id", type=int)
-@click.option("--at", required=True, help='The moment by the company\'s clock: "2026-12-01 09:00".')
+@click.option(
+    "--at", required=True, help='Date and time in the company\'s time zone: "2026-12-01 09:00".'
+)
 @json_option
 def schedule(campaign_id: int, at: str, as_json: bool) -> None:
-    """Start it by itself at that moment."""
+    """Start the campaign automatically at that time."""
     campaign = schedule_campaign(campaign_id, parse_local_time(at), ACTOR)
     db.session.commit()
     _print(campaign, as_json)
@@ -145,7 +147,7 @@ def schedule(campaign_id: int, at: str, as_json: bool) -> None:
 @click.argument("campaign_id", type=int)
 @json_option
 def unschedule(campaign_id: int, as_json: bool) -> None:
-    """Make a scheduled one a draft again."""
+    """Turn a scheduled campaign back into a draft."""
     campaign = unschedule_campaign(campaign_id, ACTOR)
     db.session.commit()
     _print(campaign, as_json)
@@ -157,7 +159,7 @@ def unschedule(campaign_id: int, as_json: bool) -> None:
 @click.option("--like", default="", help="With the values of this contact (id or phone).")
 @click.option("--json", "as_json", is_flag=True, help="Print the message as JSON.")
 def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
-    """Send a test to one phone; no figure of the campaign moves. Prints the message's id."""
+    """Send a test to one phone, outside the campaign's figures. Print the message's id."""
     message = queue_preview_send(campaign_id, Requester(ACTOR), phone=phone, like=like)
     described = {
         "message_id": message.id,
@@ -172,7 +174,7 @@ def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
 @cli.command("retry-failed")
 @click.argument("campaign_id", type=int)
 def retry(campaign_id: int) -> None:
-    """Send again what failed for a passing reason; prints to how many."""
+    """Resend messages that failed for a temporary reason. Print how many."""
     count = retry_failed(campaign_id, ACTOR)
     db.session.commit()
     click.echo(count)
@@ -180,9 +182,9 @@ def retry(campaign_id: int) -> None:
 
 @cli.command("resend-unknown")
 @click.argument("campaign_id", type=int)
-@click.confirmation_option(prompt="Whoever had got it gets it twice. Go on?")
+@click.confirmation_option(prompt="Recipients who did get it will get it twice. Continue?")
 def resend(campaign_id: int) -> None:
-    """Send again to who is in doubt; prints to how many."""
+    """Resend messages in state unknown. Print how many."""
     count = resend_unknown(campaign_id, ACTOR)
     db.session.commit()
     click.echo(count)
@@ -190,9 +192,9 @@ def resend(campaign_id: int) -> None:
 
 @cli.command("watch")
 @click.argument("campaign_id", type=int)
-@click.option("--every", default=1.0, show_default=True, help="Seconds between two looks.")
+@click.option("--every", default=1.0, show_default=True, help="Seconds between two updates.")
 def watch_campaign(campaign_id: int, every: float) -> None:
-    """Show a campaign's progress until it ends; Ctrl-C only ends the watching."""
+    """Show a campaign's progress until it ends. Ctrl-C stops the display, not the campaign."""
     service.get_campaign(campaign_id)
     for line in watch_progress(campaign_id, max(0.1, every)):
         click.echo(f"\r{line:<100}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
@@ -203,7 +205,7 @@ def watch_campaign(campaign_id: int, every: float) -> None:
 @click.argument("campaign_id", type=int)
 @json_option
 def show(campaign_id: int, as_json: bool) -> None:
-    """Print where everybody stands."""
+    """Print how many recipients are in each state."""
     _print(service.get_campaign(campaign_id), as_json)
 
 

@@ -1,4 +1,4 @@
-"""Words for the states of campaigns and for the reasons why somebody does not get one."""
+"""Labels of campaign states, audiences, parameter sources, and reasons for skipped or failed messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_babel import lazy_gettext as _l
 from chatbot.campaigns.models import CampaignState
 from chatbot.campaigns.parameters import CONTACT_COLUMNS
 from chatbot.channels.whatsapp.errors import explain_error
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 STATE_LABELS: dict[str, LazyString] = {
     CampaignState.DRAFT: _l("Draft"),
@@ -24,10 +24,10 @@ STATE_LABELS: dict[str, LazyString] = {
 }
 SKIP_REASON_LABELS: dict[str, LazyString] = {
     "opted_out": _l("wants no campaigns"),
-    "merged": _l("is known under another contact"),
-    "no_address": _l("has neither phone nor WhatsApp"),
-    "unreachable": _l("WhatsApp could not deliver to them several times"),
-    "served_already": _l("got it under another contact already"),
+    "merged": _l("is a duplicate of another contact"),
+    "no_address": _l("has no phone and no WhatsApp id"),
+    "unreachable": _l("several deliveries failed"),
+    "served_already": _l("already received it under another contact"),
     "cancelled": _l("the campaign was cancelled first"),
 }
 FIELD_LABELS: dict[str, LazyString] = dict(
@@ -42,11 +42,11 @@ CATEGORY_LABELS: dict[str, LazyString] = {
 
 
 def skip_reason_label(reason: str | None) -> str:
-    return str(SKIP_REASON_LABELS.get(reason or "") or reason or _l("it was left out"))
+    return str(SKIP_REASON_LABELS.get(reason or "") or reason or _l("it was skipped"))
 
 
 def cause_label(state: str, cause: object) -> str:
-    """`cause` is an error code of a failed message, or the reason of a skipped one."""
+    """Return the label of an error code (failed messages) or a skip reason (skipped ones)."""
     if state == MessageState.FAILED:
         return explain_error(int(str(cause)) if cause is not None else None)
     return skip_reason_label(None if cause is None else str(cause))
@@ -62,7 +62,7 @@ def audience_label(audience: Mapping[str, Any]) -> str:
 
 
 def source_label(source: str) -> str:
-    """Where a parameter's value comes from."""
+    """Return the label of a parameter's source."""
     kind, _, value = source.partition(":")
     if kind == "text":
         return f"“{value}”"

@@ -1,4 +1,4 @@
-"""One message template to many contacts: the campaign and its ledger of recipients."""
+"""Campaigns, which send one message template to many contacts, and their recipients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatbot.core import clock
 from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
 from chatbot.delivery.models import SendTableMixin
 
-CAMPAIGNS_CACHE_TAG = "campaigns"  # the cache's topic of what shows campaigns and their states
+CAMPAIGNS_CACHE_TAG = "campaigns"  # of every value that shows campaigns and their states
 
 
 class CampaignState(StrEnum):
@@ -26,7 +26,7 @@ class CampaignState(StrEnum):
     CANCELLED = "cancelled"
 
 
-# What may follow what; everything else is a conflict.
+# Every other transition is a conflict.
 TRANSITIONS = {
     CampaignState.DRAFT: {
         CampaignState.SCHEDULED,
@@ -44,14 +44,14 @@ TRANSITIONS = {
         CampaignState.FINISHED,
     },
     CampaignState.PAUSED: {CampaignState.RUNNING, CampaignState.CANCELLED},
-    # Only by sending again what failed or is in doubt.
+    # Only by resending failed messages, or ones in doubt.
     CampaignState.FINISHED: {CampaignState.RUNNING},
     CampaignState.CANCELLED: set(),
 }
 
 
 class OnDoubt(StrEnum):
-    """What becomes of a row of which nobody can tell whether it was sent."""
+    """Action for a message that may or may not have been sent; RESEND waits for proof that it was not."""
 
     SHOW = "show"
     RESEND = "resend"
@@ -66,7 +66,7 @@ class Campaign(Base):
     template_id: Mapped[int] = mapped_column(sa.ForeignKey("message_templates.id"))
     # {"1": "field:name", "2": "text:10/12"}
     parameters: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
-    # {"kind": "all"} or {"kind": "tag", "name": "..."}
+    # {"kind": "all"}, {"kind": "tag", "name": "..."} or {"kind": "segment", "id": 1, "name": "..."}
     audience: Mapped[dict[str, Any]] = mapped_column(Json)
     on_doubt: Mapped[str] = mapped_column(sa.String(10), default=OnDoubt.SHOW)
     state: Mapped[str] = mapped_column(EnumString(10), default=CampaignState.DRAFT, index=True)
@@ -74,7 +74,7 @@ class Campaign(Base):
     paused_reason: Mapped[str | None] = mapped_column(sa.String(300))
     created_by: Mapped[str] = mapped_column(sa.String(254), default="")
     started_by: Mapped[str | None] = mapped_column(sa.String(254))
-    # Who moved it last, so that whoever comes second is told by whom.
+    # The user who changed the state last; named in conflict messages.
     state_changed_by: Mapped[str | None] = mapped_column(sa.String(254))
     state_changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -87,8 +87,10 @@ class Campaign(Base):
 
 
 class PreviewSend(Base):
-    """A test of a campaign that somebody sent to themselves: an ordinary message of a conversation, and
-    here who sent it, and for what. It is nobody's recipient row, so no figure of the campaign moves."""
+    """A test of a campaign that a user sent to their own phone: who sent it, and which message it is.
+
+    It is an ordinary message of a conversation, not a recipient, so the campaign's figures do not change.
+    """
 
     __tablename__ = "campaign_preview_sends"
 
@@ -102,13 +104,13 @@ class PreviewSend(Base):
 
 
 class Recipient(SendTableMixin, Base):
-    """A contact in a campaign. One per person: the unique index is the guard."""
+    """A contact in a campaign; the unique constraint allows each contact once."""
 
     __tablename__ = "recipients"
 
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaigns.id"))
     contact_id: Mapped[int] = mapped_column(sa.ForeignKey("contacts.id"), index=True)
-    # When the person first wrote back, by Meta's time.
+    # Meta's timestamp of the first answer.
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (

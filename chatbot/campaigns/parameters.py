@@ -1,4 +1,4 @@
-"""A template's parameters: where each value comes from, and the values for one contact.
+"""Parameters of a template: the source of each value, and the values for one contact.
 
 A source is `text:...` (the same for all) or `field:...` (a column of the contact or an attribute).
 Keys are those of `message_templates.components`: `1`, `header:image`, `button:0`.
@@ -24,7 +24,7 @@ class MissingValue(ValueError):
 
 
 def parse_parameters(items: Iterable[str]) -> dict[str, str]:
-    """`["1=field:name", "2=text:10/12"]` as a mapping. Raises InvalidInput, naming the item."""
+    """Parse items such as `"1=field:name"` into a mapping. Raises InvalidInput, naming the item."""
     parsed: dict[str, str] = {}
     for item in items:
         name, separator, source = item.partition("=")
@@ -43,7 +43,7 @@ def parse_parameters(items: Iterable[str]) -> dict[str, str]:
 def check_parameters(
     wanted: Iterable[str], given: Mapping[str, str], optional: Iterable[str] = ()
 ) -> None:
-    """Raises InvalidInput, naming the parameter that is missing, too much or can't be right."""
+    """Raise InvalidInput for a parameter that is missing, unknown or has an invalid text."""
     wanted = list(wanted)
     known = {*wanted, *optional}
     for name in wanted:
@@ -63,16 +63,16 @@ def check_parameters(
 
 
 def fill_parameters(sources: Mapping[str, str], contact: Any) -> dict[str, str]:
-    """The values for one contact (any object with its columns).
+    """Return the values for one contact (any object with its columns).
 
     Raises:
-        MissingValue: the contact has none; Meta refuses an empty parameter.
+        MissingValue: the contact lacks a value. Meta refuses empty parameters.
     """
     return compile_parameters(sources)(contact)
 
 
 def compile_parameters(sources: Mapping[str, str]) -> Callable[[Any], dict[str, str]]:
-    """The same for one contact after the other."""
+    """Return `fill_parameters` as a function of the contact, faster for many contacts."""
     readers = [(key, _compile_source(source)) for key, source in sources.items()]
     return lambda contact: {key: read(contact) for key, read in readers}
 
@@ -84,8 +84,8 @@ def _compile_source(source: str) -> Callable[[Any], str]:
     is_column = name in CONTACT_COLUMNS
 
     def read(contact: Any) -> str:
-        found = getattr(contact, name) if is_column else contact.attributes.get(name)
-        text = str(found).strip() if found is not None else ""
+        value = getattr(contact, name) if is_column else contact.attributes.get(name)
+        text = str(value).strip() if value is not None else ""
         if not text:
             raise MissingValue(name)
         return text

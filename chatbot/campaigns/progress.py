@@ -1,4 +1,4 @@
-"""A campaign's progress as it moves: how fast it goes and when it will be done."""
+"""Live progress of a campaign for the command line: throughput and remaining time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FINAL_STATES = (CampaignState.FINISHED, CampaignState.CANCELLED)
 
 @dataclass(slots=True)
 class Throughput:
-    """People done per second over the last moments. Moments are monotonic seconds."""
+    """Recipients done per second over the last `WINDOW_S`. Times are monotonic seconds."""
 
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -39,15 +39,14 @@ class Throughput:
 
 
 def estimate_finish(left: int, per_second: float, hours: SendingHours) -> datetime | None:
-    """When the rest will have been sent at this pace, resting outside of the hours; None: nobody
-    can tell."""
+    """Return when the rest will have been sent at this rate, within the sending hours; None if unknown."""
     if per_second <= 0:
         return None
     return hours.finishes_at(clock.now(), timedelta(seconds=left / per_second))
 
 
 def watch_progress(campaign_id: int, every_s: float) -> Iterator[str]:
-    """A line for each look, until the campaign has ended."""
+    """Yield a progress line every `every_s` seconds until the campaign has ended."""
     rate = Throughput()
     while True:
         campaign = service.get_campaign(campaign_id)

@@ -19,7 +19,7 @@ PAGE_SIZE = 30
 EXPORT_PAGE_SIZE = 1000
 MAX_CAUSES = 20
 
-# The state of a row → the figure it is counted in. Each row stands in exactly one.
+# Figure that counts the recipients in a state. Each recipient is in exactly one figure.
 FIGURE_BY_STATE = {
     MessageState.QUEUED: "pending",
     MessageState.SENDING: "sending",
@@ -34,7 +34,7 @@ FIGURE_BY_STATE = {
 
 
 def count_by_state(campaign_id: int) -> dict[str, int]:
-    """How many recipients stand where, and `planned`, their sum."""
+    """Count the recipients by figure. `planned` is their sum."""
     rows = db.session.execute(
         sa.select(Recipient.state, sa.func.count())
         .where(Recipient.campaign_id == campaign_id)
@@ -55,7 +55,7 @@ def count_answered(campaign_id: int) -> int:
 
 
 def describe_campaign(campaign: Campaign) -> dict[str, Any]:
-    """What `flask campaigns show --json` prints."""
+    """Return what `flask campaigns show --json` prints."""
     return {
         "id": campaign.id,
         "name": campaign.name,
@@ -72,7 +72,7 @@ def list_campaigns(limit: int = 50) -> list[Campaign]:
 
 
 def count_by_state_for_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    """The same for several campaigns in one statement."""
+    """Return `count_by_state` of several campaigns, in one statement."""
     nothing = dict.fromkeys(("planned", *FIGURE_BY_STATE.values()), 0)
     found = {campaign_id: dict(nothing) for campaign_id in campaign_ids}
     rows = db.session.execute(
@@ -87,7 +87,7 @@ def count_by_state_for_many(campaign_ids: Sequence[int]) -> dict[int, dict[str, 
 
 
 def get_campaigns_page(after: str | None = None) -> Page[Campaign]:
-    """The newest first. Raises InvalidInput for a broken cursor."""
+    """Return a page of campaigns, newest first. Raises InvalidInput for an invalid cursor."""
     query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(PAGE_SIZE + 1)
     last = decode_cursor(after, parse_row_id)
     if last is not None:
@@ -97,7 +97,7 @@ def get_campaigns_page(after: str | None = None) -> Page[Campaign]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `planned` people will not be written to any more; the funnel counts who got how far."""
+    """Progress of a campaign. `done` recipients are final; `funnel` is cumulative, from accepted to read."""
 
     planned: int
     done: int
@@ -106,7 +106,7 @@ class Progress:
 
 
 def compute_progress(counts: dict[str, int]) -> Progress:
-    """A row that was read was also delivered, sent and accepted."""
+    """Compute the funnel: a message that was read was also delivered, sent and accepted."""
     funnel: dict[str, int] = {}
     so_far = 0
     for name in ("read", "delivered", "sent", "accepted"):
@@ -118,8 +118,10 @@ def compute_progress(counts: dict[str, int]) -> Progress:
 
 
 class Cause(NamedTuple):
-    """Why messages to `people` failed (an error's code) or were not sent (a reason); `retryable` of them
-    would be sent again by a retry."""
+    """Number of people by error code (failed) or skip reason (skipped).
+
+    `retryable` of them would be sent again by a retry.
+    """
 
     state: str
     cause: str | None
@@ -128,7 +130,7 @@ class Cause(NamedTuple):
 
 
 def count_causes(campaign_id: int) -> list[Cause]:
-    """Most first."""
+    """Return the causes of failed and skipped recipients, most frequent first."""
     cause = sa.case(
         (Recipient.state == MessageState.FAILED, sa.cast(Recipient.error_code, sa.String)),
         else_=Recipient.skip_reason,
@@ -148,12 +150,12 @@ def count_causes(campaign_id: int) -> list[Cause]:
 
 @dataclass(frozen=True, slots=True)
 class CampaignSummary:
-    """How a campaign stands, as its page shows it."""
+    """Figures on a campaign's page."""
 
     progress: Progress
     answered: int
-    causes: list[Cause]  # those of most people
-    retryable: int  # of all
+    causes: list[Cause]  # the most frequent MAX_CAUSES
+    retryable: int  # over all causes
 
 
 def get_summary(campaign_id: int) -> CampaignSummary:
@@ -169,16 +171,16 @@ def get_summary(campaign_id: int) -> CampaignSummary:
 def get_recipients_page(
     campaign_id: int, state: str = "", after: str | None = None, size: int = PAGE_SIZE
 ) -> Page[Any]:
-    """Rows of (Recipient, Contact). Raises InvalidInput for a broken cursor."""
+    """Return a page of rows of (Recipient, Contact). Raises InvalidInput for an invalid cursor."""
     query = select_recipients(campaign_id, state, after).limit(size + 1)
     return build_page(db.session.execute(query).all(), size, lambda row: (row[0].contact_id,))
 
 
 def select_recipients(campaign_id: int, state: str, after: str | None) -> Any:
-    """In the order of contacts, which the indexes keep with and without a state."""
+    """Select recipients ordered by contact: the indexes have that order with and without a state."""
     query = (
         sa.select(Recipient, Contact)
-        # Outer, though it always fits: recipients are walked, and contacts looked up for them.
+        # Every recipient has a contact; OUTER makes the planner scan recipients first.
         .join(Contact, Contact.id == Recipient.contact_id, isouter=True)
         .where(Recipient.campaign_id == campaign_id)
         .order_by(Recipient.contact_id)
@@ -190,7 +192,7 @@ def select_recipients(campaign_id: int, state: str, after: str | None) -> Any:
 
 
 def iter_recipients(campaign_id: int, state: str = "") -> Iterator[Any]:
-    """All of them, read in pages; no transaction stays open between."""
+    """Yield all rows of (Recipient, Contact), in pages. No transaction stays open between them."""
     after: str | None = None
     while True:
         page = get_recipients_page(campaign_id, state, after, EXPORT_PAGE_SIZE)

@@ -1,4 +1,4 @@
-"""Campaigns for managers: the list, one that runs, its recipients, and stopping it."""
+"""Pages of started campaigns: the list, one campaign with its actions, and its recipients."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from chatbot.core import clock
 from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
 from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.extensions import get_settings
 from chatbot.message_templates.components import render_text
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
-# However many people watch, a large campaign is counted so often.
+# Counting a large campaign is expensive: do it every two seconds however many people watch.
 CAMPAIGN_SUMMARY: CacheSpec[CampaignSummary] = CacheSpec(
     "campaign", CampaignSummary, fresh_s=2, stale_s=2
 )
@@ -85,7 +85,7 @@ def show(campaign_id: int) -> ResponseReturnValue:
 
 
 def _get_resumes_at(campaign: Campaign) -> datetime | None:
-    """When it goes on, for one that runs outside of the sending hours."""
+    """Return when sending resumes if a running campaign is outside the sending hours, else None."""
     now = clock.now()
     opens_at = get_sending_hours(get_settings(current_app)).opens_at(now)
     is_resting = campaign.state == CampaignState.RUNNING and opens_at != now
@@ -94,8 +94,8 @@ def _get_resumes_at(campaign: Campaign) -> datetime | None:
 
 @bp.get("/<int:campaign_id>/progress")
 def progress(campaign_id: int) -> ResponseReturnValue:
-    """Numbers, and the same as people write them, for the parts of the page that move."""
-    # Before anything is read: what is computed within a transaction is not kept.
+    """Return the figures, raw and formatted, for the parts of the page that update themselves."""
+    # Before any other query: a value computed inside a transaction is not cached.
     summary = get_or_compute(
         CacheEntry(CAMPAIGN_SUMMARY, campaign_id, partial(_load_summary, campaign_id))
     )
@@ -121,12 +121,12 @@ def progress(campaign_id: int) -> ResponseReturnValue:
 
 
 def _load_summary(campaign_id: int) -> CampaignSummary:
-    service.get_campaign(campaign_id)  # of none that isn't there anything is kept
+    service.get_campaign(campaign_id)  # NotFound: cache nothing for an unknown id
     return queries.get_summary(campaign_id)
 
 
 def _format_figures(summary: CampaignSummary) -> dict[str, Any]:
-    """The figures as people write them."""
+    """Format the figures for the user's language."""
     measured = summary.progress
     numbers = {"planned": measured.planned, "done": measured.done, "answered": summary.answered}
     numbers |= measured.figures
@@ -137,10 +137,13 @@ def _format_figures(summary: CampaignSummary) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, tuple[Callable[[int, str], Campaign], Any]] = {
-    "pause": (service.pause_campaign, _l("The campaign is paused; what was on its way arrives.")),
-    "resume": (service.resume_campaign, _l("The campaign goes on.")),
+    "pause": (
+        service.pause_campaign,
+        _l("The campaign is paused; messages already on their way are delivered."),
+    ),
+    "resume": (service.resume_campaign, _l("The campaign has resumed.")),
     "unschedule": (unschedule_campaign, _l("The campaign is a draft again.")),
-    "cancel": (service.cancel_campaign, _l("The campaign is cancelled: nobody else gets it.")),
+    "cancel": (service.cancel_campaign, _l("The campaign is cancelled: nobody else receives it.")),
 }
 
 
@@ -162,7 +165,11 @@ def resend(campaign_id: int, what: str) -> ResponseReturnValue:
     act = retry_failed if what == "failed" else resend_unknown
     count = act(campaign_id, str(current_user.name))
     db.session.commit()
-    flash(ngettext("%(num)s message is sent again.", "%(num)s messages are sent again.", count))
+    flash(
+        ngettext(
+            "%(num)s message will be sent again.", "%(num)s messages will be sent again.", count
+        )
+    )
     return redirect(url_for("campaigns.show", campaign_id=campaign_id), 303)
 
 

@@ -1,4 +1,4 @@
-"""Campaigns that start by the clock."""
+"""Campaigns that start at a scheduled time."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ log = logging.getLogger(__name__)
 
 
 def parse_local_time(typed: str) -> datetime:
-    """`2026-12-01 09:00` (or with a T, as browsers write it) by the company's clock.
+    """Parse `2026-12-01 09:00` or `2026-12-01T09:00` in the company's time zone; return UTC.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: the text has another form.
     """
     try:
         moment = datetime.fromisoformat(typed.strip())
     except ValueError:
         raise InvalidInput(
-            "Write the moment as 2026-12-01 09:00, by the company's clock.", field="at"
+            "Enter the time as 2026-12-01 09:00, in the company's time zone.", field="at"
         ) from None
     zone = ZoneInfo(get_settings(current_app).timezone)
     return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(UTC)
 
 
 def schedule_campaign(campaign_id: int, at: datetime, by: str) -> Campaign:
-    """Start it at `at`; its audience is who is in it then. What would be refused is refused now.
+    """Schedule the start for `at`. The audience is frozen then; everything else is checked now.
 
     Raises:
-        Conflict: it is no draft any more, with who was faster.
-        InvalidInput: the moment is past, or something in the campaign would be refused.
+        Conflict: the campaign is no longer a draft.
+        InvalidInput: the time is past, or the campaign could not be started.
     """
     campaign = get_campaign(campaign_id, lock=True)
     if at <= clock.now():
-        raise InvalidInput("This moment is past: choose a later one.", field="at")
+        raise InvalidInput("This time is in the past: choose a later one.", field="at")
     check_campaign(campaign)
     change_state(campaign, CampaignState.SCHEDULED, by)
     campaign.scheduled_for = at
@@ -53,7 +53,7 @@ def schedule_campaign(campaign_id: int, at: datetime, by: str) -> Campaign:
 
 
 def unschedule_campaign(campaign_id: int, by: str) -> Campaign:
-    """A draft again. Raises Conflict unless it is scheduled."""
+    """Turn a scheduled campaign back into a draft. Raises Conflict unless it is scheduled."""
     campaign = get_campaign(campaign_id, lock=True)
     change_state(campaign, CampaignState.DRAFT, by)
     campaign.scheduled_for = None
@@ -69,8 +69,10 @@ def list_due_campaigns() -> list[tuple[int]]:
 
 
 def start_scheduled_campaign(campaign_id: int) -> None:
-    """Start a campaign whose time has come; twice is harmless. One that would be refused is a draft
-    again, and says why."""
+    """Start a scheduled campaign that is due. Safe to run twice.
+
+    If the start is refused, the campaign becomes a draft again and stores the reason.
+    """
     campaign = get_campaign(campaign_id, lock=True)
     if campaign.state != CampaignState.SCHEDULED:
         db.session.rollback()
@@ -80,7 +82,7 @@ def start_scheduled_campaign(campaign_id: int) -> None:
         start_campaign(campaign_id, by)
         db.session.commit()
     except Conflict:
-        db.session.rollback()  # somebody started it by hand just now
+        db.session.rollback()  # somebody started it by hand meanwhile
     except AppError as error:
         db.session.rollback()
         log.warning("campaign %d could not start on time: %s", campaign_id, error)

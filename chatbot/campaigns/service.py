@@ -1,4 +1,4 @@
-"""The life of a campaign: created, checked, started, paused, resumed, cancelled, finished."""
+"""Campaign life cycle: create, check, start, pause, resume, cancel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chatbot.core.errors import Conflict, InvalidInput, NotFound
 from chatbot.core.i18n import N_
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 from chatbot.message_templates.components import list_optional_parameters, list_parameters
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_usable, get_template
@@ -26,7 +26,7 @@ from chatbot.message_templates.service import check_usable, get_template
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignDraft:
-    """What a person says of a new campaign."""
+    """Input for a new campaign."""
 
     name: str
     template: str
@@ -38,11 +38,11 @@ class CampaignDraft:
 
 
 def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
-    """Raises InvalidInput or NotFound, naming the field and the mend."""
+    """Create a draft. Raises InvalidInput or NotFound, naming the field."""
     if not draft.name.strip():
         raise InvalidInput("The campaign needs a name.", field="name")
     if draft.on_doubt not in set(OnDoubt):
-        raise InvalidInput("In doubt, choose show or resend.", field="on_doubt")
+        raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
     template = get_template(channel, draft.template, draft.language)
     components = template.components
     check_parameters(
@@ -73,9 +73,9 @@ def get_campaign(campaign_id: int, *, lock: bool = False) -> Campaign:
 
 
 def check_campaign(campaign: Campaign) -> None:
-    """What must be right before anybody is written to. Raises InvalidInput, naming it.
+    """Check that a campaign can be sent. Raises InvalidInput, naming the field.
 
-    The audience is looked at until it is frozen: who has come since is nobody's business here.
+    The audience is only checked until it is frozen: contacts added later are ignored.
     """
     _check_template(campaign)
     if campaign.started_at is None:
@@ -102,7 +102,7 @@ def _check_audience(campaign: Campaign) -> None:
         name, count = missing
         raise InvalidInput(
             "%(count)s contact(s) of the audience have no %(name)s, which a parameter needs: "
-            "fill it in, narrow the audience, or use a text instead.",
+            "fill it in, narrow the audience, or use a fixed text instead.",
             field="param",
             count=count,
             name=name if name in CONTACT_COLUMNS else f"attribute {name}",
@@ -113,13 +113,13 @@ def start_campaign(campaign_id: int, by: str) -> Campaign:
     """Check, freeze the audience and run.
 
     Raises:
-        Conflict: it was started already, with who did.
-        InvalidInput: something in it would be refused.
+        Conflict: the campaign's state does not allow it, e.g. somebody else started it.
+        InvalidInput: a check failed.
     """
     campaign = get_campaign(campaign_id, lock=True)
     _check_transition(campaign, CampaignState.RUNNING)
     check_campaign(campaign)
-    # Only now: a refused start must leave nothing behind that a later commit would write.
+    # After the checks: a refused start must leave no change that a later commit would write.
     change_state(campaign, CampaignState.RUNNING, by)
     if campaign.started_at is None:
         db.session.flush()
@@ -132,7 +132,7 @@ def start_campaign(campaign_id: int, by: str) -> Campaign:
 
 
 def pause_campaign(campaign_id: int, by: str = "") -> Campaign:
-    """Raises Conflict unless it is running, saying who was faster."""
+    """Pause a campaign. Raises Conflict unless it is running."""
     campaign = get_campaign(campaign_id, lock=True)
     change_state(campaign, CampaignState.PAUSED, by)
     campaign.paused_reason = None
@@ -140,7 +140,7 @@ def pause_campaign(campaign_id: int, by: str = "") -> Campaign:
 
 
 def resume_campaign(campaign_id: int, by: str) -> Campaign:
-    """Raises Conflict unless it is paused; InvalidInput when it could not be sent now."""
+    """Resume a campaign and its channel. Raises Conflict unless it is paused, or InvalidInput."""
     campaign = get_campaign(campaign_id, lock=True)
     if campaign.state != CampaignState.PAUSED:
         raise_conflict(campaign)
@@ -150,7 +150,7 @@ def resume_campaign(campaign_id: int, by: str) -> Campaign:
 
 
 def cancel_campaign(campaign_id: int, by: str = "") -> Campaign:
-    """What is not on the wire yet is never sent."""
+    """Cancel a campaign and skip its queued recipients. Messages in flight still arrive."""
     campaign = get_campaign(campaign_id, lock=True)
     change_state(campaign, CampaignState.CANCELLED, by)
     db.session.execute(
@@ -169,7 +169,7 @@ def _check_transition(campaign: Campaign, to: CampaignState) -> None:
 
 
 def change_state(campaign: Campaign, to: CampaignState, by: str) -> None:
-    """Raises Conflict, saying who was faster, where the present state does not lead there."""
+    """Change the state and publish it. Raises Conflict if TRANSITIONS does not allow it."""
     _check_transition(campaign, to)
     campaign.state = to
     campaign.state_changed_by = by
@@ -177,19 +177,19 @@ def change_state(campaign: Campaign, to: CampaignState, by: str) -> None:
     publish(LiveEventKind.CAMPAIGN, campaign.id)
 
 
-# What somebody who comes too late is told, by the state that the campaign has now.
+# Messages for a user whose action came too late, by the campaign's present state.
 CONFLICT_MESSAGES = {
     CampaignState.DRAFT: N_("This campaign has not been started yet."),
-    CampaignState.SCHEDULED: N_("This campaign is scheduled already, by %(who)s."),
-    CampaignState.RUNNING: N_("This campaign was started already, by %(who)s."),
-    CampaignState.PAUSED: N_("This campaign was paused already, by %(who)s."),
-    CampaignState.FINISHED: N_("This campaign has finished already."),
-    CampaignState.CANCELLED: N_("This campaign was cancelled already, by %(who)s."),
+    CampaignState.SCHEDULED: N_("%(who)s has already scheduled this campaign."),
+    CampaignState.RUNNING: N_("%(who)s has already started this campaign."),
+    CampaignState.PAUSED: N_("%(who)s has already paused this campaign."),
+    CampaignState.FINISHED: N_("This campaign has already finished."),
+    CampaignState.CANCELLED: N_("%(who)s has already cancelled this campaign."),
 }
 
 
 def raise_conflict(campaign: Campaign) -> NoReturn:
-    """Somebody else was faster: says who."""
+    """Raise Conflict with the campaign's present state and who set it."""
     state = CampaignState(campaign.state)
     if state is CampaignState.PAUSED and campaign.paused_reason:
         raise Conflict("This campaign has paused itself: %(reason)s", reason=campaign.paused_reason)

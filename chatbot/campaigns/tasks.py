@@ -1,4 +1,4 @@
-"""The sending job, a time slice of many claims, and the sweep that settles and finishes."""
+"""Tasks of campaigns: sending for a limited time, reconciliation, and scheduled starts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def send_due_messages(channel_id: int) -> None:
-    """Send what is due on a channel for one time slice. Twice at once, or twice, is harmless."""
+    """Send due messages of a channel for SEND_RUN_S. Safe to run twice, even at the same time."""
     with read_only(), db.sessionmaker() as session:
         channel = session.get(Channel, channel_id)
         session.expunge_all()
@@ -55,7 +55,7 @@ def send_due_messages(channel_id: int) -> None:
         return
     settings = get_settings(current_app)
     engine = db.engine
-    line = ThrottleLimits(
+    limits = ThrottleLimits(
         channel_id,
         settings.messages_per_second,
         portfolio=channel.business_account_id,
@@ -68,8 +68,8 @@ def send_due_messages(channel_id: int) -> None:
         make_gateway(channel),
         Throttle(
             prosa_redis.client(),
-            line,
-            load_recent_contacts=lambda: iter_recently_reached(engine, line.portfolio),
+            limits,
+            load_recent_contacts=lambda: iter_recently_reached(engine, limits.portfolio),
         ),
         doubt_window_s=settings.doubt_window_s,
         call_timeout_s=settings.call_timeout_s,
@@ -81,7 +81,7 @@ def send_due_messages(channel_id: int) -> None:
 
 
 def list_due_channels() -> list[tuple[int]]:
-    """The channels that have somebody to write to now; none outside of the sending hours."""
+    """Return the channels with due recipients; none outside the sending hours."""
     if not get_sending_hours(get_settings(current_app)).is_open(clock.now()):
         return []
     due = sa.exists().where(
@@ -100,7 +100,7 @@ def list_due_channels() -> list[tuple[int]]:
 
 
 def list_due_reconciliations() -> list[tuple[()]]:
-    """Campaigns that run, or rows in flight of ones that were stopped, need looking after."""
+    """Return one entry if a campaign is running, or rows of a stopped one are unfinished."""
     running = sa.exists().where(Campaign.state == CampaignState.RUNNING)
     in_flight = sa.exists().where(Recipient.state == MessageState.SENDING)
     came_back = sa.exists().where(
@@ -114,7 +114,7 @@ def list_due_reconciliations() -> list[tuple[()]]:
 
 
 def reconcile_campaigns() -> None:
-    """Doubt is named, evidence weighed, the unwilling skipped, the finished finished."""
+    """Expire leases, requeue unsent rows, skip suppressed ones, and pause or finish campaigns."""
     window_s = get_settings(current_app).doubt_window_s
     with db.engine.begin() as connection:
         changed = [
@@ -130,14 +130,14 @@ def reconcile_campaigns() -> None:
 
 
 def _is_resendable() -> sa.ColumnElement[bool]:
-    """The campaign wants it, and there is proof that the first attempt never left."""
+    """Return the condition that the campaign resends doubtful rows and this one is proven unsent."""
     flowing = receives_statuses(
         SEND_TABLE, lambda other: other.c.campaign_id == Recipient.campaign_id
     )
     channel_id = (
         sa.select(Campaign.channel_id)
         .where(Campaign.id == Recipient.campaign_id)
-        .correlate(Recipient)  # by name: two levels deep it would not happen by itself
+        .correlate(Recipient)  # not automatic two levels deep
         .scalar_subquery()
     )
     wanted = sa.exists().where(

@@ -12,7 +12,7 @@ from chatbot.campaigns import service
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.parameters import parse_parameters
 from chatbot.campaigns.queries import count_by_state
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.errors import AppError

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.campaigns.models import Recipient
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.conversations.models import Author, Direction, Message
 from chatbot.conversations.replies import ReplySource
 from chatbot.core import redis as prosa_redis

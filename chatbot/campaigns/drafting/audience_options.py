@@ -1,4 +1,4 @@
-"""The audiences that a person may choose from, with how many people each would reach."""
+"""Audiences to choose from, with how many contacts each would reach."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.audience import suppression_reason
-from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
+from chatbot.campaigns.suppression import SUPPRESSION_CONDITIONS, suppression_reason
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db
 from chatbot.core.errors import AppError
@@ -21,8 +20,10 @@ MAX_SEGMENTS = 50
 
 @dataclass(frozen=True, slots=True)
 class AudienceOption:
-    """An audience to choose: how many people, and how many of them no campaign may reach, why.
-    `label` is empty for all contacts; `fault` says why it can't be chosen."""
+    """An audience to choose: its contacts, and how many of them are suppressed, by reason.
+
+    `label` is empty for all contacts. `error` says why the audience can't be chosen.
+    """
 
     value: str
     label: str
@@ -36,7 +37,7 @@ class AudienceOption:
 
 
 def list_audience_options() -> list[AudienceOption]:
-    """All contacts, each segment, and each tag; the tags are counted in one statement."""
+    """Return all contacts, each segment, and each tag. One statement counts all tags."""
     counts = (
         sa.func.count(),
         *(_count_if(suppression_reason() == name) for name in SUPPRESSION_CONDITIONS),
@@ -56,7 +57,7 @@ def list_audience_options() -> list[AudienceOption]:
 
 
 def _iter_segment_options(counts: Sequence[Any]) -> Iterator[AudienceOption]:
-    """One whose rule no longer parses is shown with the reason, and counts nobody."""
+    """Yield each segment. One whose rule no longer parses carries the error and counts 0."""
     for segment in list_segments()[:MAX_SEGMENTS]:
         value = f"segment:{segment.id}"
         try:

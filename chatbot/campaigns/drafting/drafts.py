@@ -1,4 +1,4 @@
-"""A campaign while it is being written, step by step: nothing of it can be sent yet."""
+"""Drafts: campaigns that are written step by step and send nothing yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 
 
 def list_usable_templates(channel: Channel) -> list[MessageTemplate]:
-    """Those that Meta would send now."""
+    """Return the approved templates, the only ones Meta sends."""
     query = sa.select(MessageTemplate).where(
         MessageTemplate.channel_id == channel.id,
         MessageTemplate.status == TemplateStatus.APPROVED,
@@ -34,7 +34,7 @@ def get_campaign_template(campaign: Campaign) -> MessageTemplate:
 def create_draft(
     channel: Channel, *, name: str, template_id: int, on_doubt: str, by: str
 ) -> Campaign:
-    """Only the first step; parameters and audience follow. Raises InvalidInput or NotFound."""
+    """Create a draft from the first step's input. Raises InvalidInput or NotFound."""
     campaign = Campaign(
         channel_id=channel.id, parameters={}, audience={}, created_by=by, state_changed_by=by
     )
@@ -45,7 +45,7 @@ def create_draft(
 
 
 def lock_draft(campaign_id: int) -> Campaign:
-    """Locked, to be changed. Raises Conflict, saying who was faster, when it is no draft any more."""
+    """Return the draft, locked for a change. Raises Conflict if the campaign is no longer a draft."""
     campaign = get_campaign(campaign_id, lock=True)
     if campaign.state != CampaignState.DRAFT:
         raise_conflict(campaign)
@@ -57,7 +57,7 @@ def update_description(campaign_id: int, *, name: str, template_id: int, on_doub
     _apply_description(campaign, name, template_id, on_doubt)
     components = get_campaign_template(campaign).components
     wanted = {*list_parameters(components), *list_optional_parameters(components)}
-    # What another template does not ask for is forgotten, what both ask for is kept.
+    # Keep the parameters that the new template has too.
     campaign.parameters = {k: v for k, v in campaign.parameters.items() if k in wanted}
     return campaign
 
@@ -66,17 +66,17 @@ def _apply_description(campaign: Campaign, name: str, template_id: int, on_doubt
     if not name.strip():
         raise InvalidInput("The campaign needs a name.", field="name")
     if on_doubt not in set(OnDoubt):
-        raise InvalidInput("In doubt, choose show or resend.", field="on_doubt")
+        raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
     template = db.session.get(MessageTemplate, template_id)
     if template is None or template.channel_id != campaign.channel_id:
-        raise NotFound("This template does not exist any more.", field="template_id")
+        raise NotFound("This template no longer exists.", field="template_id")
     campaign.name = " ".join(name.split())[:200]
     campaign.template_id = template.id
     campaign.on_doubt = on_doubt
 
 
 def set_parameters(campaign_id: int, sources: Mapping[str, str]) -> Campaign:
-    """`{"1": "field:name"}`. Raises InvalidInput for one that is missing, Conflict when started."""
+    """Set the sources, e.g. `{"1": "field:name"}`. Raises InvalidInput or Conflict."""
     campaign = lock_draft(campaign_id)
     components = get_campaign_template(campaign).components
     check_parameters(list_parameters(components), sources, list_optional_parameters(components))
@@ -92,7 +92,7 @@ def set_audience(campaign_id: int, audience: Mapping[str, Any]) -> Campaign:
 
 
 def delete_draft(campaign_id: int) -> None:
-    """Its tests stay in their conversations, where they are messages like others."""
+    """Delete a draft. Its test messages stay in their conversations."""
     draft = lock_draft(campaign_id)
     db.session.execute(sa.delete(PreviewSend).where(PreviewSend.campaign_id == draft.id))
     db.session.delete(draft)

@@ -1,4 +1,4 @@
-"""What a campaign would cost, when it would be done, and whether Meta lets it reach all in a day."""
+"""Forecast of a campaign: its cost, when it would finish, and what Meta's daily limit leaves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flask import current_app
 from chatbot.campaigns.audience import select_audience
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.sending.daily_limit import iter_recently_reached
-from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
 from chatbot.campaigns.sending.sending_hours import get_sending_hours
+from chatbot.campaigns.suppression import not_suppressed
 from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
 from chatbot.core import clock
 from chatbot.core.db import db
-from chatbot.delivery.local_throttle import CAMPAIGN_SHARE
+from chatbot.delivery.throttle import CAMPAIGN_SHARE
 from chatbot.extensions import get_settings
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.prices import find_price
@@ -27,9 +27,12 @@ from chatbot.segments.service import get_company_today
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`cost` is in `currency`, for the `priced` people whose country has a price (None: no price is
-    known); `finishes_at` is None when the sending hours never come; `remaining_today` is how many more people
-    Meta lets us reach within 24 hours (None: no limit is known)."""
+    """Forecast of one campaign.
+
+    `cost` is in `currency`, for the `priced_contacts` whose country has a known price (None: no price is
+    known). `finishes_at` is None if the sending hours never open. `remaining_today` is how many more
+    contacts Meta allows within 24 hours (None: the limit is unknown).
+    """
 
     cost: Decimal | None
     currency: str
@@ -55,11 +58,10 @@ def compute_forecast(campaign: Campaign, planned: int) -> Forecast:
 
 
 def _count_brazilian(campaign: Campaign) -> int:
-    """Those who would be written to and whose number is Brazilian: prices go by country."""
-    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
+    """Count the contacts to be written to with a Brazilian number: Meta's prices depend on the country."""
     query = sa.select(sa.func.count()).where(
         Contact.id.in_(select_audience(campaign.audience)),
-        *reachable,
+        not_suppressed(),
         sa.or_(Contact.phone.startswith("+55"), Contact.wa_id.startswith("55")),
     )
     return db.session.scalar(query) or 0

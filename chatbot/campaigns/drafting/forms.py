@@ -1,13 +1,14 @@
+"""Forms of the steps in which a campaign is written."""
+
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, RadioField, StringField
+from wtforms import RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
@@ -17,16 +18,15 @@ from chatbot.core.errors import InvalidInput
 from chatbot.message_templates.values import check_value
 
 MAX_PARAMETER_TEXT = 500
-MAX_CLIENT_TOKEN = 40
 
 
 class DescriptionForm(FlaskForm):
-    """The first step."""
+    """First step: name, template, and what to do with messages in doubt."""
 
     name = StringField(
         _l("Name of the campaign"),
         [
-            InputRequired(_l("Give it a name.")),
+            InputRequired(_l("Enter a name for it.")),
             Length(max=200, message=_l("At most %(max)d characters.")),
         ],
         description=_l("Contacts never see it."),
@@ -36,11 +36,11 @@ class DescriptionForm(FlaskForm):
         _l("Message template"), [InputRequired(_l("Choose a template."))], coerce=int
     )
     on_doubt = RadioField(
-        _l("When nobody can tell whether a message arrived"),
+        _l("When it is not known whether a message arrived"),
         choices=[
             SelectChoice(OnDoubt.SHOW.value, _l("show it to me and send nothing twice")),
             SelectChoice(
-                OnDoubt.RESEND.value, _l("send it again once it is proven that it never left")
+                OnDoubt.RESEND.value, _l("send it again once it is proven that it was never sent")
             ),
         ],
         default=OnDoubt.SHOW.value,
@@ -48,7 +48,7 @@ class DescriptionForm(FlaskForm):
 
 
 class ParametersForm(FlaskForm):
-    """The second step: its fields, one pair a parameter, are named after the template's blanks."""
+    """Second step: a pair of fields (source, text) for each parameter of the template."""
 
     def __init__(self, names: Sequence[str], attributes: Sequence[str]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ParametersForm(FlaskForm):
         self.problems: dict[str, str] = {}
 
     def validate_sources(self, form: Mapping[str, str]) -> bool:
-        """What was typed, kept for showing it again; True when each blank has a usable source."""
+        """Store what was typed, to show it again. Return True if every parameter has a usable source."""
         for name in self.names:
             source, text = form.get(f"source-{name}", ""), form.get(f"text-{name}", "").strip()
             self.values[name] = f"text:{text}" if source == "text" else source
@@ -69,7 +69,7 @@ class ParametersForm(FlaskForm):
     def _check(self, name: str, source: str, text: str) -> None:
         if source == "text":
             if not text:
-                self.problems[name] = _("Write the text, or choose a field of the contact.")
+                self.problems[name] = _("Enter the text, or choose a field of the contact.")
             elif len(text) > MAX_PARAMETER_TEXT:
                 self.problems[name] = _("At most %(most)s characters.", most=MAX_PARAMETER_TEXT)
             else:
@@ -84,7 +84,7 @@ class ParametersForm(FlaskForm):
             self.problems[name] = _(error.message, **error.values)
 
     def load_saved(self, sources: Mapping[str, Any]) -> None:
-        """Show what was chosen before; a field that no contact has any more stays in the list."""
+        """Show the saved choice. An attribute that no contact has any more stays in the list."""
         self.values = {name: str(sources.get(name, "")) for name in self.names}
         known = dict(self.choices)
         for source in self.values.values():
@@ -93,9 +93,9 @@ class ParametersForm(FlaskForm):
 
 
 class AudienceForm(FlaskForm):
-    """The third step. A choice is `all`, `tag:` and its name, or `segment:` and its id."""
+    """Third step. Values are `all`, `tag:NAME` and `segment:ID`."""
 
-    audience = RadioField(_l("Who gets it"), [InputRequired(_l("Choose who gets it."))])
+    audience = RadioField(_l("Audience"), [InputRequired(_l("Choose the audience."))])
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -105,36 +105,8 @@ class AudienceForm(FlaskForm):
         return {"kind": "tag", "name": name} if kind == "tag" else {"kind": "all"}
 
 
-class PreviewSendForm(FlaskForm):
-    """A test to oneself. `client_token` is made with the form: sent twice, it is one message."""
-
-    phone = StringField(
-        _l("Your phone"),
-        [InputRequired(_l("Write the phone that gets the test, with its area code."))],
-        description=_l("With its area code, as in (11) 98765-4321."),
-        render_kw={"autocomplete": "tel", "inputmode": "tel", "maxlength": 100},
-    )
-    like = StringField(
-        _l("With the values of"),
-        [Length(max=100, message=_l("At most %(max)d characters."))],
-        render_kw={"autocomplete": "off", "maxlength": 100},
-    )
-    client_token = HiddenField(validators=[Length(max=MAX_CLIENT_TOKEN)])
-
-    def renew_token(self) -> None:
-        self.client_token.data = secrets.token_urlsafe(16)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {
-            "phone": self.phone.data or "",
-            "like": self.like.data or "",
-            "client_token": self.client_token.data or None,
-        }
-
-
 def get_audience_value(audience: Mapping[str, Any]) -> str | None:
-    """The choice that stands for a stored audience."""
+    """Return the form value of a stored audience, the inverse of `AudienceForm.spec`."""
     if audience.get("kind") == "segment":
         return f"segment:{audience.get('id')}"
     if audience.get("kind") == "tag":

@@ -1,4 +1,4 @@
-"""What starting a campaign would do, and what would be refused, before anybody is written to."""
+"""Checks before the start of a campaign: whom it would reach, at what cost, and what would be refused."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from chatbot.campaigns.drafting.drafts import get_campaign_template
 from chatbot.campaigns.drafting.forecast import Forecast, compute_forecast
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.parameters import MissingValue, fill_parameters
-from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
 from chatbot.campaigns.service import check_campaign
+from chatbot.campaigns.suppression import not_suppressed
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
 from chatbot.core.errors import AppError
 from chatbot.message_templates.components import render_text
 from chatbot.message_templates.models import MessageTemplate
 
-ATTRIBUTE_SAMPLE_SIZE = 500  # contacts, for the names of attributes
+ATTRIBUTE_SAMPLE_SIZE = 500  # contacts
 
 
 @dataclass(frozen=True, slots=True)
 class PreflightReport:
-    """`problem` is what would refuse the start; None when all is right."""
+    """Result of the checks. `problem` is why the start would be refused; None if it would not."""
 
     audience: int = 0
     suppressed: Mapping[str, int] = field(default_factory=dict)
@@ -43,8 +43,8 @@ def run_preflight(campaign: Campaign) -> PreflightReport:
     problem = _find_problem(campaign)
     try:
         select_audience(campaign.audience)
-    except AppError as fault:  # none chosen yet, or a segment that is gone: nobody to count
-        return PreflightReport(problem=problem or fault)
+    except AppError as error:  # no audience was chosen yet, or its segment was deleted
+        return PreflightReport(problem=problem or error)
     connection = db.session.connection()
     sample = _find_sample_contact(campaign)
     report = PreflightReport(
@@ -66,15 +66,16 @@ def _find_problem(campaign: Campaign) -> AppError | None:
 
 
 def _find_sample_contact(campaign: Campaign) -> Contact | None:
-    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
-    query = sa.select(Contact).where(Contact.id.in_(select_audience(campaign.audience)), *reachable)
+    query = sa.select(Contact).where(
+        Contact.id.in_(select_audience(campaign.audience)), not_suppressed()
+    )
     return db.session.scalar(query.order_by(Contact.id).limit(1))
 
 
 def render_sample(
     template: MessageTemplate, parameters: Mapping[str, str], contact: Contact | None
 ) -> str:
-    """What this contact would read; blanks stay where there is no value."""
+    """Return the text this contact would get. Parameters without a value stay as placeholders."""
     values: dict[str, str] = {}
     for name, source in parameters.items():
         if contact is not None:
@@ -86,7 +87,7 @@ def render_sample(
 
 
 def list_attribute_names() -> list[str]:
-    """The names of attributes that contacts carry, as the latest of them show."""
+    """Return the attribute names in use, as found in the newest contacts."""
     rows = db.session.scalars(
         sa.select(Contact.attributes).order_by(Contact.id.desc()).limit(ATTRIBUTE_SAMPLE_SIZE)
     )

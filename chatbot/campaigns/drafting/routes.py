@@ -1,4 +1,4 @@
-"""The steps of writing a campaign: message, blanks, audience, check. Each is saved by itself."""
+"""Steps of writing a campaign: message, parameters, audience, check. Each step is saved by itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def edit(campaign_id: int) -> ResponseReturnValue:
 
 
 def _find_channel() -> Channel | None:
-    """A page that is only looked at writes nothing, so the channel's row is not made for it."""
+    """Return the channel. A GET must not write, so it does not create the channel's row."""
     return db.session.query(Channel).first() if request.method == "GET" else get_default_channel()
 
 
@@ -181,14 +181,14 @@ def _render_check_page(campaign: Campaign, problem: AppError | None = None) -> s
 
 @bp.post("/<int:campaign_id>/start")
 def start(campaign_id: int) -> ResponseReturnValue:
-    """A refusal shows the check again; who comes second is told who was first (409)."""
+    """Start. A refusal shows the check again; if somebody else started it, the answer is 409."""
     try:
         campaign = service.start_campaign(campaign_id, _get_user_name())
         db.session.commit()
     except InvalidInput as error:
         db.session.rollback()
         if service.get_campaign(campaign_id).state != CampaignState.DRAFT:
-            raise  # a scheduled one has no such page
+            raise  # a scheduled campaign has no check page
         return _render_check_page(_get_draft(campaign_id), error), error.status
     flash(_("The campaign is running."), "success")
     return redirect(url_for("campaigns.show", campaign_id=campaign.id), 303)
@@ -196,7 +196,7 @@ def start(campaign_id: int) -> ResponseReturnValue:
 
 @bp.post("/<int:campaign_id>/schedule")
 def schedule(campaign_id: int) -> ResponseReturnValue:
-    """A refusal shows the check again, with the moment as it was typed."""
+    """Schedule. A refusal shows the check again, with the time as it was typed."""
     try:
         campaign = schedule_campaign(
             campaign_id, parse_local_time(request.form.get("at", "")), _get_user_name()
@@ -218,7 +218,7 @@ def delete(campaign_id: int) -> ResponseReturnValue:
 
 
 def _get_draft(campaign_id: int) -> Campaign:
-    """To be looked at, and changed by the service. Raises Conflict when it is no draft any more."""
+    """Return the draft, unlocked. Raises Conflict if the campaign is no longer a draft."""
     campaign = service.get_campaign(campaign_id)
     if campaign.state != CampaignState.DRAFT:
         service.raise_conflict(campaign)

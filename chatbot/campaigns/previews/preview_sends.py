@@ -1,5 +1,8 @@
-"""A test of a campaign, sent to oneself: what one of its people would get, as an ordinary message of the
-conversation with the phone that was named. No recipient is made, and no figure moves."""
+"""Preview sends: a test of a campaign to a phone of one's own, with the values of one contact.
+
+The test is an ordinary message of the conversation with that phone. It creates no recipient and does not
+change the campaign's figures.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from chatbot.campaigns.audience import select_audience
 from chatbot.campaigns.drafting.drafts import get_campaign_template
 from chatbot.campaigns.models import Campaign, CampaignState, PreviewSend, Recipient
 from chatbot.campaigns.parameters import MissingValue, check_parameters, fill_parameters
-from chatbot.campaigns.sending.send_table import SUPPRESSION_CONDITIONS
 from chatbot.campaigns.service import get_campaign, raise_conflict
+from chatbot.campaigns.suppression import not_suppressed
 from chatbot.channels.models import Channel
 from chatbot.channels.whatsapp.payloads import template_body
 from chatbot.channels.whatsapp.payloads.limits import FILLED_TEMPLATE, check_length
@@ -44,7 +47,7 @@ MAX_LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who sends the test. `user_id` is None at the command line."""
+    """User who sends the test. `user_id` is None at the command line."""
 
     name: str
     user_id: int | None = None
@@ -58,14 +61,16 @@ def queue_preview_send(
     like: str = "",
     client_token: str | None = None,
 ) -> Message:
-    """Queue the campaign's template for `phone`, with the values of the contact `like` (id or phone),
-    else of the first whom it would go to, else of whoever has the phone.
+    """Queue the campaign's template for `phone`. The same `client_token` queues it once.
+
+    The values are those of the contact `like` (id or phone), else of the first contact in the audience,
+    else of the phone's own contact.
 
     Raises:
-        Conflict: the campaign is running, or over.
-        InvalidInput: naming the phone, the template, or the value that is missing.
+        Conflict: the campaign is running or has ended.
+        InvalidInput: the phone, the template or a value can't be used.
     """
-    campaign = get_campaign(campaign_id, lock=True)  # two clicks come one after the other
+    campaign = get_campaign(campaign_id, lock=True)  # serializes a double click
     if campaign.state not in PREVIEWABLE_STATES:
         raise_conflict(campaign)
     template = get_campaign_template(campaign)
@@ -92,40 +97,42 @@ def _check_template(campaign: Campaign, template: MessageTemplate) -> None:
 def _parse_phone(typed: str) -> Phone:
     try:
         return parse_phone(typed)
-    except InvalidPhone as fault:
-        raise InvalidInput(str(fault), field="phone") from None
+    except InvalidPhone as error:
+        raise InvalidInput(str(error), field="phone") from None
 
 
 def _get_or_add_recipient(phone: Phone, name: str) -> Contact:
-    """Of a new contact it is the name: without one, campaigns to all contacts could not start."""
+    """Return the phone's contact. A new one gets `name`: contacts without one block campaigns that use it."""
     contact = get_or_create_by_phone(phone, name)
     if contact.opted_out_at is not None:
         raise InvalidInput(
-            "Whoever has this phone wants no campaigns, and a test is one: use another phone, or "
-            "record on the contact's page that they agree.",
+            "The contact with this phone refuses campaigns, and a test is one: use another "
+            "phone, or record on the contact's page that they agree.",
             field="phone",
         )
     return contact
 
 
 def find_example_contact(campaign: Campaign, like: str = "") -> Contact | None:
-    """Whose values a test shows: `like`, who must be among the campaign's people, else the first whom
-    it may reach; None while there is nobody. Raises InvalidInput."""
+    """Return the contact whose values a test shows; None if the audience is empty or not chosen yet.
+
+    That is `like`, who must be in the audience, else the first contact that is not suppressed.
+    Raises InvalidInput.
+    """
     try:
         people = _select_contacts(campaign)
-    except AppError:  # no audience chosen yet, or a segment that is gone
+    except AppError:  # no audience was chosen yet, or its segment was deleted
         if like.strip():
             raise
         return None
     if like.strip():
         return _get_chosen_contact(people, like.strip())
-    reachable = [~condition for condition in SUPPRESSION_CONDITIONS.values()]
-    query = sa.select(Contact).where(Contact.id.in_(people), *reachable)
+    query = sa.select(Contact).where(Contact.id.in_(people), not_suppressed())
     return db.session.scalar(query.order_by(Contact.id).limit(1))
 
 
 def _select_contacts(campaign: Campaign) -> sa.Select[Any]:
-    """Once it has been started, those whom it was frozen to."""
+    """Select the audience's contacts; after the start, the frozen recipients."""
     if campaign.started_at is None:
         return select_audience(campaign.audience)
     return sa.select(Recipient.contact_id).where(Recipient.campaign_id == campaign.id)
@@ -139,7 +146,8 @@ def _get_chosen_contact(people: sa.Select[Any], like: str) -> Contact:
     is_one = sa.select(Contact.id).where(Contact.id == contact.id, Contact.id.in_(people))
     if db.session.scalar(is_one) is None:
         raise InvalidInput(
-            "This contact is not in the campaign's audience: name one who is, or nobody.",
+            "This contact is not in the campaign's audience: choose one that is, or leave it "
+            "empty.",
             field="like",
         )
     return contact
@@ -150,8 +158,8 @@ def _fill_values(campaign: Campaign, template: MessageTemplate, example: Contact
         values = fill_parameters(campaign.parameters, example)
     except MissingValue as missing:
         raise InvalidInput(
-            "%(who)s has no %(name)s, which a parameter needs: choose another contact whose values "
-            "the test shows, or fill it in.",
+            "%(who)s has no %(name)s, which a parameter needs: choose another contact to "
+            "preview with, or fill it in.",
             field="like",
             who=example.name or example.address or f"#{example.id}",
             name=missing.name,
@@ -170,7 +178,7 @@ def _queue_message(
     requester: Requester,
     client_token: str | None,
 ) -> Message:
-    """The conversation stays whose it was: so the bot answers what one answers to the test."""
+    """Queue the message without taking over the conversation, so that the bot still answers replies."""
     components = template.components
     body = template_body(
         template.name,
@@ -195,14 +203,14 @@ def _queue_message(
 
 
 def list_preview_sends(campaign_id: int) -> Sequence[Any]:
-    """Rows of (PreviewSend, Message, Contact), the latest first."""
+    """Return the latest rows of (PreviewSend, Message, Contact), newest first."""
     return db.session.execute(
         _select_preview_sends().where(PreviewSend.campaign_id == campaign_id).limit(MAX_LISTED)
     ).all()
 
 
 def get_last_phone(user_id: int) -> str:
-    """Where this user's last test went to; empty when the contact has been erased since."""
+    """Return the phone of this user's last test; empty if there was none or its contact was erased."""
     query = _select_preview_sends().where(PreviewSend.user_id == user_id).limit(1)
     return db.session.scalar(query.with_only_columns(Contact.address)) or ""
 

@@ -1,4 +1,4 @@
-"""Sending a test of a campaign to oneself, and what became of it."""
+"""Page that sends a test of a campaign to oneself, and shows the state of the last ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from flask_login import current_user
 from chatbot.brazil.phone import format_phone
 from chatbot.campaigns import service
 from chatbot.campaigns.drafting.drafts import get_campaign_template
-from chatbot.campaigns.drafting.forms import PreviewSendForm
 from chatbot.campaigns.drafting.preflight import render_sample
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.previews import preview_sends
+from chatbot.campaigns.previews.forms import PreviewSendForm
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
 
@@ -45,7 +45,7 @@ def new(campaign_id: int) -> ResponseReturnValue:
 def _render_page(
     campaign: Campaign, form: PreviewSendForm, error: InvalidInput | None = None
 ) -> ResponseReturnValue:
-    """A refusal stands beside the field that it is about, or above where no field is."""
+    """Show an error beside the field it is about, or above the form if there is none."""
     problem = _(error.message, **error.values) if error else None
     if error and problem and error.field in ("phone", "like"):
         form[error.field].errors = [problem]
@@ -64,7 +64,7 @@ def _render_page(
 
 @bp.get("/<int:campaign_id>/test/sent")
 def sent(campaign_id: int) -> ResponseReturnValue:
-    """The page's moving part: the last tests, and how far each got."""
+    """Return the part of the page that updates itself: the last tests and their states."""
     campaign = service.get_campaign(campaign_id)
     return render_template(
         "campaigns/_preview_sends.html", sent=preview_sends.list_preview_sends(campaign.id)

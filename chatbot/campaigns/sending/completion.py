@@ -1,4 +1,4 @@
-"""How a running campaign ends without anybody's hand."""
+"""Automatic completion of running campaigns."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import db_now
 from chatbot.delivery.models import MessageState
 
-# How long after the end of its doubt window a row that may be resent still waits for the proof.
+# How long after its doubt window a row that may be resent still waits for the proof that it was not sent.
 PROOF_GRACE_S = 30.0
 
 
 def finish_completed(connection: sa.Connection) -> int:
-    """Running campaigns with nothing queued, sending, or in doubt within its window are finished.
+    """Finish running campaigns without queued, sending or recently doubtful rows. Return how many.
 
-    Where doubt is to be resent, the window's end is the moment from which proof can come at all.
+    Where doubtful messages are resent, their proof can only come after the doubt window, hence the grace.
     """
     grace_s = sa.case((Campaign.on_doubt == OnDoubt.RESEND, PROOF_GRACE_S), else_=0.0)
     open_row = sa.exists().where(

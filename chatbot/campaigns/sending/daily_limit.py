@@ -1,4 +1,4 @@
-"""Whom campaigns have reached in the last 24 hours: what is left of the day's people is counted from it."""
+"""Contacts reached in the last 24 hours, which Meta's daily limit (messaging limit) counts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ DAY_S = 86_400.0
 
 
 def iter_recently_reached(engine: sa.Engine, portfolio: str) -> Iterator[tuple[int, float]]:
-    """The contacts that the portfolio's campaigns have reached, or are reaching, each once, and when
-    (Unix seconds). Whether somebody's service window was open then is not known any more: they count."""
+    """Yield each contact that campaigns of the portfolio reached or are reaching, with the Unix time.
+
+    Contacts whose service window was open count too, though Meta does not count them: the state of the
+    window at that time is not stored.
+    """
     reached_at = sa.func.coalesce(Recipient.accepted_at, db_now())
     query = (
         sa.select(Recipient.contact_id, sa.func.max(reached_at, type_=UtcDateTime()))

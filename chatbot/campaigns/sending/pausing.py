@@ -1,4 +1,4 @@
-"""Campaigns that stop by themselves, because what they need is gone; and go on when it is back."""
+"""Automatic pausing of campaigns that cannot be sent, and resuming when the cause is gone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from chatbot.core.db import sanitize_text
 from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 
-MIN_FAILURES = 50  # failures, below which a share says little
+MIN_FAILURES = 50  # below this, the percentage of failures is not significant
 
 
 def pause_running(connection: sa.Connection, condition: sa.ColumnElement[bool], reason: Any) -> int:
-    """Pause the running campaigns of `which`, with a reason (text or SQL). Returns how many."""
+    """Pause the running campaigns that meet `condition`, with a reason (text or SQL). Return how many."""
     if isinstance(reason, str):
         reason = sanitize_text(reason, 300)
     paused = connection.execute(
@@ -24,13 +24,13 @@ def pause_running(connection: sa.Connection, condition: sa.ColumnElement[bool], 
         .where(Campaign.state == CampaignState.RUNNING, condition)
         .values(state=CampaignState.PAUSED, paused_reason=reason)
     ).rowcount
-    if paused:  # asked every few seconds, and nearly always in vain: what is cached stays good
+    if paused:  # usually none: do not invalidate the cache every few seconds
         invalidate_with(connection, CAMPAIGNS_CACHE_TAG)
     return paused
 
 
 def pause_unsendable(connection: sa.Connection) -> int:
-    """A running campaign whose template Meta has stopped would wait for ever without a word."""
+    """Pause running campaigns whose template is not approved: they would wait without an explanation."""
     template = sa.select(MessageTemplate).where(
         MessageTemplate.id == Campaign.template_id,
         MessageTemplate.status != TemplateStatus.APPROVED,
@@ -42,15 +42,15 @@ def pause_unsendable(connection: sa.Connection) -> int:
 
 
 def pause_failing(connection: sa.Connection, percent: int) -> int:
-    """Pause a campaign of whose messages too large a share fails, since somebody last let it run.
+    """Pause campaigns where more than `percent` of the messages failed since they last began to run.
 
-    Few failures prove nothing, so small campaigns end by themselves.
+    Fewer than MIN_FAILURES failures pause nothing. Return how many were paused.
     """
     since = sa.func.coalesce(Campaign.state_changed_at, Campaign.started_at)
     failed = sa.and_(Recipient.state == MessageState.FAILED, Recipient.failed_at >= since)
     tried = sa.or_(failed, Recipient.accepted_at >= since)
     own = Recipient.campaign_id == Campaign.id
-    # Looked up in an index, so that the whole campaign is counted only when something is wrong.
+    # Uses an index, so that whole campaigns are only counted when there are many failures.
     many = (
         sa.select(Recipient.id)
         .where(own, failed)
@@ -70,7 +70,7 @@ def pause_failing(connection: sa.Connection, percent: int) -> int:
 def resume_for_template(
     connection: sa.Connection, channel_id: int, name: str, language: str
 ) -> int:
-    """Meta sends the template again: what paused for its sake alone goes on. Returns how many."""
+    """Resume campaigns that paused only because of this template, now approved again. Return how many."""
     template = sa.exists().where(
         MessageTemplate.id == Campaign.template_id,
         matches_template(channel_id, name, language),
@@ -90,7 +90,7 @@ def resume_for_template(
     ).rowcount
 
 
-# From these a template comes back by itself.
+# Meta can approve templates in these states again without a new submission.
 _TRANSIENT_STATUSES = (TemplateStatus.PAUSED, TemplateStatus.PENDING)
 
 
@@ -106,7 +106,7 @@ def _template_reason(name: Any, status: Any) -> Any:
 
 
 def matches_template(channel_id: int, name: str, language: str) -> sa.ColumnElement[bool]:
-    """Language is written `pt_BR` here, and with a dash in some rows."""
+    """Match a template by name and language (`pt_BR`; some rows have a dash)."""
     return sa.and_(
         MessageTemplate.channel_id == channel_id,
         MessageTemplate.name == name,

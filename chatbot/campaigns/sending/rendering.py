@@ -1,4 +1,4 @@
-"""What a claimed slice says to whom: all that it takes, in one question, and a parcel for each person."""
+"""Rendering of a claimed batch: one query loads it, and each recipient becomes an OutboundMessage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chatbot.message_templates.models import MessageTemplate
 
 
 class _BatchRecipient(msgspec.Struct, frozen=True, array_like=True):
-    """One of a slice, in the order in which `batch_statement` names the columns."""
+    """One recipient of a batch; the fields have the order of the columns in `batch_statement`."""
 
     row_id: int
     attempt: int
@@ -41,9 +41,9 @@ _recipient_decoder = msgspec.json.Decoder(list[_BatchRecipient])
 
 
 def batch_statement(engine: sa.Engine, channel_id: int) -> Any:
-    """The slice that carries `token`: its campaign and template once, and its people as one document.
+    """Return the query of the batch claimed under `token`: one row per campaign, its people as JSON.
 
-    A row each would cost more than the messages: at every row SQLite lets another thread run.
+    One row per person would cost more than the sending: SQLite releases the GIL at every row.
     """
     window = sa.exists().where(
         Conversation.contact_id == Recipient.contact_id,
@@ -85,16 +85,16 @@ def batch_statement(engine: sa.Engine, channel_id: int) -> Any:
     )
 
 
-def build_outbound_messages(row: Any, token: str, ledger: str) -> list[OutboundMessage]:
-    """A parcel for each person of such a row, in the order of the ledger `ledger`."""
+def build_outbound_messages(row: Any, token: str, prefix: str) -> list[OutboundMessage]:
+    """Build a message for each person of a row of `batch_statement`, ordered by recipient id."""
     people = sorted(_recipient_decoder.decode(row.people), key=lambda person: person.row_id)
-    return [_build_outbound_message(row, person, token, ledger) for person in people]
+    return [_build_outbound_message(row, person, token, prefix) for person in people]
 
 
 def _build_outbound_message(
-    row: Any, person: _BatchRecipient, token: str, ledger: str
+    row: Any, person: _BatchRecipient, token: str, prefix: str
 ) -> OutboundMessage:
-    """Who can't be written to fails alone, and takes no other of the slice along."""
+    """Build one message. An error stays in it, so that the rest of the batch is still sent."""
     claimed = person.row_id, person.attempt, token
     if not person.to:
         return OutboundMessage(*claimed, "", None, "The contact has no WhatsApp address.")
@@ -104,7 +104,7 @@ def _build_outbound_message(
         )(person)
     except (AppError, ValueError, TypeError, AttributeError) as error:
         return OutboundMessage(*claimed, person.to, None, str(error))
-    callback = str(CallbackId(ledger, person.row_id, person.attempt))
+    callback = str(CallbackId(prefix, person.row_id, person.attempt))
     quota_contact_id = None if person.has_open_window else person.contact_id
     return OutboundMessage(
         *claimed,
@@ -118,7 +118,7 @@ def _build_outbound_message(
 def _compile_template(
     template: str, language: str, parameter_format: str | None, components: str, parameters: str
 ) -> Callable[[Any], dict[str, Any]]:
-    """What writes the campaign's message to one person after the other."""
+    """Compile the campaign's template into a function from person to message body."""
     sources: dict[str, str] = msgspec.json.decode(parameters)
     values_of = compile_parameters(sources)
     write = compile_template(

@@ -1,4 +1,4 @@
-"""Sending again: what failed for a passing reason, and, at a person's word, what is in doubt."""
+"""Resending: messages that failed for a temporary reason and, on request, messages in doubt."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from chatbot.channels.whatsapp.errors import POLICIES, ErrorPolicy
 from chatbot.core.db import db, db_now
 from chatbot.core.errors import Conflict
 from chatbot.core.tasks import enqueue
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
-# Failures that another try, later, may well not meet again. What is wrong with the person or with the
-# message is not among them.
-_TRANSIENT_REACTIONS = (ErrorPolicy.RETRY, ErrorPolicy.SLOW, ErrorPolicy.PAIR)
-TRANSIENT_ERROR_CODES = [
-    code for code, policy in POLICIES.items() if policy in _TRANSIENT_REACTIONS
-]
+# Policies of errors that a later attempt may avoid; errors of the contact or the message are not among them.
+_TRANSIENT_POLICIES = (ErrorPolicy.RETRY, ErrorPolicy.SLOW, ErrorPolicy.PAIR)
+TRANSIENT_ERROR_CODES = [code for code, policy in POLICIES.items() if policy in _TRANSIENT_POLICIES]
 _RESENDABLE_STATES = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.FINISHED)
 
-# Only what WhatsApp never took: of what it took and failed later, old statuses may still come.
+# Only messages that WhatsApp never accepted: for others, statuses of the old attempt may still arrive.
 IS_RETRYABLE = sa.and_(
     Recipient.state == MessageState.FAILED,
     Recipient.error_code.in_(TRANSIENT_ERROR_CODES),
@@ -29,19 +26,21 @@ IS_RETRYABLE = sa.and_(
 
 
 def retry_failed(campaign_id: int, by: str) -> int:
-    """Queue again the recipients whose failure was a passing one; returns how many.
+    """Queue recipients again whose failure was temporary. Return how many.
 
     Raises:
-        Conflict: there are none, or the campaign is in no state to send.
+        Conflict: there are none, or the campaign's state does not allow sending.
     """
     return _requeue(campaign_id, IS_RETRYABLE, by)
 
 
 def resend_unknown(campaign_id: int, by: str) -> int:
-    """Queue again who is in doubt: who had got it gets it twice, which is why only a person may ask.
+    """Queue recipients in doubt again. Return how many.
+
+    Some of them may get the message twice, so this is only done on a user's request.
 
     Raises:
-        Conflict: there are none, or the campaign is in no state to send.
+        Conflict: there are none, or the campaign's state does not allow sending.
     """
     return _requeue(campaign_id, Recipient.state == MessageState.UNKNOWN, by)
 
@@ -65,13 +64,13 @@ def _requeue(campaign_id: int, condition: sa.ColumnElement[bool], by: str) -> in
         )
     )
     if not queued.rowcount:
-        raise Conflict("There is nothing here to send again: somebody may have been faster.")
+        raise Conflict("There is nothing to send again here: someone may have been faster.")
     _restart_campaign(campaign, by)
     return queued.rowcount
 
 
 def _restart_campaign(campaign: Campaign, by: str) -> None:
-    """A finished one runs again; a paused one stays paused until somebody lets it go on."""
+    """Set a finished campaign to running again. A paused one stays paused until a user resumes it."""
     if campaign.state == CampaignState.FINISHED:
         change_state(campaign, CampaignState.RUNNING, by)
         campaign.finished_at = None

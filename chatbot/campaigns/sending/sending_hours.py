@@ -1,7 +1,7 @@
-"""When campaigns may send: the company's hours, weekdays and holidays, in its own time zone.
+"""Sending hours of campaigns: the company's hours, weekdays and holidays, in its own time zone.
 
-No federal statute sets hours for WhatsApp; the states' laws on collection do (brazil.md section 4).
-Answers to what somebody wrote himself are sent at any hour.
+No federal law of Brazil sets hours for WhatsApp messages; state laws on debt collection do.
+Answers to inbound messages are sent at any hour.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_DAYS_AHEAD = 400
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """`week` is None where any hour is right. All moments are aware."""
+    """Sending hours: a window per weekday (0: Monday); `week` is None for any hour. Datetimes are aware."""
 
     week: Sequence[DailyWindow] | None
     zone: ZoneInfo
@@ -31,7 +31,7 @@ class SendingHours:
         return self.opens_at(at) == at
 
     def opens_at(self, at: datetime) -> datetime | None:
-        """`at` itself when it is open, else the next opening; None: never again."""
+        """Return `at` if it is within the hours, else the next opening; None if there is none."""
         if self.week is None:
             return at
         day = at.astimezone(self.zone).date()
@@ -42,7 +42,7 @@ class SendingHours:
         return None
 
     def finishes_at(self, start: datetime, duration: timedelta) -> datetime | None:
-        """When `work` that begins at `start` is done, resting outside of the hours; None: never."""
+        """Return when work of this duration ends if it only runs within the hours; None if never."""
         at: datetime | None = start
         while (at := self.opens_at(at) if at else None) is not None:
             closes = self._closes_at(at)
@@ -61,13 +61,13 @@ class SendingHours:
         if hours is None or self.is_day_off(day):
             return None
         midnight = datetime.combine(day, time(), self.zone)
-        # By the wall clock, so that a change to summer time moves neither end.
+        # Wall-clock arithmetic, so that daylight saving time moves neither end.
         start, end = (midnight + timedelta(minutes=minutes) for minutes in hours)
         return start.astimezone(UTC), end.astimezone(UTC)
 
 
 def get_sending_hours(settings: Settings) -> SendingHours:
-    """As the company set them: own days off, and the holidays of a country or a state (`BR-SP`)."""
+    """Build the hours from the settings. The holiday calendar is a country or a state, such as `BR-SP`."""
     country, _, state = settings.holiday_calendar.partition("-")
     public = holidays.country_holidays(country, subdiv=state or None) if country else {}
     return SendingHours(

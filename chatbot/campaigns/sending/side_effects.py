@@ -1,4 +1,4 @@
-"""What a recipient's failure means for the person, the campaign and the number."""
+"""Side effects of a recipient's delivery result on the contact, the campaign and the channel."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class RecipientSideEffects:
         record_contact_effects(connection, _TABLE, failures, contact_of)
         if cooling := [f.row_id for f in failures if f.code == COOL_DOWN]:
             _postpone_marketing(connection, cooling)
-        failures_by_reaction = group_by_policy(failures)
+        failures_by_policy = group_by_policy(failures)
         for policy in (ErrorPolicy.TOKEN, ErrorPolicy.STOP, ErrorPolicy.TEMPLATE):
-            for failure in failures_by_reaction.get(policy, ())[:1]:  # one says it for all
+            for failure in failures_by_policy.get(policy, ())[:1]:  # the first stands for all
                 stop_sending(connection, policy, failure.code, failure.detail, failure.row_id)
 
     def on_reached(self, connection: sa.Connection, row_ids: Sequence[int]) -> None:
@@ -45,7 +45,7 @@ class RecipientSideEffects:
 def stop_sending(
     connection: sa.Connection, policy: ErrorPolicy, code: int, detail: str, row_id: int
 ) -> None:
-    """Pause what the error makes pointless: this campaign, or the whole number."""
+    """Pause the campaign of this recipient, or halt the whole channel, as the error's policy requires."""
     reason = f"({code}) {detail}"
     found = connection.execute(
         sa.select(Campaign.id, Campaign.channel_id)
@@ -58,14 +58,14 @@ def stop_sending(
         halt_channel(connection, found.channel_id, reason)
     paused = pause_running(connection, Campaign.id == found.id, reason)
     if paused and policy is ErrorPolicy.STOP:
-        note = NewChannelEvent(
+        event = NewChannelEvent(
             field="campaign", event="PAUSED", severity=Severity.BAD, detail=reason
         )
-        record_channel_event(connection, found.channel_id, note)
+        record_channel_event(connection, found.channel_id, event)
 
 
 def _postpone_marketing(connection: sa.Connection, row_ids: Sequence[int]) -> None:
-    """What these people were still to get of marketing waits until they have cooled down."""
+    """Postpone queued marketing messages to these contacts until their marketing pause ends."""
     people = sa.select(Recipient.contact_id).where(Recipient.id.in_(row_ids))
     until = (
         sa.select(Contact.marketing_paused_until)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.campaigns.models import Campaign
-from chatbot.campaigns.sending.send_table import CampaignSource
+from chatbot.campaigns.sending.source import CampaignSource
 from chatbot.channels.gateway import GatewayAnswer
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
