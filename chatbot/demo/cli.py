@@ -1,4 +1,4 @@
-"""`flask demo ...`"""
+"""Commands of `flask demo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from chatbot.core.db import db
 from chatbot.demo import data
 
-cli = AppGroup("demo", help="Data to look around with.")
+cli = AppGroup("demo", help="Demo data.")
 
 
 @cli.command("load")

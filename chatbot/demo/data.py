@@ -35,7 +35,7 @@ def is_loaded() -> bool:
 
 
 def load_demo_data(count: int = CUSTOMERS, seed: int = 7) -> int:
-    """Add the customers to an empty database; returns how many. Same seed, same people."""
+    """Add the customers to an empty database, and return how many. The same seed gives the same people."""
     rng = random.Random(seed)
     channel = get_default_channel()
     today = clock.now().date()
@@ -49,7 +49,7 @@ def load_demo_data(count: int = CUSTOMERS, seed: int = 7) -> int:
 
 
 def customer_phone(number: int) -> str:
-    """The phone of the n-th customer, E.164; the first is the simulator's default person."""
+    """Return the phone (E.164) of a customer. Number 0 is the simulator's default person."""
     _, ddd = CITIES[number % len(CITIES)]
     return "+5511987650001" if number == 0 else f"+55{ddd}98765{number + 1000:04d}"
 
@@ -74,7 +74,7 @@ def _add_customer(number: int, rng: random.Random) -> tuple[Contact, str, int]:
 
 
 def _add_invoices(contact: Contact, plan: str, cents: int, today: date, number: int) -> None:
-    """One open invoice for most, an overdue one as well for some, none for a few."""
+    """Add one open invoice for most customers, an overdue one too for some, none for a few."""
     if number % 7 == 6:
         return
     offsets = (-20, 10) if number % 4 == 1 else (12 - number % 9,)

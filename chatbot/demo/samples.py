@@ -1,4 +1,4 @@
-"""The fictitious customers of a fictitious internet provider, Vento Sul Fibra. Nobody is real."""
+"""Fictitious customers and conversations of a fictitious internet provider, Vento Sul Fibra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CITIES = (
 )
 PLANS = (("Fibra 300", 8990), ("Fibra 500", 10990), ("Fibra 700", 12990), ("Fibra Gamer", 17990))
 
-# (who, text, minutes after the first message)
+# (author, text, minutes after the first message)
 CONVERSATIONS: tuple[tuple[tuple[str, str, int], ...], ...] = (
     (
         ("contact", "bom dia, me manda meu boleto", 0),

@@ -1,4 +1,4 @@
-"""A contact's profile: who it is, what is open, what was agreed to; in one cached value."""
+"""Profile of a contact: identities, invoices, consent and conversations, as one cached value."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ class ConversationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactProfile:
-    """`document` is masked: the whole one stands in no cache. `is_composed`: of several contacts that
-    proved to be one person."""
+    """Data of a contact's page. `document` is masked, because the full one must not be in the cache.
+
+    `is_merged` says that other contacts were merged into this one, or this one was asked for by their id.
+    """
 
     id: int
     name: str
@@ -72,14 +74,14 @@ PROFILE_CACHE: CacheSpec[ContactProfile | None] = CacheSpec(
 
 
 def get_profile(contact_id: int) -> ContactProfile:
-    """The person, also by the id of a contact that was merged into them. Raises NotFound."""
+    """Return the profile of a contact, also by the id of one merged into it. Raises NotFound."""
     found = get_or_compute(
         CacheEntry(
             PROFILE_CACHE,
             contact_id,
             partial(find_profile, contact_id),
             (contact_cache_tag(contact_id),),
-            # What changes about the parts of a person names their own ids, not his.
+            # Changes of merged contacts invalidate the tags of their own ids, not this one.
             should_store=lambda profile: profile is not None and not profile.is_merged,
         )
     )

@@ -1,4 +1,4 @@
-"""A contact's page, composed of contacts, billing and conversations."""
+"""Page of a contact, with data of contacts, billing and conversations."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ IDENTITY_LABELS = {
     IdentityKind.PARENT_BSUID: _l("WhatsApp user id of the group of companies"),
     IdentityKind.USERNAME: _l("WhatsApp username"),
 }
-# Where a choice came from, as chatbot.contacts.models.ConsentEvent calls it.
+# By `source` of chatbot.contacts.models.ConsentEvent.
 CONSENT_SOURCE_LABELS = {
     "agent": _l("by an agent"),
     "bot": _l("in the conversation with the bot"),
     "button": _l("with the button of a message"),
-    "cli": _l("at the command line"),
+    "cli": _l("on the command line"),
     "import": _l("in an imported list"),
     "meta": _l("in WhatsApp itself"),
     "suppression": _l("earlier, before the contact was erased"),
-    "user_preferences": _l("in WhatsApp itself"),  # as rows of before say it
+    "user_preferences": _l("in WhatsApp itself"),  # in older rows
 }
 
 

@@ -1,4 +1,4 @@
-"""The home page's figures, cached for a few seconds."""
+"""Figures of the home page, cached for a few seconds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_CAMPAIGNS = 5
 
 @dataclass(frozen=True, slots=True)
 class TodayFigures:
-    """Since midnight, company time: conversations and messages; and what waits or is queued now."""
+    """Conversations and messages since midnight (company time), and what is waiting or queued now."""
 
     conversations: int
     waiting: int
@@ -59,8 +59,8 @@ class CampaignOverview:
     done: int
 
 
-# Every message moves these numbers, so they may be some seconds old; what a person does (taking a
-# conversation, pausing a campaign) shows at once.
+# Every message changes these numbers, so they may be a few seconds old. A user's own action (taking a
+# conversation, pausing a campaign) invalidates a tag and shows at once.
 TODAY_CACHE: CacheSpec[TodayFigures] = CacheSpec("dashboard", TodayFigures, fresh_s=5, stale_s=5)
 CAMPAIGNS_CACHE: CacheSpec[list[CampaignOverview]] = CacheSpec(
     "dashboard", list[CampaignOverview], fresh_s=5, stale_s=5
@@ -71,7 +71,7 @@ HEALTH_CACHE: CacheSpec[dict[str, Any]] = CacheSpec(
 
 
 def get_dashboard() -> dict[str, object]:
-    """What the home page shows, in one round trip while it is cached."""
+    """Return the context of the home page. One round trip to Redis while it is cached."""
     zone = ZoneInfo(get_settings(current_app).timezone)
     midnight = datetime.combine(datetime.now(zone).date(), time(), zone).astimezone(UTC)
     health, stats, today, campaigns, alerts = get_or_compute_all(
@@ -123,7 +123,7 @@ def _count(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[
 
 
 def list_dashboard_campaigns() -> list[CampaignOverview]:
-    """What runs or is paused, else the one that ended last; each with its figures."""
+    """Return running and paused campaigns with their figures, else the one that was created last."""
     moving = Campaign.state.in_([CampaignState.RUNNING, CampaignState.PAUSED])
     query = sa.select(Campaign).order_by(Campaign.id.desc())
     campaigns = db.session.scalars(query.where(moving).limit(MAX_CAMPAIGNS)).all()

@@ -1,4 +1,4 @@
-"""Pages composed of several features: the home page, and how Redis does."""
+"""Pages with data of several features: the home page, and the state of Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def home() -> ResponseReturnValue:
 
 @bp.get("/now")
 def now() -> ResponseReturnValue:
-    """The home page's moving part."""
+    """Return the part of the home page that updates itself."""
     return render_template("panel/_dashboard.html", **get_dashboard())
 
 
@@ -32,7 +32,7 @@ def show() -> ResponseReturnValue:
 
 @redis.get("/now")
 def figures() -> ResponseReturnValue:
-    """The Redis page's moving part."""
+    """Return the part of the Redis page that updates itself."""
     return render_template("panel/_redis.html", **_get_redis_page())
 
 

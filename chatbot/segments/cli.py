@@ -1,4 +1,4 @@
-"""`flask segments ...`"""
+"""Commands of `flask segments`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create(name: str, rule: str) -> None:
         typed = msgspec.json.decode(rule.encode())
     except msgspec.DecodeError as error:
         raise InvalidInput(
-            "The rule is no JSON: %(fault)s", field="rule", fault=str(error)
+            "The rule is not valid JSON: %(fault)s", field="rule", fault=str(error)
         ) from None
     segment = service.save_segment(None, name, parse_rule(typed), ACTOR)
     db.session.commit()
@@ -48,7 +48,7 @@ def list_all() -> None:
 @click.argument("segment_id", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(segment_id: int, as_json: bool) -> None:
-    """Print a segment's rule, how many contacts are in it, and the first few."""
+    """Print a segment's rule, its number of contacts, and the first few."""
     segment = service.get_segment(segment_id)
     preview = service.preview_rule(parse_rule(segment.rule))
     if as_json:

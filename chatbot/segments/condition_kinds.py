@@ -1,4 +1,4 @@
-"""What can be asked of a contact: one entry a kind of condition, with its SQL and its words."""
+"""Kinds of conditions on a contact, each with its SQL and its labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chatbot.core.db import db_now
 
 
 class ValueType(StrEnum):
-    """What is written beside the kind."""
+    """Type of a condition's value."""
 
     NOTHING = "nothing"
     TEXT = "text"
@@ -31,8 +31,11 @@ ConditionBuilder = Callable[[str, str, date], sa.ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionKind:
-    """`holds(name, value, today)` is the condition over Contact; it is never NULL, since a negated
-    one must hold for everybody else. `says` and `denies` put it into words."""
+    """Kind of condition. `phrase` and `negated_phrase` are sentences with %(name)s and %(value)s.
+
+    `build(name, value, today)` returns the condition over Contact. It must never be NULL, because its
+    negation has to hold for all other contacts.
+    """
 
     label: LazyString
     phrase: LazyString
@@ -47,7 +50,7 @@ def _has_tag(_name: str, value: str, _today: date) -> sa.ColumnElement[bool]:
 
 
 def _attribute(name: str) -> sa.ColumnElement[str]:
-    """In lower case, and empty where the contact has none."""
+    """Return an attribute in lower case, or an empty string if the contact lacks it."""
     return sa.func.lower(sa.func.coalesce(Contact.attributes[name].as_string(), ""))
 
 
@@ -64,7 +67,7 @@ def _has_attribute(name: str, _value: str, _today: date) -> sa.ColumnElement[boo
 
 
 def _opted_in(_name: str, _value: str, _today: date) -> sa.ColumnElement[bool]:
-    """Said yes once, and has not said no since."""
+    """Match contacts that opted in once and have not opted out since."""
     said_yes = sa.exists().where(
         ConsentEvent.contact_id == Contact.id, ConsentEvent.kind == "opt_in"
     )
@@ -83,9 +86,9 @@ def _wrote_within(_name: str, value: str, _today: date) -> sa.ColumnElement[bool
 
 
 def _has_invoice(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """Also under a contact who proved to be this one: invoices are not moved at a merge."""
+    """Match open invoices of the contact and of contacts merged into it: merging does not move invoices."""
     other = aliased(Contact)
-    # By name: two levels deep it would not be done by itself.
+    # Correlation is not automatic two levels deep.
     merged = sa.select(other.id).where(other.merged_into_id == Contact.id).correlate(Contact)
     whose = sa.or_(Invoice.contact_id == Contact.id, Invoice.contact_id.in_(merged))
     return sa.exists().where(whose, Invoice.state == InvoiceState.OPEN, *conditions)
@@ -104,7 +107,7 @@ CONDITION_KINDS: dict[str, ConditionKind] = {
     "tag": ConditionKind(
         label=_l("has the tag"),
         phrase=_l("has the tag “%(value)s”"),
-        negated_phrase=_l("has not the tag “%(value)s”"),
+        negated_phrase=_l("does not have the tag “%(value)s”"),
         build=_has_tag,
         value_type=ValueType.TEXT,
     ),
@@ -132,9 +135,9 @@ CONDITION_KINDS: dict[str, ConditionKind] = {
         needs_name=True,
     ),
     "opted_in": ConditionKind(
-        label=_l("agreed to be written to"),
-        phrase=_l("agreed to be written to"),
-        negated_phrase=_l("has not agreed to be written to"),
+        label=_l("agreed to be contacted"),
+        phrase=_l("agreed to be contacted"),
+        negated_phrase=_l("has not agreed to be contacted"),
         build=_opted_in,
     ),
     "opted_out": ConditionKind(
@@ -168,7 +171,7 @@ CONDITION_KINDS: dict[str, ConditionKind] = {
 
 
 def condition_label(kind: str, name: str, value: str, *, negated: bool) -> str:
-    """One condition, for people; `kind` is one of KINDS."""
+    """Return the sentence of one condition. `kind` is a key of CONDITION_KINDS."""
     found = CONDITION_KINDS[kind]
     sentence = str(found.negated_phrase if negated else found.phrase)
     return sentence % {"name": name.strip(), "value": value.strip()}

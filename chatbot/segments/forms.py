@@ -1,4 +1,4 @@
-"""The lines of a segment's form: `and` begins a new group, `or` joins the group above it."""
+"""Lines of a segment's form: `and` begins a new group, `or` joins the group above it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLANK_LINES = 2
 
 @dataclass(frozen=True, slots=True)
 class RuleLine:
-    """One line as it was typed; blank where nothing was chosen."""
+    """One line as it was typed."""
 
     connective: str
     condition: Condition
@@ -23,7 +23,7 @@ class RuleLine:
 
 
 def parse_lines(form: Mapping[str, str]) -> list[RuleLine]:
-    """The lines that say something, in their order; nothing of them is checked yet."""
+    """Return the lines that are not blank, in order and unchecked."""
     lines = [_parse_line(form, number) for number in range(MAX_CONDITIONS)]
     return [line for line in lines if not line.is_blank]
 
@@ -57,6 +57,6 @@ def build_lines(rule: Rule) -> list[RuleLine]:
 
 
 def add_blank_lines(lines: list[RuleLine]) -> list[RuleLine]:
-    """Room to write more, as far as more is allowed."""
+    """Append blank lines for more conditions, up to MAX_CONDITIONS in all."""
     free = MAX_CONDITIONS - len(lines)
     return [*lines, *[RuleLine("and", Condition(""))] * min(BLANK_LINES, free)]

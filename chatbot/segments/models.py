@@ -1,4 +1,4 @@
-"""A saved filter over contacts."""
+"""Segments: saved filters over contacts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatbot.core.db import Base, Json, UtcDateTime
 
 
 class Segment(Base):
-    """`rule` is what `rules.parse_rule` reads; it is parsed anew at each use, never trusted."""
+    """A named rule. `rule` is the input of `rules.parse_rule`, which checks it again at each use."""
 
     __tablename__ = "segments"
 

@@ -1,4 +1,4 @@
-"""Segments: list, write, look at who is in one, delete."""
+"""Pages of segments: list, edit with a preview, delete."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def delete(segment_id: int) -> ResponseReturnValue:
 
 
 def _render_edit_page(segment: Segment | None) -> ResponseReturnValue:
-    """A rule that no longer parses is shown as far as it can be, with what is wrong with it."""
+    """Show the form. A rule that no longer parses shows its error and no lines."""
     if segment is None:
         return _render_page(None, "", [])
     try:
@@ -57,7 +57,7 @@ def _render_edit_page(segment: Segment | None) -> ResponseReturnValue:
 
 
 def _save_or_preview(segment: Segment | None) -> ResponseReturnValue:
-    """Save, or only look: both check what was typed, and both keep it."""
+    """Check the form, then save it or show a preview. An error shows the form again as it was typed."""
     name, lines = request.form.get("name", ""), parse_lines(request.form)
     try:
         rule = parse_rule(msgspec.to_builtins(build_rule(lines)))

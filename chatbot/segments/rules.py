@@ -1,7 +1,7 @@
-"""What a segment asks of a contact: groups of conditions, as data.
+"""Rules of segments: groups of conditions, as data.
 
-Every group must hold, and a group holds when any of its conditions does; each condition may be
-negated. Any mixture of and, or and not can be written so, in two levels and without brackets:
+All groups must hold. A group holds if any of its conditions does, and each condition may be negated. Any
+combination of and, or and not can be written this way (conjunctive normal form):
 `[[{"kind": "tag", "value": "vip"}], [{"kind": "seen_within", "value": "30"}, ...]]`.
 """
 
@@ -24,7 +24,7 @@ MAX_DAYS = 3650
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`name` is an attribute's; `value` is text, or whole days."""
+    """One condition. `name` is that of an attribute; `value` is text or a whole number of days."""
 
     kind: str
     name: str = ""
@@ -36,16 +36,16 @@ Rule = Sequence[Sequence[Condition]]
 
 
 def parse_rule(stored: Any) -> list[list[Condition]]:
-    """A rule from JSON that was stored or typed.
+    """Parse and check a rule from stored or typed JSON.
 
     Raises:
-        InvalidInput: naming the condition and what is wrong with it.
+        InvalidInput: the rule is not valid; the message names the line.
     """
     try:
         rule = msgspec.convert(stored, list[list[Condition]])
     except msgspec.ValidationError as error:
         raise InvalidInput(
-            "The segment can't be read: %(fault)s", field="rule", fault=str(error)
+            "The segment cannot be read: %(fault)s", field="rule", fault=str(error)
         ) from None
     conditions = [condition for group in rule for condition in group]
     if not conditions or not all(rule):
@@ -60,19 +60,21 @@ def parse_rule(stored: Any) -> list[list[Condition]]:
 
 
 def check_condition(condition: Condition, number: int) -> None:
-    """Raises InvalidInput, naming the line by its number."""
+    """Raise InvalidInput if the condition is not valid, naming its line."""
     kind = CONDITION_KINDS.get(condition.kind)
     if kind is None:
-        raise InvalidInput("Line %(line)s: choose what is asked.", field="rule", line=number)
+        raise InvalidInput("Line %(line)s: choose a condition.", field="rule", line=number)
     if kind.needs_name and (not condition.name.strip() or set(condition.name) & set('"\\')):
         raise InvalidInput(
-            "Line %(line)s: name the attribute, without quotation marks.", field="rule", line=number
+            "Line %(line)s: enter the attribute's name, without quotation marks.",
+            field="rule",
+            line=number,
         )
     if kind.value_type is ValueType.TEXT and not condition.value.strip():
-        raise InvalidInput("Line %(line)s: write the value.", field="rule", line=number)
+        raise InvalidInput("Line %(line)s: enter the value.", field="rule", line=number)
     if kind.value_type is ValueType.DAYS and _parse_days(condition) is None:
         raise InvalidInput(
-            "Line %(line)s: write a whole number of days, from 0 to %(most)s.",
+            "Line %(line)s: enter a whole number of days, from 0 to %(most)s.",
             field="rule",
             line=number,
             most=MAX_DAYS,
@@ -93,7 +95,7 @@ def _parse_days(condition: Condition) -> int | None:
 
 
 def compile_rule(rule: Rule, today: date) -> sa.ColumnElement[bool]:
-    """The condition, over Contact, that a contact is in the segment; `today` is the company's."""
+    """Compile a rule to a condition over Contact. `today` is the date in the company's time zone."""
     return sa.and_(*(sa.or_(*(_compile_condition(c, today) for c in group)) for group in rule))
 
 
@@ -104,5 +106,5 @@ def _compile_condition(condition: Condition, today: date) -> sa.ColumnElement[bo
 
 
 def select_contacts(rule: Rule, today: date) -> sa.Select[Any]:
-    """The ids of the contacts of a segment; whoever proved to be another contact is not one."""
+    """Select the ids of the contacts that match, without merged contacts."""
     return sa.select(Contact.id).where(Contact.merged_into_id.is_(None), compile_rule(rule, today))

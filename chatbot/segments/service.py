@@ -1,4 +1,4 @@
-"""Segments: saved, changed, deleted, and looked at before they are used."""
+"""Segments: save, delete, preview, and select their contacts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLE_SIZE = 5
 
 
 def get_company_today() -> date:
-    """Invoices are due by the company's calendar, not by the server's."""
+    """Return today's date in the company's time zone, in which invoices are due."""
     return datetime.now(ZoneInfo(get_settings(current_app).timezone)).date()
 
 
@@ -42,7 +42,7 @@ def get_segment(segment_id: int) -> Segment:
 
 
 def save_segment(segment: Segment | None, name: str, rule: Rule, by: str) -> Segment:
-    """Make one, or change it. Raises InvalidInput, naming the field."""
+    """Create a segment (`segment` is None) or change it. Raises InvalidInput, naming the field."""
     name = " ".join(name.split())
     if not name or len(name) > MAX_NAME:
         raise InvalidInput(
@@ -52,7 +52,7 @@ def save_segment(segment: Segment | None, name: str, rule: Rule, by: str) -> Seg
         segment = Segment(created_by=by)
     taken = sa.select(Segment.id).where(Segment.name == name, Segment.id != (segment.id or 0))
     if db.session.scalar(taken) is not None:
-        raise InvalidInput("There is a segment of this name already.", field="name")
+        raise InvalidInput("A segment with this name already exists.", field="name")
     plain = msgspec.to_builtins(rule)
     parse_rule(plain)
     segment.name, segment.rule, segment.updated_at = name, plain, clock.now()
@@ -62,15 +62,15 @@ def save_segment(segment: Segment | None, name: str, rule: Rule, by: str) -> Seg
 
 
 def delete_segment(segment_id: int) -> None:
-    """Campaigns that were started keep their people: they are frozen."""
+    """Delete a segment. Started campaigns keep their recipients, which are frozen."""
     db.session.delete(get_segment(segment_id))
 
 
 def select_segment_contacts(segment_id: int) -> sa.Select[Any]:
-    """The ids of the contacts in a segment, today.
+    """Select the ids of the contacts that are in a segment today.
 
     Raises:
-        NotFound: it was deleted.
+        NotFound: the segment was deleted.
         InvalidInput: its rule no longer parses.
     """
     return select_contacts(parse_rule(get_segment(segment_id).rule), get_company_today())
@@ -83,7 +83,7 @@ class RulePreview:
 
 
 def preview_rule(rule: Rule) -> RulePreview:
-    """How many a rule finds, and the first few of them."""
+    """Count the contacts that match a rule, and load the first few."""
     ids = select_contacts(rule, get_company_today())
     count = db.session.scalar(sa.select(sa.func.count()).select_from(ids.subquery())) or 0
     people = sa.select(Contact).where(Contact.id.in_(ids)).order_by(Contact.search_name, Contact.id)
@@ -91,7 +91,7 @@ def preview_rule(rule: Rule) -> RulePreview:
 
 
 def describe_rule(stored: Any) -> list[list[str]]:
-    """A stored rule in words; empty when it no longer parses."""
+    """Return the sentences of a stored rule, by group; empty if it no longer parses."""
     try:
         rule = parse_rule(stored)
     except InvalidInput:
