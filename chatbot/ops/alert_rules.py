@@ -1,4 +1,4 @@
-"""What is worth waking somebody for: a table of rules, each pure over the facts of one look."""
+"""Alert rules: a table of pure functions over the facts of one evaluation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from config import Settings
 
 Values = Mapping[str, Any]
 
-EVICTIONS_QUIET_S = 600  # so long without one, and they are over
-MIN_LOOKUPS = 500  # a hit rate of fewer is chance
+EVICTIONS_QUIET_S = 600  # the alert ends after this time without an eviction
+MIN_LOOKUPS = 500  # the hit rate of fewer look-ups is not significant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFacts:
-    """`at` is a Unix time; `workers` counts living processes by role."""
+    """State of the system. `at` is a Unix time; `workers` counts live processes by role."""
 
     at: float
     redis: RedisStatus
@@ -33,8 +33,10 @@ class SystemFacts:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """`holds` is None where it can't be told. `values` fill the sentence, and are what the rule is
-    given at its next look."""
+    """Result of a rule; `holds` is None if it can't be determined.
+
+    `values` fill the placeholders of the sentence, and are passed to the rule at its next evaluation.
+    """
 
     holds: bool | None
     values: Values
@@ -45,7 +47,7 @@ RuleFunction = Callable[[SystemFacts, Settings, Values], RuleResult]
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """`waits`: only what lasts is told, and that it is over only when that lasts."""
+    """An alert: its texts and its rule. A debounced one changes its state after `alert_hold_s` seconds."""
 
     name: str
     is_severe: bool
@@ -69,18 +71,18 @@ def _memory(facts: SystemFacts, settings: Settings, _last: Values) -> RuleResult
 
 
 def _hit_rate(facts: SystemFacts, settings: Settings, last: Values) -> RuleResult:
-    """Of the look-ups since the last verdict, once they are enough."""
+    """Judge the look-ups since the last result, once there are enough of them."""
     hits = facts.cache_hits - int(last.get("hits", 0))
     misses = facts.cache_misses - int(last.get("misses", 0))
     seen: dict[str, Any] = {"hits": facts.cache_hits, "misses": facts.cache_misses}
     wanted = round(settings.alert_hit_rate_percent)
-    if hits < 0 or misses < 0 or not last:  # counted anew, or for the first time
+    if hits < 0 or misses < 0 or not last:  # the counters were reset, or this is the first time
         return RuleResult(None, seen)
     if not facts.redis.is_used or hits + misses < MIN_LOOKUPS:
         return RuleResult(_is_hit_rate_low(last, settings), last)
     rate = round(100 * hits / (hits + misses), 1)
-    verdict = seen | {"rate": rate, "wanted": wanted}
-    return RuleResult(_is_hit_rate_low(verdict, settings), verdict)
+    values = seen | {"rate": rate, "wanted": wanted}
+    return RuleResult(_is_hit_rate_low(values, settings), values)
 
 
 def _is_hit_rate_low(values: Values, settings: Settings) -> bool | None:
@@ -95,7 +97,7 @@ def _connections(facts: SystemFacts, settings: Settings, _last: Values) -> RuleR
 
 
 def _evictions(facts: SystemFacts, _settings: Settings, last: Values) -> RuleResult:
-    """The queue's keys are always on this Redis: there is but one."""
+    """Alert on evictions. The queue's keys are on the same Redis and may be evicted too."""
     if not facts.redis.is_used:
         return RuleResult(None, {})
     now = facts.redis.evicted_keys
@@ -139,39 +141,39 @@ RULES = (
     AlertRule(
         "redis_down",
         True,
-        N_("Redis is away"),
+        N_("Redis is down"),
         N_(
-            "Prosa goes on without it: slower, and nothing is lost. `flask redis doctor` "
-            "says what is wrong. Reason: %(reason)s"
+            "Prosa keeps working without it: slower, but nothing is lost. `flask redis "
+            "doctor` shows what is wrong. Reason: %(reason)s"
         ),
         _redis_down,
     ),
     AlertRule(
         "redis_memory",
         True,
-        N_("Redis's memory is nearly full"),
+        N_("Redis is almost out of memory"),
         N_(
-            "%(percent)s %% of its maxmemory is in use. Raise maxmemory, or see with "
-            "`flask redis keys` what fills it."
+            "%(percent)s %% of its maxmemory is in use. Raise maxmemory, or run `flask redis "
+            "keys` to see what fills it."
         ),
         _memory,
     ),
     AlertRule(
         "redis_hit_rate",
         False,
-        N_("The cache answers too seldom"),
+        N_("The cache hit rate is low"),
         N_(
-            "%(rate)s %% of the latest look-ups were hits, and %(wanted)s %% are wanted: "
-            "Redis may be too small, or have been emptied."
+            "%(rate)s %% of the latest lookups were hits; the target is %(wanted)s %%. Redis "
+            "may be too small, or may have been emptied."
         ),
         _hit_rate,
     ),
     AlertRule(
         "redis_connections",
         False,
-        N_("Redis has very many connections"),
+        N_("Redis has too many connections"),
         N_(
-            "%(number)s are open. See on the Redis page whose they are; lower "
+            "%(number)s are open. The Redis page shows who holds them. Lower "
             "REDIS_CONNECTIONS or the number of processes."
         ),
         _connections,
@@ -179,11 +181,10 @@ RULES = (
     AlertRule(
         "redis_evictions",
         True,
-        N_("Redis throws keys out while the queue is on it"),
+        N_("Redis evicts keys while it holds the queue"),
         N_(
-            "%(number)s keys were thrown out for want of memory (policy: %(policy)s). "
-            "Raise maxmemory, and set maxmemory-policy to volatile-ttl, which spares the "
-            "queue."
+            "%(number)s keys were evicted because memory ran out (policy: %(policy)s). Raise "
+            "maxmemory, and set maxmemory-policy to volatile-ttl, which spares the queue."
         ),
         _evictions,
         is_debounced=False,
@@ -191,9 +192,9 @@ RULES = (
     AlertRule(
         "queue_stuck",
         True,
-        N_("Work waits and does not move"),
+        N_("Jobs are waiting and not moving"),
         N_(
-            "Queues: %(queues)s; the oldest has waited %(minutes)s minutes. See that their "
+            "Queues: %(queues)s; the oldest has waited %(minutes)s minutes. Check that their "
             "workers run, and what they log."
         ),
         _stuck_queues,
@@ -203,16 +204,19 @@ RULES = (
         True,
         N_("Workers are missing"),
         N_(
-            "Nobody works on: %(queues)s. Start `python -m workers.run QUEUE` for each, or "
-            "`python -m workers.scheduler`."
+            "No worker is running for: %(queues)s. Start `python -m workers.run QUEUE` for "
+            "each, or `python -m workers.scheduler`."
         ),
         _missing_workers,
     ),
     AlertRule(
         "webhook_backlog",
         False,
-        N_("Webhooks pile up"),
-        N_("%(number)s wait to be applied. Start more workers of the queues inbound and statuses."),
+        N_("Webhooks are piling up"),
+        N_(
+            "%(number)s are waiting to be applied. Start more workers for the queues inbound "
+            "and statuses."
+        ),
         _webhook_backlog,
     ),
     AlertRule(
@@ -220,9 +224,9 @@ RULES = (
         True,
         N_("A message was accepted twice"),
         N_(
-            "In the last 24 hours WhatsApp accepted %(number)s messages a second time: "
-            "their recipients got them twice. See double_acceptances in the database, and "
-            "the workers' log of that time."
+            "In the last 24 hours WhatsApp accepted %(number)s messages a second time: their "
+            "recipients received them twice. See double_acceptances in the database, and the "
+            "workers' log of that time."
         ),
         _double_acceptances,
         is_debounced=False,

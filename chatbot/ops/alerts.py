@@ -1,7 +1,7 @@
-"""Looks at the facts now and then, and keeps in SQL which alerts fire: one look over all processes.
+"""Evaluation of the alert rules, once for all processes; the state of each alert is kept in SQL.
 
-What changed is told afterwards, by `telling`. A process that dies between telling and noting that it
-told makes the next one tell again: once too often rather than never.
+Changes are sent afterwards (`chatbot.ops.notifications`). If a process dies between sending and recording
+that it sent, the next one sends again: at least once rather than at most once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from chatbot.ops.redis_status import get_redis_status
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 120.0  # the longest that a look and its telling may take, before another process looks
+LEASE_S = 120.0  # for an evaluation and its notifications; then another process may take over
 
 FiringAlert = tuple[str, dict[str, Any], str | None]  # name, values, since (ISO 8601)
 
@@ -40,7 +40,7 @@ Notifier = Callable[["AlertNotice"], bool]
 
 @dataclass(frozen=True, slots=True)
 class AlertNotice:
-    """An alert in the reader's words. `since` is when it began to fire, or was over."""
+    """An alert in the reader's language. `since` is when it began to fire, or ended."""
 
     name: str
     is_firing: bool
@@ -51,7 +51,7 @@ class AlertNotice:
 
 
 def evaluate_alerts(notify: Notifier) -> bool:
-    """Look, unless another process did so lately; whether we did."""
+    """Evaluate the rules and notify, unless another process did so lately. Return whether this one did."""
     every_s = get_settings(current_app).alert_every_s
     if not is_evaluation_due() or not _claim_evaluation():
         return False
@@ -65,14 +65,14 @@ def evaluate_alerts(notify: Notifier) -> bool:
 
 
 def is_evaluation_due() -> bool:
-    """Whether somebody should look now."""
+    """Return whether an evaluation is due in any process."""
     known = sa.select(sa.func.count()).where(Alert.due_at > db_now(), Alert.name.in_(RULES_BY_NAME))
     with read_only(), db.engine.connect() as connection:
         return connection.scalar(known) != len(RULES)
 
 
 def _claim_evaluation() -> bool:
-    """Put the next look off for everybody else; False where another process was faster."""
+    """Take the lease of an evaluation. Return False if another process has it or did it lately."""
     with db.engine.begin() as connection:
         advisory_lock(connection, "ops.alerts")
         connection.execute(
@@ -85,7 +85,7 @@ def _claim_evaluation() -> bool:
 
 
 def collect_facts() -> SystemFacts:
-    """A round trip or two to Redis, none while the breaker is open, and some statements of SQL."""
+    """Collect the facts with a few statements and round trips to Redis (none while the breaker is open)."""
     stats = get_cache_stats()
     return SystemFacts(
         at=clock.now().timestamp(),
@@ -99,13 +99,13 @@ def collect_facts() -> SystemFacts:
 
 
 def update_alerts(facts: SystemFacts) -> None:
-    """Judge by every rule and move its alert; open pages are told when one changes."""
+    """Evaluate every rule and update its alert. Publish a live event if one changed its state."""
     settings = get_settings(current_app)
     has_changed = False
     with db.sessionmaker.begin() as session:
         for alert in session.scalars(sa.select(Alert).order_by(Alert.name)):
             rule = RULES_BY_NAME.get(alert.name)
-            if rule is None:  # of a rule that is no more
+            if rule is None:  # the rule no longer exists
                 session.delete(alert)
                 continue
             result = rule.evaluate(facts, settings, alert.values)
@@ -116,7 +116,7 @@ def update_alerts(facts: SystemFacts) -> None:
 
 
 def apply_result(alert: Alert, result: RuleResult, now: datetime, hold_s: float) -> bool:
-    """Change the state once the facts have spoken against it for `hold_s` seconds; whether it did."""
+    """Change the state if the result has differed from it for `hold_s` seconds. Return whether it changed."""
     if result.values:
         alert.values = dict(result.values)
     if result.holds is None:
@@ -134,7 +134,7 @@ def apply_result(alert: Alert, result: RuleResult, now: datetime, hold_s: float)
 
 
 def _send_pending_notifications(notify: Notifier) -> None:
-    """What nobody could be told is tried again at the next look."""
+    """Send the changes not sent yet. Those that can't be sent are retried at the next evaluation."""
     pending = sa.select(Alert).where(Alert.notified_state != Alert.state).order_by(Alert.name)
     with read_only(), db.sessionmaker() as session:
         alerts = list(session.scalars(pending))
@@ -142,21 +142,21 @@ def _send_pending_notifications(notify: Notifier) -> None:
     for alert in alerts:
         if notify(_render_notice(alert.name, alert.state, alert.values, alert.changed_at)):
             with db.engine.begin() as connection:
-                told = (
+                notified = (
                     sa.update(Alert)
                     .where(Alert.name == alert.name)
                     .values(notified_state=alert.state)
                 )
-                connection.execute(told)
+                connection.execute(notified)
 
 
 def list_firing_alerts() -> list[AlertNotice]:
-    """What is wrong now, the worst first; cached for some seconds."""
+    """Return the firing alerts, severe ones first; cached for a few seconds."""
     return render_notices(get_or_compute(FIRING_ALERTS))
 
 
 def render_notices(found: list[FiringAlert]) -> list[AlertNotice]:
-    """What `FIRING` holds, in the reader's words; rules that are gone are left out."""
+    """Render the value of FIRING_ALERTS in the reader's language, without rules that no longer exist."""
     notices = [
         _render_notice(
             name, AlertState.FIRING, values, datetime.fromisoformat(since) if since else None
@@ -190,5 +190,5 @@ def _render_notice(
 ) -> AlertNotice:
     rule = RULES_BY_NAME[name]
     is_firing = state == AlertState.FIRING
-    sentence = _(rule.sentence, **values) if is_firing else _("It is over.")
+    sentence = _(rule.sentence, **values) if is_firing else _("It has ended.")
     return AlertNotice(name, is_firing, rule.is_severe, _(rule.title), sentence, since)

@@ -1,4 +1,4 @@
-"""How much work waits, and for how long: asked of SQL, where it stands whatever became of the bells."""
+"""Backlog of each queue, from SQL: it is right even if tasks in Redis were lost."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RECENT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is due now. `age_s` is how long the oldest has been due; 0 where nothing is.
+    """Number of items that are due, and for how many seconds the oldest has been; 0 if there are none.
 
-    For campaigns it says nothing: a hundred thousand take their time. There `is_moving` does.
+    Campaigns take long, so `age_s` is 0 for them and `is_moving` says whether any message is being sent.
     """
 
     count: int
@@ -33,7 +33,7 @@ class Backlog:
 
 
 def measure_backlogs() -> dict[str, Backlog]:
-    """By the queue whose workers do it. Each figure is read from an index of what is open."""
+    """Return the backlog by queue. Each query uses an index of open rows."""
     now = clock.now()
     with read_only(), db.engine.connect() as connection:
         return {
@@ -51,10 +51,10 @@ def measure_backlogs() -> dict[str, Backlog]:
 
 
 def _webhook_backlog(connection: sa.Connection, queue: WebhookQueue, now: datetime) -> Backlog:
-    """Bodies that wait to be split, and updates that wait to be applied."""
+    """Count bodies to be split and updates to be applied."""
     figures = sa.select(sa.func.count(), sa.func.min(WebhookBody.received_at))
     bodies = figures.where(WebhookBody.queue == queue, WebhookBody.state == WorkState.NEW)
-    # An update has waited since its body came, not since Meta's moment, which may be a replay's.
+    # An update's age counts from its body's arrival: Meta's timestamp is old in a replay.
     updates = figures.join(WebhookUpdate, WebhookUpdate.body_id == WebhookBody.id).where(
         WebhookUpdate.queue == queue, WebhookUpdate.state == WorkState.NEW
     )
@@ -72,7 +72,7 @@ def _due_backlog(
 
 
 def _campaign_backlog(connection: sa.Connection, now: datetime) -> Backlog:
-    """Recipients whose campaign runs on a number that may send."""
+    """Count due recipients of running campaigns whose channel may send."""
     may_send = (
         sa.select(Campaign.id)
         .join(Channel, Channel.id == Campaign.channel_id)
@@ -92,7 +92,7 @@ def _age_s(oldest: datetime | None, now: datetime) -> float:
 
 
 def count_messages_by_state() -> dict[tuple[str, str], int]:
-    """(ledger, state) → how many of the last 24 hours; recipients: of campaigns that run or ended since."""
+    """Count messages of the last 24 hours, and recipients of recent campaigns, by (table, state)."""
     since = clock.now() - RECENT
     messages = (
         sa.select(Message.state, sa.func.count())
@@ -112,14 +112,14 @@ def count_messages_by_state() -> dict[tuple[str, str], int]:
     )
     with read_only(), db.engine.connect() as connection:
         return {
-            (ledger, str(state)): count
-            for ledger, query in (("messages", messages), ("recipients", recipients))
+            (table, str(state)): count
+            for table, query in (("messages", messages), ("recipients", recipients))
             for state, count in connection.execute(query)
         }
 
 
 def count_double_acceptances() -> int:
-    """How often, in the last 24 hours, Meta accepted two attempts of one message."""
+    """Count the messages of which Meta accepted two attempts, in the last 24 hours."""
     query = sa.select(sa.func.count()).where(DoubleAcceptance.seen_at >= clock.now() - RECENT)
     with read_only(), db.engine.connect() as connection:
         return connection.scalar(query) or 0

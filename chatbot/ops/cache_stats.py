@@ -1,4 +1,4 @@
-"""How well the cache works, summed over all processes, and how it did in the last 24 hours."""
+"""Cache statistics over all processes: totals, and by hour for the last 24 hours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ OUTCOMES = ("hits", "misses", "errors", "bytes")
 
 
 def get_cache_stats() -> dict[str, Any]:
-    """`hit_rate` is percent of look-ups, `bytes` what was read and stored; the same per namespace, and
-    per hour (a moment, its begin) in `history`, the present hour last. Without Redis all is zero."""
+    """Return hit_rate (percent of look-ups), hits, misses, errors and bytes (read and stored).
+
+    `namespaces` has the same by namespace, `history` by hour (the hour's start), the present one last.
+    Without Redis all is zero.
+    """
     client = prosa_redis.client()
     try:
         flush_counts(client)
@@ -29,7 +32,7 @@ def get_cache_stats() -> dict[str, Any]:
 
 
 def _summarize(counts: LookupCounts, namespace: str | None = None) -> dict[str, Any]:
-    """Of one namespace, or of all."""
+    """Sum the counts of one namespace, or of all."""
     hits, misses, errors, size = (
         sum(
             number

@@ -1,4 +1,4 @@
-"""`flask redis ...`"""
+"""Commands of `flask redis`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _redis_unavailable(error: Exception) -> click.ClickException:
 
 @cli.command("ping")
 def ping() -> None:
-    """Whether Redis answers, and how fast."""
+    """Check whether Redis answers, and how fast."""
     began = time.perf_counter()
     try:
         prosa_redis.client().ping()
@@ -49,7 +49,7 @@ def ping() -> None:
 @cli.command("stats")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def stats(as_json: bool) -> None:
-    """Memory, connections, hit rates."""
+    """Print memory, connections and hit rates."""
     facts, cached = get_redis_status(), get_cache_stats()
     if not facts.is_used:
         raise _redis_unavailable(RuntimeError(facts.reason))
@@ -72,10 +72,10 @@ def stats(as_json: bool) -> None:
 
 
 @cli.command("keys")
-@click.option("--limit", type=click.IntRange(1), help="Look at this many keys at most.")
+@click.option("--limit", type=click.IntRange(1), help="Read at most this many keys.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def keys(limit: int | None, as_json: bool) -> None:
-    """Keys by namespace: how many, how large, how long they live. Stops nobody, as KEYS would."""
+    """Print the number, size and TTL of keys by namespace. Uses SCAN, which does not block Redis."""
     try:
         survey = survey_keys(prosa_redis.client(), limit)
     except prosa_redis.RedisError as error:
@@ -91,18 +91,18 @@ def keys(limit: int | None, as_json: bool) -> None:
     if survey.without_ttl:
         click.echo(
             _(
-                "Without TTL, though they should have one: %(names)s",
+                "Without a TTL, though they should have one: %(names)s",
                 names=", ".join(survey.without_ttl),
             )
         )
     if not survey.is_whole:
-        click.echo(_("There are more: this is what the limit let be seen."))
+        click.echo(_("There are more: only the first ones are shown."))
 
 
 @cli.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor(as_json: bool) -> None:
-    """Find what is wrong and say the mend. Exit code: 2 critical, 1 warning, 0 else."""
+    """Find problems and print how to fix them. Exit code: 2 critical, 1 warning, 0 otherwise."""
     state = prosa_redis.state()
     findings = diagnose(collect_server_facts(state.url, get_settings(current_app)))
     if as_json:
@@ -128,16 +128,16 @@ def _print_findings(findings: list[CheckResult]) -> None:
         else:
             click.echo(f"?     {finding.question}")
     if any(finding.outcome is CheckOutcome.UNKNOWN for finding in findings):
-        click.echo(_("?: could not be asked, or the server does not tell."))
+        click.echo(_("?: the check could not run, or the server does not report it."))
 
 
 @cli.command("flush")
 @click.option("--namespace", required=True, help="Whose keys are deleted; see `flask redis keys`.")
 def flush(namespace: str) -> None:
-    """Delete the keys of one namespace. Nothing is lost: what is needed comes again from SQL."""
+    """Delete the keys of one namespace. Nothing is lost: they are filled again from SQL."""
     if namespace not in TTL_S:
         raise click.BadParameter(
-            _("there is no namespace of this name; ours are: %(names)s", names=", ".join(TTL_S)),
+            _("there is no namespace with this name; ours are: %(names)s", names=", ".join(TTL_S)),
             param_hint="--namespace",
         )
     try:
@@ -149,7 +149,7 @@ def flush(namespace: str) -> None:
 
 @cli.command("rebuild")
 def rebuild() -> None:
-    """Fill Redis from SQL: conversation contexts and sessions. Prosa does it by itself, in time."""
+    """Fill Redis from SQL: conversation contexts and sessions. Without it, they are filled on use."""
     try:
         prosa_redis.client().ping()
         contexts, sessions = rebuilding.rebuild_contexts(), rebuilding.rebuild_sessions()
@@ -164,7 +164,7 @@ def _print_json(found: Any) -> None:
 
 
 def _print_rows(rows: list[list[Any]]) -> None:
-    """In columns; what is not known is a dash."""
+    """Print columns. Unknown values are a dash."""
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]))]
     for row in cells:

@@ -1,4 +1,4 @@
-"""Whether Prosa works, and each feature in which mode: asked of the database each time."""
+"""Health of Prosa: database, Redis, workers, and the mode of each feature."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def check_health() -> dict[str, Any]:
-    """`status` is healthy, degraded (no Redis) or unhealthy (no database)."""
+    """Return `status` (healthy, degraded without Redis, unhealthy without a database) and the checks."""
     database, workers = _is_database_up(), find_workers()
     redis = workers is not None
     status = "healthy" if redis else "degraded"
@@ -40,7 +40,7 @@ def check_readiness() -> dict[str, Any]:
     }
 
 
-# feature → what carries it with Redis, and without
+# Backend of each feature, with Redis and without.
 FEATURE_MODES = {
     "cache": ("redis", "database"),
     "rate_limits": ("redis", "memory"),
@@ -53,7 +53,7 @@ FEATURE_MODES = {
 
 
 def get_feature_modes(redis: bool) -> dict[str, str]:
-    """By what each feature works now. Nothing that was promised is missing in any of them."""
+    """Return the backend that each feature uses now. All features work in either mode."""
     return {
         feature: with_it if redis else without
         for feature, (with_it, without) in FEATURE_MODES.items()
@@ -71,7 +71,7 @@ def _is_database_up() -> bool:
 
 
 def find_workers() -> dict[str, int] | None:
-    """Processes at work by queue; None without Redis. One round trip; none while the breaker is open."""
+    """Count the workers by queue; None without Redis. One round trip, none while the breaker is open."""
     try:
         with prosa_redis.client().pipeline(transaction=False) as pipe:
             pipe.ping()

@@ -1,4 +1,4 @@
-"""What lies in Redis: counted by SCAN and pipelines, which stop nobody as KEYS would."""
+"""Survey of the keys in Redis, by SCAN and pipelines, which unlike KEYS do not block the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatbot.core.redis.keys import PREFIX
 BATCH = 1000
 LARGE_BYTES = 1024 * 1024
 MAX_EXAMPLES = 5
-# The keys of other programs on the same Redis.
+# Keys of other programs on the same Redis.
 FOREIGN_KEYS = "(others)"
 # RQ's lists and sets live as long as their queues do (core.redis.keys says so).
 NAMESPACE_WITHOUT_TTL = "rq"
@@ -22,7 +22,7 @@ NAMESPACE_WITHOUT_TTL = "rq"
 
 @dataclass(slots=True)
 class NamespaceStats:
-    """`bytes` is None where the server does not tell. TTLs are seconds."""
+    """Statistics of one namespace. `bytes` is None if the server does not reveal it. TTLs are in seconds."""
 
     keys: int = 0
     bytes: int | None = 0
@@ -42,7 +42,7 @@ class NamespaceStats:
 
 @dataclass(slots=True)
 class KeySurvey:
-    """`large` and `without_ttl` give a few examples by name; the latter of keys that should have one."""
+    """Result of a survey. `large` and `without_ttl` (keys that should have one) hold a few examples."""
 
     namespaces: dict[str, NamespaceStats] = field(default_factory=dict)
     is_whole: bool = True
@@ -51,7 +51,7 @@ class KeySurvey:
 
     @property
     def missing_ttls(self) -> int:
-        """Keys of ours that would stay for ever."""
+        """Number of our keys that would never expire."""
         return sum(
             found.without_ttl
             for name, found in self.namespaces.items()
@@ -60,10 +60,10 @@ class KeySurvey:
 
 
 def survey_keys(client: redis.Redis, limit: int | None = None) -> KeySurvey:
-    """Of all keys, or of the first `most` that SCAN comes upon.
+    """Survey all keys, or about the first `limit` that SCAN returns.
 
     Raises:
-        RedisError: Redis is away.
+        RedisError: Redis is unavailable.
     """
     survey, seen = KeySurvey(), 0
     for names in _scan_batches(client):
@@ -96,7 +96,7 @@ def _scan_batches(client: redis.Redis, match: str | None = None) -> Iterator[lis
 def _read_ttls_and_sizes(
     client: redis.Redis, names: list[bytes]
 ) -> Iterator[tuple[str, int, int | None]]:
-    """(name, TTL, bytes) of those that are still there."""
+    """Yield (name, TTL in seconds, bytes) of the keys that still exist."""
     with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.ttl(name)
@@ -122,10 +122,10 @@ def _count_key(survey: KeySurvey, name: str, ttl: int, size: int | None) -> None
 
 
 def delete_namespace(client: redis.Redis, namespace: str) -> int:
-    """Unlink all keys of a namespace of ours; how many.
+    """Delete all keys of one of our namespaces, and return how many.
 
     Raises:
-        RedisError: Redis is away.
+        RedisError: Redis is unavailable.
     """
     deleted = 0
     for names in _scan_batches(client, match=f"{PREFIX}{namespace}:*"):
@@ -136,6 +136,6 @@ def delete_namespace(client: redis.Redis, namespace: str) -> int:
 def _unlink(client: redis.Redis, names: list[bytes]) -> int:
     try:
         found: Any = client.unlink(*names)
-    except ResponseError:  # a server or a proxy that knows DEL only
+    except ResponseError:  # the server or a proxy does not know UNLINK
         found = client.delete(*names)
     return int(found)

@@ -1,4 +1,4 @@
-"""All figures in Prometheus' form. The sums are over all processes; without Redis its own are left out."""
+"""Metrics for Prometheus, summed over all processes. Without Redis, its own metrics are left out."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ from chatbot.ops.request_metrics import BUCKET_LABELS
 
 log = logging.getLogger(__name__)
 
-# Sums of core.metrics → name, what it is, and its labels.
+# Sums of core.metrics: the metric's name, help text and labels.
 COUNTERS = {
     "redis_trips": ("prosa_redis_breaker_trips", "Times a process went on without Redis.", ()),
-    "redis_commands": ("prosa_redis_commands", "Answers of Redis that were waited for.", ()),
+    "redis_commands": ("prosa_redis_commands", "Calls to Redis that waited for an answer.", ()),
     "redis_timeouts": ("prosa_redis_timeouts", "Commands that Redis did not answer in time.", ()),
-    "http_requests": ("prosa_http_requests", "Answers.", ("method", "route", "status")),
+    "http_requests": ("prosa_http_requests", "HTTP responses.", ("method", "route", "status")),
     "webhooks": (
         "prosa_webhooks",
-        "What Meta posted: stored, refused (signature), failed (no database), parked.",
+        "Webhooks: stored, refused (signature), failed (no database), parked (quarantined).",
         ("outcome",),
     ),
     "deliveries": (
         "prosa_deliveries",
-        "Attempts at a message by what became of them.",
+        "Attempts to send a message, by result.",
         ("ledger", "result"),
     ),
     "live": (
         "prosa_live",
-        "Of the pages' sockets: hints heard, garbage among them, sockets that were refused, strange, "
-        "slow or silent.",
+        "Live pages: events received (hints) and invalid ones (garbage); unexpected messages of "
+        "pages (strange); connections that were refused, or closed as slow or silent.",
         ("event",),
     ),
 }
-RQ_QUEUES = tuple(q for q in QUEUES if any(b.queue == q and not b.is_loop for b in TASKS.values()))
+RQ_QUEUES = tuple(q for q in QUEUES if any(t.queue == q and not t.is_loop for t in TASKS.values()))
 
 
 class _Collector:
-    """What is true at the moment of the question, asked for by `generate_latest`."""
+    """Collector of the current values, called by `generate_latest`."""
 
     def collect(self) -> Iterator[Metric]:
         yield from _redis_metrics()
@@ -74,8 +74,8 @@ class _Collector:
 
 
 def render_metrics() -> bytes:
-    """The page that a collector reads; never an error because something is away."""
-    # Outside of the request's context, which is one for reading.
+    """Render the metrics page. It leaves out what is unavailable instead of failing."""
+    # In a copy of the context: the request itself is read-only.
     copy_context().run(_flush)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector())
@@ -83,7 +83,7 @@ def render_metrics() -> bytes:
 
 
 def _flush() -> None:
-    """What this process has counted in the last seconds."""
+    """Write what this process has counted since its last flush."""
     mark_request_writable()
     metrics.flush()
 
@@ -112,20 +112,22 @@ def _redis_metrics() -> Iterator[Metric]:
     yield _gauge("redis_hit_rate", "Percent of look-ups.", labels=["source"], rows=rates)
     if not facts.is_used:
         return
-    yield _gauge("redis_connected_clients", "Connections of everybody.", facts.clients)
+    yield _gauge("redis_connected_clients", "Connections of all clients.", facts.clients)
     yield _gauge("redis_max_clients", "Connections that are allowed.", facts.max_clients)
     yield _gauge("redis_used_memory_bytes", "Memory in use.", facts.used_memory)
     yield _gauge("redis_max_memory_bytes", "Memory allowed; 0: no limit.", facts.max_memory)
     yield CounterMetricFamily(
-        "redis_evicted_keys", "Keys thrown out for want of memory.", value=facts.evicted_keys
+        "redis_evicted_keys", "Keys evicted for lack of memory.", value=facts.evicted_keys
     )
     by_name = [((name,), float(number)) for name, number in facts.clients_by_name.items()]
-    yield _gauge("prosa_redis_connections", "Ours, by use.", labels=["client"], rows=by_name)
+    yield _gauge(
+        "prosa_redis_connections", "Connections of Prosa, by use.", labels=["client"], rows=by_name
+    )
     yield from _rq_metrics()
 
 
 def _rq_metrics() -> Iterator[Metric]:
-    """Jobs in RQ's own lists: bells rather than work, which `prosa_queue_length` counts."""
+    """Yield the number and age of jobs in RQ's lists; `prosa_queue_length` counts the work in SQL."""
     client = prosa_redis.client()
     queues = [get_rq_queue(client, name) for name in RQ_QUEUES]
     try:
@@ -141,8 +143,8 @@ def _rq_metrics() -> Iterator[Metric]:
         return
     lengths = [((q.name,), float(n)) for q, n in zip(queues, answers[0::2], strict=True)]
     ages = [((q.name,), _age_of(m)) for q, m in zip(queues, moments, strict=True)]
-    yield _gauge("prosa_rq_jobs", "Jobs that wait in RQ.", labels=["queue"], rows=lengths)
-    yield _gauge("prosa_rq_oldest_seconds", "Age of the first.", labels=["queue"], rows=ages)
+    yield _gauge("prosa_rq_jobs", "Jobs waiting in RQ.", labels=["queue"], rows=lengths)
+    yield _gauge("prosa_rq_oldest_seconds", "Age of the first job.", labels=["queue"], rows=ages)
 
 
 def _text(raw: Any) -> str:
@@ -150,7 +152,7 @@ def _text(raw: Any) -> str:
 
 
 def _age_of(enqueued_at: Any) -> float:
-    """Seconds since a moment as RQ writes it; 0 for none."""
+    """Return the seconds since RQ's `enqueued_at`; 0 if there is none."""
     try:
         moment = datetime.fromisoformat(_text(enqueued_at))
     except ValueError:
@@ -172,10 +174,8 @@ def _counter_metrics() -> Iterator[Metric]:
 def _latency_histogram(
     sums: dict[str, list[tuple[dict[str, str], float]]],
 ) -> HistogramMetricFamily:
-    """Prometheus counts in a bucket all that is faster, too; we count each answer once."""
-    family = HistogramMetricFamily(
-        "prosa_http_request_seconds", "Time to the answer.", labels=["route"]
-    )
+    """Build the histogram. Its buckets are cumulative, while our sums count each response in one bucket."""
+    family = HistogramMetricFamily("prosa_http_request_seconds", "Response time.", labels=["route"])
     seconds = {found["route"]: value for found, value in sums.get("http_seconds", ())}
     counts: dict[str, Counter[str]] = {}
     for found, value in sums.get("http_buckets", ()):
@@ -195,7 +195,7 @@ def _process_metrics() -> Iterator[Metric]:
     alive = Counter(dict.fromkeys((*QUEUES, "scheduler"), 0))
     alive.update(role for role, _gauges in processes)
     rows = [((role,), float(number)) for role, number in alive.items()]
-    yield _gauge("prosa_workers", "Processes that live, by role.", labels=["queue"], rows=rows)
+    yield _gauge("prosa_workers", "Live processes, by role.", labels=["queue"], rows=rows)
     sums: dict[str, Counter[str]] = {}
     for role, gauges in processes:
         for name, value in gauges.items():
@@ -206,9 +206,9 @@ def _process_metrics() -> Iterator[Metric]:
 
 
 REDIS_GAUGES = {
-    "breaker_open": "Processes that do without Redis.",
-    "pool_in_use": "Connections in use at this moment.",
-    "pool_size": "Connections that the pools may open.",
+    "breaker_open": "Processes that run without Redis.",
+    "pool_in_use": "Connections in use.",
+    "pool_size": "Maximum connections of the pools.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What is known of each alert: in SQL, so that it is told once over all processes and any outage."""
+"""State of each alert. It is in SQL, so that a change is sent once over all processes and any outage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chatbot.core.cache.invalidation import has_changed
 from chatbot.core.db import Base, Json, UtcDateTime
 
-ALERTS_TAG = "alerts"  # the cache's topic of what fires
+ALERTS_TAG = "alerts"  # cache tag of the firing alerts
 
 
 class AlertState(StrEnum):
@@ -22,22 +22,25 @@ class AlertState(StrEnum):
 
 
 class Alert(Base):
-    """One rule's state. `due_at`, by the database's clock, is when somebody shall look again: whoever
-    looks puts it off first, so all processes together look once."""
+    """State of one rule.
+
+    `due_at` (database clock) is when the next evaluation is due. A process postpones it before it
+    evaluates, so only one process does.
+    """
 
     __tablename__ = "alerts"
 
     name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(sa.String(10), default=AlertState.QUIET)
-    # The state of which people were told last.
+    # The state in the last notification.
     notified_state: Mapped[str] = mapped_column(sa.String(10), default=AlertState.QUIET)
-    # Since when the facts have spoken against the state.
+    # Since when the rule's result has differed from the state.
     pending_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # What the sentence is filled with, and what the rule wants to know at its next look.
+    # Values for the sentence, passed to the rule at its next evaluation.
     values: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
 
     def cache_tags(self) -> Iterable[str]:
-        """A look that changes nothing but the figures ends nothing."""
+        """Return the tags to invalidate: none if only the figures changed."""
         return (ALERTS_TAG,) if has_changed(self, "state") else ()

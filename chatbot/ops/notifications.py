@@ -1,4 +1,4 @@
-"""Alerts to people's own addresses, by Apprise: mail, Telegram, Slack, a webhook, a hundred more."""
+"""Alert notifications by Apprise: e-mail, Telegram, Slack, webhooks and many more."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def send_notification(notice: AlertNotice) -> bool:
-    """Send it to each of ALERT_URLS; whether it reached one.
+    """Send a notice to each of ALERT_URLS. Return whether at least one accepted it.
 
-    One address that does not answer must not make the others hear everything again and again.
+    One is enough: otherwise a failing address would make the others get it again and again.
     """
     settings = get_settings(current_app)
     title = f"{settings.company_name} · Prosa: {notice.title}"
@@ -30,8 +30,8 @@ def send_notification(notice: AlertNotice) -> bool:
 
 def _send_to_url(url: str, title: str, body: str, kind: apprise.NotifyType) -> bool:
     sender = apprise.Apprise()
-    # What Apprise can't read, and what it can't reach, is one and the same here: nobody was told.
+    # An invalid URL and a failed delivery are handled alike.
     if sender.add(url) and sender.notify(body=body, title=title, notify_type=kind):
         return True
-    log.warning("alert not sent by %s", urlsplit(url).scheme)  # the rest of it is secret
+    log.warning("alert not sent by %s", urlsplit(url).scheme)  # the rest of the URL is secret
     return False

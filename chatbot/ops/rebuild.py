@@ -1,6 +1,6 @@
-"""Fills an empty Redis from SQL, so that the first minute after its loss is not a slow one.
+"""Fill an empty Redis from SQL, so that Prosa is not slow in the first minute after its loss.
 
-Prosa fills it by itself as it is used; nothing depends on this.
+This is optional: Prosa fills Redis by itself as data is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 200
 
 
 def rebuild_contexts() -> int:
-    """What the bot remembers of the conversations of the last 24 hours; one round trip per 200."""
+    """Store the bot's context of each open conversation that is not older than its TTL. Return how many."""
     since = clock.now() - timedelta(seconds=ttl("conversation"))
     alive = sa.and_(
         Conversation.last_message_at >= since, Conversation.state != ConversationState.CLOSED
@@ -39,10 +39,10 @@ def rebuild_contexts() -> int:
 
 
 def rebuild_sessions() -> int:
-    """The sessions of whoever is signed in, with the rest of their time.
+    """Store the sessions of signed-in users with their remaining TTL. Return how many.
 
     Raises:
-        RedisError: Redis is away.
+        RedisError: Redis is unavailable.
     """
     alive = sa.and_(
         StoredSession.ended_at.is_(None),
@@ -53,7 +53,7 @@ def rebuild_sessions() -> int:
         with prosa_redis.client().pipeline(transaction=False) as pipe:
             for session in sessions:
                 rest = session.expires_at - clock.now()
-                # What is there already is at least as new.
+                # nx: a value that is already there is at least as new.
                 name = key("session", session.id)
                 pipe.set(name, session.data, ex=max(1, int(rest.total_seconds())), nx=True)
             pipe.execute()
@@ -64,7 +64,7 @@ def rebuild_sessions() -> int:
 
 
 def _batches(query: sa.Select[Any], column: Any) -> Iterator[Sequence[Any]]:
-    """Walked by the primary key, so that no batch is read twice."""
+    """Yield batches by keyset pagination over the primary key `column`."""
     last: Any = None
     while True:
         page = query if last is None else query.where(column > last)

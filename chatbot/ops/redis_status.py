@@ -1,4 +1,4 @@
-"""What the Redis page tells: whether it is in use, its memory, and who is connected."""
+"""Status of Redis for its page: whether it is in use, its memory, and its clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatbot.core import redis as prosa_redis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisStatus:
-    """`is_used` is this process's opinion; what is below it is empty without Redis."""
+    """Status of Redis. `is_used` is about this process; the server's figures are empty without Redis."""
 
     is_used: bool
     is_configured: bool
@@ -43,19 +43,19 @@ class RedisStatus:
 
     @property
     def server_hit_rate(self) -> float | None:
-        """Percent of all look-ups since the server's start, its other users' too."""
+        """Percent of hits since the server started, including those of other programs."""
         looked_up = self.hits + self.misses
         return round(100 * self.hits / looked_up, 2) if looked_up else None
 
 
 def get_redis_status() -> RedisStatus:
-    """One round trip; none while the breaker is open."""
+    """Read the status in one round trip; none while the breaker is open."""
     breaker, state = prosa_redis.breaker(), prosa_redis.state()
     try:
         with state.client.pipeline(transaction=False) as pipe:
             pipe.info()
             pipe.client_list()
-            # A managed Redis may forbid CLIENT LIST, which is no reason to show nothing.
+            # Do not raise: a managed Redis may forbid CLIENT LIST.
             info, clients = pipe.execute(raise_on_error=False)
     except RedisError:
         info, clients = None, []
@@ -99,11 +99,11 @@ def _parse_info(info: dict[str, Any], clients: list[dict[str, str]], trips: int)
 
 
 def _started_at(info: dict[str, Any]) -> float:
-    """A server that has not saved yet says that it did when it started."""
+    """Return the server's start, which it also reports as its last save until it has saved once."""
     return float(info.get("server_time_usec", 0)) / 1e6 - float(info.get("uptime_in_seconds", 0))
 
 
 def _client_name(client: dict[str, str]) -> str:
-    """RQ gives its listening connections names of chance."""
+    """Return our client's name. Others, and RQ's random names, are counted as "other"."""
     name = client.get("name", "")
     return name if name.startswith("prosa-") else "other"

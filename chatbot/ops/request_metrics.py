@@ -1,4 +1,4 @@
-"""Counts every answer by route and status, and how long it took."""
+"""Count responses by route and status, and their durations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 
 from chatbot.core.metrics import count
 
-# Seconds. Prometheus' own buckets, without those that no page of ours reaches.
+# Seconds: the default buckets of Prometheus, without the slowest ones.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BUCKET_LABELS = (*(str(bucket) for bucket in BUCKETS_S), "+Inf")
 
@@ -24,7 +24,7 @@ def _start_timer() -> None:
 
 
 def _record_request(response: Response) -> Response:
-    """By the rule, not the path: paths are as many as contacts."""
+    """Count the response by its URL rule: there are too many different paths."""
     route = request.url_rule.rule if request.url_rule else "(none)"
     took_s = time.perf_counter() - g.pop("began_at", time.perf_counter())
     count("http_requests", method=_method_label(), route=route, status=str(response.status_code))
@@ -34,6 +34,6 @@ def _record_request(response: Response) -> Response:
 
 
 def _method_label() -> str:
-    """Anybody may invent one, and each would be a sum of its own."""
+    """Return the method, or "other" for unknown ones, which would add a series each."""
     known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     return request.method if request.method in known else "other"

@@ -1,4 +1,4 @@
-"""For machines: health, cache statistics, metrics."""
+"""Endpoints for machines: health, cache statistics, metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatbot.ops.metrics import render_metrics
 
 bp = Blueprint("ops", __name__)
 
-# Whatever stands in front of us says for whom it asks.
+# Headers by which a proxy names the client.
 FORWARDED_HEADERS = ("X-Forwarded-For", "X-Real-Ip", "Forwarded")
 
 
@@ -27,13 +27,13 @@ def health() -> tuple[Response, int]:
 
 @bp.get("/health/live")
 def live() -> tuple[Response, int]:
-    """That this process answers. Whatever else is away, starting it anew would not help."""
+    """Report that this process answers. Nothing else is checked: a restart would not help."""
     return _health_response({"status": "healthy"})
 
 
 @bp.get("/health/ready")
 def ready() -> tuple[Response, int]:
-    """Whether requests may be sent here: the database answers. Redis need not be there."""
+    """Report whether this process can serve requests: it needs the database, but not Redis."""
     return _health_response(check_readiness())
 
 
@@ -50,7 +50,7 @@ def stats() -> Response:
 
 @bp.get("/metrics")
 def metrics() -> Response:
-    """For a collector with METRICS_TOKEN, or one on this machine."""
+    """Return the metrics to collectors with METRICS_TOKEN, or on this machine."""
     if not (_has_token() or _is_local_request()):
         abort(403)
     return Response(render_metrics(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -67,9 +67,10 @@ def _has_token() -> bool:
 
 
 def _is_local_request() -> bool:
-    """By the socket's own peer, not by what a header claims, which ProxyFix may have believed.
+    """Return whether the peer of the socket is this machine, and no proxy.
 
-    A proxy of this machine is a near peer as well, of a stranger who may be anywhere: it names him.
+    The socket's own address counts: ProxyFix may have replaced REMOTE_ADDR by a forged header. A proxy on
+    this machine also connects from here, but adds a forwarding header.
     """
     original = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
     return _is_loopback(original.get("REMOTE_ADDR")) and not any(

@@ -1,4 +1,4 @@
-"""The look at the alerts, by whoever is alive to do it."""
+"""Task that evaluates the alerts; every long-lived process may run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatbot.ops.notifications import send_notification
 
 
 def check_alerts() -> None:
-    """Twice at once, or twice, is harmless: the turn is taken in SQL."""
+    """Evaluate the alerts, in the default language. Safe to run twice: a lease in SQL lets one do it."""
     with force_locale(get_settings(current_app).locale):
         evaluate_alerts(send_notification)
 

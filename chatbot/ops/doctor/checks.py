@@ -1,7 +1,7 @@
-"""How each check of the doctor looks: pure over the facts.
+"""Checks of the Redis doctor: pure functions over the facts.
 
-A look returns what fills its sentence where there is trouble, and None where there is none. A look that
-misses a fact raises `Unknown`, or KeyError: the server does not tell, as managed ones often don't.
+A check returns the values for its sentence if there is a problem, else None. It raises a LookupError
+(UnknownFactError or KeyError) if a fact is missing, which is common with managed servers.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ LATENCY_MS = 5.0
 LAG_S = 10
 LAG_BYTES = 1024 * 1024
 CLIENTS_PERCENT = 80
-# 6.2 is the oldest that has all the commands we send; the makers mend 7.2 and newer.
+# 6.2 is the oldest with all commands we send; Redis fixes 7.2 and newer.
 OLDEST_COMPATIBLE = (6, 2)
 OLDEST_SUPPORTED = (7, 2)
 
-# In which order a connection can fail.
+# Order in which a connection can fail.
 STAGE_BY_KIND = {kind: number for number, kind in enumerate(ConnectionFailureKind)}
 
 Values = Mapping[str, Any]
@@ -31,11 +31,11 @@ Known = TypeVar("Known")
 
 
 class UnknownFactError(LookupError):
-    """The server does not tell what would have to be known."""
+    """The server does not reveal a fact that a check needs."""
 
 
 def connection_failed(*kinds: ConnectionFailureKind) -> Callable[[ServerFacts], Values | None]:
-    """Fine where it failed later, unknown where it failed before."""
+    """Return a check for these failures: fine if the connection failed later, unknown if it failed before."""
 
     def check(facts: ServerFacts) -> Values | None:
         failure = facts.failure
@@ -63,7 +63,7 @@ def switched_off(facts: ServerFacts) -> Values | None:
 def not_writable(facts: ServerFacts) -> Values | None:
     refused = _known(facts.refused_write)
     if "OutOfMemory" in refused:
-        raise UnknownFactError  # a check of its own tells
+        raise UnknownFactError  # out_of_memory reports it
     return {"detail": refused} if refused else None
 
 
@@ -111,7 +111,7 @@ def last_save(facts: ServerFacts) -> Values | None:
 
 
 def exposed(facts: ServerFacts) -> Values | None:
-    """Protected mode refuses strangers only where nobody has set `bind` himself, before 7.0."""
+    """Check for a server open to other hosts. Before 7.0, an explicit `bind` disables protected mode."""
     config = facts.config
     listens = config["port"] != "0" or config.get("tls-port", "0") != "0"
     outside = [address for address in config["bind"].split() or ["*"] if not _is_loopback(address)]
@@ -161,7 +161,7 @@ def many_clients(facts: ServerFacts) -> Values | None:
 
 
 def replica_lag(facts: ServerFacts) -> Values | None:
-    """As the primary sees its replicas, or a replica its primary."""
+    """Check the replicas as the primary sees them, or the link of a replica to its primary."""
     info = facts.info
     if info["role"] != "master":
         is_up = info["master_link_status"] == "up"
@@ -179,7 +179,7 @@ def replica_lag(facts: ServerFacts) -> Values | None:
 
 
 def _version(facts: ServerFacts) -> tuple[int, ...]:
-    """Of Redis, or of the Redis that a Valkey says it is like."""
+    """Return the version of Redis, or the one that Valkey declares compatibility with."""
     parts = str(facts.info["redis_version"]).split(".")[:2]
     return tuple(int(part) for part in parts if part.isdecimal())
 

@@ -1,4 +1,4 @@
-"""Whether a server can be reached, and if not, why: the kinds of failure that have different mends."""
+"""Connection to a Redis server, or the reason why it fails: one kind for each different fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 3.0
 
 
 class ConnectionFailureKind(StrEnum):
-    """In the order in which a connection meets them."""
+    """Kind of failure, in the order in which a connection can run into them."""
 
     REFUSED = "refused"
     OTHER = "other"
@@ -44,7 +44,7 @@ class ConnectionFailure:
 
 
 def connect(url: str) -> redis.Redis | ConnectionFailure:
-    """A client whose connection is open, or why there is none."""
+    """Return a connected client, or the reason why it can't connect."""
     client = create_blocking_client(url, "doctor", timeout_s=TIMEOUT_S)
     try:
         client.echo("doctor")
@@ -60,14 +60,14 @@ def connect(url: str) -> redis.Redis | ConnectionFailure:
 
 
 def _classify_error(error: Exception, url: str) -> ConnectionFailureKind:
-    """By type where redis-py has one, else by the words of OpenSSL, the system or the server."""
+    """Classify by exception type if redis-py has one, else by the text of the error."""
     if isinstance(error, AuthenticationError):
         return ConnectionFailureKind.AUTH_FAILED
     if isinstance(error, BusyLoadingError):
         return ConnectionFailureKind.LOADING
-    words = f"{error} {error.__cause__ or ''}"
-    for kind, signs in ERROR_PATTERNS:
-        if any(sign.lower() in words.lower() for sign in signs):
+    text = f"{error} {error.__cause__ or ''}".lower()
+    for kind, patterns in ERROR_PATTERNS:
+        if any(pattern.lower() in text for pattern in patterns):
             return kind
     if _speaks_tls(url):
         return ConnectionFailureKind.NEEDS_TLS
@@ -100,7 +100,7 @@ ERROR_PATTERNS = (
 
 
 def _speaks_tls(url: str) -> bool:
-    """Whether a server that does not understand us answers a TLS handshake instead."""
+    """Return whether a server that does not answer plain Redis completes a TLS handshake."""
     parts = urlsplit(url)
     if parts.scheme != "redis" or not parts.hostname:
         return False
@@ -112,13 +112,13 @@ def _speaks_tls(url: str) -> bool:
             with context.wrap_socket(plain, server_hostname=parts.hostname):
                 return True
         except ssl.SSLError as error:
-            # It wants a certificate of ours: that, too, is TLS.
+            # E.g. it requires a client certificate: that is TLS too.
             return "ALERT" in str(error).upper()
     return False
 
 
 def _speaks_plainly(url: str) -> bool:
-    """Whether a server waits in vain for the end of what it takes our TLS for."""
+    """Return whether a server that hangs on our TLS handshake answers plain Redis."""
     parts = urlsplit(url)
     if parts.scheme != "rediss" or not parts.hostname:
         return False
@@ -130,6 +130,6 @@ def _speaks_plainly(url: str) -> bool:
 
 
 def redact_url(url: str) -> str:
-    """The address without what is secret in it."""
+    """Return the URL without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

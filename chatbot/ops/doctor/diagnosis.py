@@ -1,4 +1,4 @@
-"""The doctor's words: every check judged over the facts."""
+"""Diagnosis: the result of every check, in the user's language."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chatbot.ops.doctor.facts import ServerFacts
 class CheckOutcome(StrEnum):
     FINE = "fine"
     TROUBLE = "trouble"
-    UNKNOWN = "unknown"  # the server does not tell
+    UNKNOWN = "unknown"  # the server does not reveal what the check needs
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found, in the reader's words; `sentence` and `mend` are empty without trouble."""
+    """Result of one check, translated. `sentence` and `fix` are only set if the outcome is TROUBLE."""
 
     name: str
     outcome: CheckOutcome
@@ -30,7 +30,7 @@ class CheckResult:
 
 
 def diagnose(facts: ServerFacts) -> list[CheckResult]:
-    """In the order of the table: what makes the rest unknowable comes first."""
+    """Run all checks, in the order of the table."""
     return [_run_check(check, facts) for check in CHECKS]
 
 

@@ -1,4 +1,4 @@
-"""What the doctor looks at: asked of a server once, each question by itself, since any may be forbidden."""
+"""Facts for the doctor, each asked for separately, since a server may forbid any command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class SlowCommand:
-    """One that took long. `at` is a Unix time by the server's clock."""
+    """An entry of the slow log. `at` is a Unix time by the server's clock."""
 
     name: str
     took_ms: float
@@ -34,7 +34,7 @@ class SlowCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What could not be learnt is missing from a mapping, or None: then a check can't judge."""
+    """Facts about a server. Unknown ones are None, or missing from their mapping."""
 
     is_configured: bool
     address: str = ""
@@ -44,7 +44,7 @@ class ServerFacts:
     memory_percent: float = 80.0
     info: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
-    # "" for a write that went well, else what the server said.
+    # "" if a write succeeded, else the server's error.
     refused_write: str | None = None
     needs_no_password: bool | None = None
     ping_ms: float | None = None
@@ -53,7 +53,7 @@ class ServerFacts:
 
 
 def collect_server_facts(url: str | None, settings: Settings) -> ServerFacts:
-    """Never raises because of Redis: that it does not answer is a fact."""
+    """Collect the facts. Errors of Redis become facts too and are never raised."""
     facts = ServerFacts(
         is_configured=url is not None,
         at=time.time(),
@@ -73,7 +73,7 @@ def collect_server_facts(url: str | None, settings: Settings) -> ServerFacts:
 
 
 def _collect_all(facts: ServerFacts, client: redis.Redis) -> ServerFacts:
-    # The pings come first: what follows is work, which the next one would wait for.
+    # Ping first: the commands after it load the server and would slow the pings down.
     return replace(
         facts,
         ping_ms=_ask(lambda: _ping_ms(client), None),
@@ -94,7 +94,7 @@ def _ask(question: Callable[[], Any], unknown: Answer) -> Any | Answer:
 
 
 def _ping_ms(client: redis.Redis) -> float:
-    """The median: one that came late says nothing of the rest."""
+    """Return the median time of a ping, so that a single slow one does not count."""
     took = []
     for _ in range(PING_COUNT):
         began = time.perf_counter()
@@ -117,7 +117,7 @@ def _try_to_write(client: redis.Redis) -> str:
 
 
 def _needs_no_password(client: redis.Redis) -> bool:
-    """Whether whoever connects is the default user, who may do something."""
+    """Return whether the default user is enabled without a password."""
     user: Any = client.acl_getuser("default")
     flags = {_text(flag) for flag in user["flags"]}
     return {"on", "nopass"} <= flags
@@ -127,7 +127,7 @@ def _list_slow_commands(client: redis.Redis) -> list[SlowCommand]:
     entries: Any = client.slowlog_get(SLOW_ENTRIES)
     return [
         SlowCommand(
-            # The name alone: what follows may be somebody's.
+            # Only the command's name: its arguments may hold personal data.
             name=_text(entry["command"]).split(" ", 1)[0].upper(),
             took_ms=entry["duration"] / 1000,
             at=float(entry["start_time"]),
