@@ -1,4 +1,4 @@
-"""What a newcomer gets wrong first when connecting a number, each with its fix."""
+"""Checks of the configuration of a number at Meta, each with its fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config import Settings
 
 @dataclass(frozen=True, slots=True)
 class ChannelCheck:
-    """One thing looked at. `fix` says what to do where it is not right."""
+    """Result of one check. `fix` says what to do if it failed."""
 
     subject: str
     is_ok: bool
@@ -21,7 +21,7 @@ class ChannelCheck:
 
 
 def check_channel(settings: Settings) -> Iterator[ChannelCheck]:
-    """Token, number, account, webhook subscription and template access, in that order."""
+    """Check token, number, account, webhook subscription, templates and callback, in that order."""
 
     def get(path: str, **params: str) -> dict[str, Any]:
         return call_graph(settings.whatsapp_api_url, settings.whatsapp_token, path, params=params)
@@ -65,7 +65,7 @@ def _explain_number_error(number: str, error: GraphError) -> ChannelCheck:
             "token",
             False,
             str(error),
-            "Meta's address does not answer from here: look at WHATSAPP_API_URL, the network and "
+            "Meta's address does not answer from here: check WHATSAPP_API_URL, the network and "
             "the firewall.",
         )
     return ChannelCheck(
@@ -134,7 +134,7 @@ def _check_templates(settings: Settings, get: GraphGet) -> ChannelCheck:
 
 
 def _check_callback(settings: Settings, get: GraphGet) -> ChannelCheck:
-    """Meta tells where she posts to; we knock there as she would."""
+    """Verify the callback address that Meta has on record, as Meta would."""
     number = settings.whatsapp_phone_number_id
     try:
         found = get(number, fields="webhook_configuration").get("webhook_configuration") or {}
@@ -149,7 +149,7 @@ def _check_callback(settings: Settings, get: GraphGet) -> ChannelCheck:
     return ChannelCheck("callback", True, f"{address} answers with our verify token")
 
 
-# The most particular setting wins (whatsapp_cloud_api.md section 1.3).
+# Meta uses the most specific setting.
 CALLBACK_ORDER = ("phone_number", "whatsapp_business_account", "application")
 CALLBACK_FIX = (
     "In the app's WhatsApp > Configuration set the callback to "

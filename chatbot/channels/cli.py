@@ -1,4 +1,4 @@
-"""`flask channels ...`"""
+"""Commands `flask channels ...`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ cli = AppGroup("channels", help="Our WhatsApp numbers.")
 
 @cli.command("check")
 def check() -> None:
-    """Check token, number, account, webhook subscription and templates; say the mend of each."""
+    """Check token, number, account, webhook subscription and templates, and print what to fix."""
     is_ok = True
     for finding in check_channel(get_settings(current_app)):
         click.echo(f"{'ok  ' if finding.is_ok else 'FAIL'} {finding.subject}: {finding.detail}")
         if finding.fix:
-            click.echo(f"     mend: {finding.fix}")
+            click.echo(f"     fix: {finding.fix}")
         is_ok = is_ok and finding.is_ok
     sys.exit(0 if is_ok else 1)
 
 
 @cli.command("limit")
 def limit() -> None:
-    """Ask Meta how many people a day may be reached, and keep to it. Later changes come by webhook."""
+    """Fetch from Meta how many people may be messaged per day. Later changes come by webhook."""
     settings, field = get_settings(current_app), "whatsapp_business_manager_messaging_limit"
     channel = get_default_channel()
     try:
@@ -47,7 +47,7 @@ def limit() -> None:
             params={"fields": field},
         )
     except GraphError as error:
-        raise click.ClickException(f"Not known: {error}") from error
+        raise click.ClickException(f"Limit unknown: {error}") from error
     set_daily_limit(db.session.connection(), found.get(field))
     db.session.commit()
     db.session.refresh(channel)
@@ -69,7 +69,7 @@ def subscribe() -> None:
 @cli.command("upload")
 @click.argument("file", type=click.File("rb"))
 def upload(file: BinaryIO) -> None:
-    """Give Meta a file and print its id, which a campaign's header may use for 30 days."""
+    """Upload a file to Meta and print its id, which a campaign's header may use for 30 days."""
     name = Path(file.name).name
     mime_type = check_outbound_type(file, name, file.seek(0, 2))
     file.seek(0)

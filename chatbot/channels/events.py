@@ -1,4 +1,4 @@
-"""What happens to a number, its account and its templates, written down for the channel's page."""
+"""Event log of a number, its account and its templates, shown on the channel's page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatbot.core.db import sanitize_text, upsert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChannelEvent:
-    """One line of the channel's page; see `ChannelEvent` for the fields."""
+    """Event to be recorded; see `ChannelEvent` for the fields."""
 
     field: str
     event: str
@@ -31,9 +31,9 @@ def record_channel_event(
     happened_at: datetime | None = None,
     fingerprint: str | None = None,
 ) -> bool:
-    """Write it down once; True when it is news, and nothing later of its field and subject is known.
+    """Record an event once; True if it is new and no later one of its field and subject is known.
 
-    Without a fingerprint each call is an event of its own.
+    Without a fingerprint each call records an event of its own.
     """
     happened_at = happened_at or clock.now()
     inserted = connection.execute(

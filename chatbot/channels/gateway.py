@@ -1,4 +1,4 @@
-"""The way out, as the rest of Prosa sees it: hand over one message, learn what became of it."""
+"""Interface for sending a message through a provider, and the provider's possible answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The provider has the message. `wa_id` is what it calls the recipient, if it said so."""
+    """Acceptance of the message by the provider. `wa_id` is its id of the recipient, if given."""
 
     wamid: str
     wa_id: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The provider said no, in its own words: the message was certainly not taken."""
+    """Refusal by the provider, with its own code and text: the message was certainly not accepted."""
 
     code: int
     detail: str
@@ -26,13 +26,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Unreachable(msgspec.Struct, frozen=True):
-    """No connection came about: the message certainly never left us."""
+    """Failure to connect: the message was certainly not sent."""
 
     reason: str
 
 
 class Doubtful(msgspec.Struct, frozen=True):
-    """It may have arrived: a time-out, a reset after the first byte, an answer nobody can read."""
+    """Unknown outcome: a timeout, a reset after the first byte, or an unreadable answer."""
 
     reason: str
 
@@ -41,7 +41,7 @@ GatewayAnswer = Accepted | Refused | Unreachable | Doubtful
 
 
 class Gateway(Protocol):
-    """Sends from one channel. Used as an async context manager, from one event loop."""
+    """Sender of one channel. An async context manager, used from one event loop."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -53,5 +53,5 @@ class Gateway(Protocol):
     ) -> None: ...
 
     async def send(self, body: Mapping[str, Any]) -> GatewayAnswer:
-        """Hand over one message. Never raises for what the network or the provider does."""
+        """Send one message. Never raises for errors of the network or the provider."""
         ...

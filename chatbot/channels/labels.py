@@ -1,4 +1,4 @@
-"""What the state and the events of a number are called on the page."""
+"""Labels of the state and the events of a number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUALITIES: dict[str, LazyString] = {
     "GREEN": _l("Good"),
     "YELLOW": _l("Medium"),
     "RED": _l("Bad"),
-    "UNKNOWN": _l("Not judged yet"),
+    "UNKNOWN": _l("Not rated yet"),
 }
 QUALITY_TONES = {"GREEN": "ok", "YELLOW": "warn", "RED": "bad"}
 SEVERITY_ICONS = {
@@ -36,13 +36,13 @@ EVENT_FIELDS: dict[str, LazyString] = {
     "template_components": _l("Text of a template"),
     "account": _l("Account"),
     "account_review": _l("Review of the account"),
-    "account_alert": _l("Alert of Meta"),
-    "capability": _l("People a day that may be written to first"),
+    "account_alert": _l("Alert from Meta"),
+    "capability": _l("People per day who may be messaged first"),
     "number_quality": _l("Quality and limits of the number"),
     "number_name": _l("Name of the number"),
     "security": _l("Security of the number"),
     "error": _l("Error reported by Meta"),
-    "halt": _l("Sending on this number has stopped"),
+    "halt": _l("Sending from this number has stopped"),
     "campaign": _l("A campaign has paused itself"),
 }
 _WITH_CODE = re.compile(r"\((\d+)\) ?(.*)", re.DOTALL)
@@ -53,13 +53,13 @@ def get_field_label(event: ChannelEvent) -> str:
 
 
 def get_event_detail(event: ChannelEvent) -> str:
-    """In words where Meta gave a code."""
+    """Return the detail of an event, with an explanation if Meta gave a code."""
     if event.field == "error":
         return describe_reason(f"({event.event}) {event.detail}")
     return describe_reason(event.detail)
 
 
-# Reasons that are written into SQL, where they are English, and what people read of them.
+# Reasons that the code stores in SQL in English, with their translatable texts.
 _OWN_REASONS = (
     (
         re.compile(r"The template (?P<name>.+) is (?P<status>\w+) at Meta\."),
@@ -75,7 +75,7 @@ _OWN_REASONS = (
     ),
     (
         re.compile(r"More than (?P<percent>\d+) % of the last messages failed\."),
-        _l("More than %(percent)s %% of the last messages failed: see why below, then go on."),
+        _l("More than %(percent)s %% of the last messages failed: see why below, then resume."),
     ),
     (
         re.compile(r"Meta has restricted the account: (?P<event>.+)", re.DOTALL),
@@ -85,8 +85,10 @@ _OWN_REASONS = (
 
 
 def describe_reason(reason: str) -> str:
-    """`(131042) Payment failed` as a sentence that says what to do; our own reasons in the reader's
-    language; others as they are."""
+    """Return a stored reason in the reader's language.
+
+    `(131042) Payment failed` becomes a sentence that says what to do; unknown reasons stay as they are.
+    """
     found = _WITH_CODE.fullmatch(reason)
     if found and len(found[1]) < 9:
         return f"{explain_error(int(found[1]))} ({found[1]})"

@@ -1,4 +1,4 @@
-"""Our numbers: one row per business number connected to WhatsApp, and what Meta said about it."""
+"""Tables of our numbers: one row per business number on WhatsApp, and the events Meta reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatbot.core.db import Base, BigId, UtcDateTime
 
 
 class AccountState(StrEnum):
-    """How Meta stands to the account; only `active` may write to people first."""
+    """State of the account at Meta. Only an active one may message people first."""
 
     ACTIVE = "active"
     RESTRICTED = "restricted"
@@ -22,7 +22,7 @@ class AccountState(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an event of the channel matters; also its colour on the page."""
+    """Severity of a channel's event; also its colour on the page."""
 
     INFO = "info"
     WARN = "warn"
@@ -37,18 +37,17 @@ class Channel(Base):
     business_account_id: Mapped[str] = mapped_column(sa.String(40))
     name: Mapped[str] = mapped_column(sa.String(200))
     display_phone: Mapped[str] = mapped_column(sa.String(30), default="")
-    # How many people outside their service window Meta lets the portfolio reach in 24 hours; None: no
-    # limit that we were told of.
+    # Number of people outside their service window whom Meta lets the portfolio message in 24 hours;
+    # None: no known limit.
     daily_limit: Mapped[int | None]
-    # Set by an error that makes every send on this number pointless (token dead, account locked).
+    # Set by an error that makes every send from this number fail (invalid token, locked account).
     halted_reason: Mapped[str | None] = mapped_column(sa.String(300))
-    # Meta's words: GREEN, YELLOW, RED or UNKNOWN; and STANDARD (80 messages a second) or HIGH (1,000).
+    # Meta's values: GREEN, YELLOW, RED or UNKNOWN; STANDARD (80 messages a second) or HIGH (1,000).
     quality: Mapped[str] = mapped_column(sa.String(10), default="UNKNOWN", server_default="UNKNOWN")
     throughput: Mapped[str] = mapped_column(
         sa.String(15), default="STANDARD", server_default="STANDARD"
     )
-    # When Meta's templates were last asked for, and so the mark by which one worker does it at a time;
-    # none: they differ from ours, and are due.
+    # Time of the last template sync, by which a worker also claims the next one; None: a sync is due.
     templates_synced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     account_state: Mapped[str] = mapped_column(
         sa.String(10), default=AccountState.ACTIVE, server_default=AccountState.ACTIVE.value
@@ -56,11 +55,10 @@ class Channel(Base):
 
 
 class ChannelEvent(Base):
-    """What Meta told us about a number, its account or its templates; only ever added.
+    """Event that Meta reported about a number, its account or its templates. Append-only.
 
-    `fingerprint` makes the same webhook one event, however often it comes. `subject` is what the event
-    is about (a template, or nothing for the number itself): of one field and subject the latest by
-    Meta's time is what holds.
+    `fingerprint` keeps a repeated webhook from being a second event. `subject` is a template, or empty
+    for the number itself. Of one field and subject, the latest event by Meta's time is valid.
     """
 
     __tablename__ = "channel_events"

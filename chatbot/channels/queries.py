@@ -1,4 +1,4 @@
-"""Our numbers and what happened to them, as the channel's page shows it."""
+"""Queries of our numbers and their events for the channel's page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def list_channels() -> list[Channel]:
 
 
 def get_channel(channel_id: int) -> Channel:
-    """Raises NotFound."""
+    """Return a channel. Raises NotFound."""
     found = db.session.get(Channel, channel_id)
     if found is None:
         raise NotFound("This number does not exist.")
@@ -25,7 +25,7 @@ def get_channel(channel_id: int) -> Channel:
 
 
 def list_events(after: str | None = None) -> Page[ChannelEvent]:
-    """Of all our numbers, what came last first. Raises InvalidInput for a broken cursor."""
+    """List the events of all our numbers, newest first. Raises InvalidInput for a broken cursor."""
     query = sa.select(ChannelEvent).order_by(ChannelEvent.id.desc()).limit(PAGE_SIZE + 1)
     last = decode_cursor(after, parse_row_id)
     if last is not None:

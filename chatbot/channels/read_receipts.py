@@ -1,6 +1,6 @@
-"""Read receipts and "is typing": best effort, sent by a thread that nobody waits for.
+"""Read receipts and typing indicators, sent by a background thread.
 
-What the thread has not sent when its process ends is lost, and nothing depends on it.
+Best effort: what is not sent when the process ends is lost, and nothing depends on it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from chatbot.extensions import get_settings
 
 log = logging.getLogger(__name__)
 
-MAX_QUEUED = 500  # beyond that, courtesies are dropped: messages matter more
+MAX_QUEUED = 500  # more read receipts are dropped: messages matter more
 MAX_CONCURRENT = 16
 TIMEOUT_S = 5.0
-IDLE_S = 30.0  # the thread ends when nothing has come for so long
+IDLE_S = 30.0  # the thread ends after this time without work
 
 ReadReceipt = tuple[str, str, bool]  # address, wamid, typing
 
@@ -52,7 +52,7 @@ class ReadReceiptSender:
                 log.debug("%d read receipts not sent: %s", len(batch), error)
 
     def _next_batch(self) -> list[ReadReceipt] | None:
-        """What waits, or None when the thread is to end; put() then starts another."""
+        """Return queued receipts, or None when the thread must end; put() then starts another."""
         try:
             batch = [self._queue.get(timeout=IDLE_S)]
         except queue.Empty:
@@ -79,13 +79,13 @@ class ReadReceiptSender:
 
 
 def queue_read_receipt(phone_number_id: str, wamid: str, *, typing: bool = False) -> None:
-    """Mark a contact's message, and those before it, as read. Returns at once, whatever happens."""
+    """Mark a contact's message, and those before it, as read. Returns at once and never fails."""
     url = f"{get_settings(current_app).whatsapp_api_url}/{phone_number_id}/messages"
     _get_sender().put((url, wamid, typing))
 
 
 def _get_sender() -> ReadReceiptSender:
-    """One a process and application."""
+    """Return the sender of this process and application."""
     extensions = current_app.extensions
     if "prosa_read_receipts" not in extensions:
         extensions["prosa_read_receipts"] = ReadReceiptSender(

@@ -1,4 +1,4 @@
-"""The channel's page: our number, how Meta stands to it, and what happened lately."""
+"""Channel page: our numbers, their state at Meta and their latest events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show() -> ResponseReturnValue:
 
 
 def _make_default() -> Channel:
-    """On the first look of all, before anything was sent or received."""
+    """Create the default channel when the page is opened before anything was sent or received."""
     db.session.rollback()
     mark_request_writable()
     channel = get_default_channel()
@@ -39,8 +39,8 @@ def _make_default() -> Channel:
 
 @bp.post("/<int:channel_id>/resume")
 def resume(channel_id: int) -> ResponseReturnValue:
-    """A person has mended the cause: sending goes on."""
+    """Resume sending, after a person has fixed the cause of the halt."""
     resume_channel(queries.get_channel(channel_id))
     db.session.commit()
-    flash(_("Sending on this number goes on."), "success")
+    flash(_("Sending from this number has resumed."), "success")
     return redirect(url_for("channel.show"), 303)

@@ -1,4 +1,4 @@
-"""Which number we speak from, and the gateway that speaks for it."""
+"""Channels of our numbers: lookup, clients for sending, halting and the daily limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chatbot.extensions import get_settings
 
 
 def get_default_channel() -> Channel:
-    """The channel of WHATSAPP_PHONE_NUMBER_ID; its row is made at the first use."""
+    """Return the channel of WHATSAPP_PHONE_NUMBER_ID. Its row is created at the first use."""
     settings = get_settings(current_app)
     query = sa.select(Channel).where(Channel.phone_number_id == settings.whatsapp_phone_number_id)
     channel = db.session.scalar(query)
@@ -38,13 +38,13 @@ def get_default_channel() -> Channel:
 
 
 def ensure_default_channel() -> None:
-    """For who works on a connection of his own: makes the row, if need be, and commits."""
+    """Create the row of the default channel if needed, and commit, for code with its own connection."""
     get_default_channel()
     db.session.commit()
 
 
 def update_display_phone(channel: Channel, digits: str) -> None:
-    """Webhooks say which number ours is; the channel's page shows it."""
+    """Set our phone number, which only webhooks contain, for the channel's page."""
     if digits and channel.display_phone != digits:
         channel.display_phone = digits
 
@@ -52,7 +52,7 @@ def update_display_phone(channel: Channel, digits: str) -> None:
 def find_channel_ids(
     connection: sa.Connection, account: str, display_phone: str = "", number: str = ""
 ) -> list[int]:
-    """The channels that an event of an account is about: the number it names, else all of it."""
+    """Return the channels of an account's event: the one of the named number, else all of the account."""
     rows = connection.execute(
         sa.select(Channel.id, Channel.display_phone, Channel.phone_number_id)
         .where(sa.or_(Channel.business_account_id == account, Channel.phone_number_id == number))
@@ -63,7 +63,7 @@ def find_channel_ids(
 
 
 def find_channel(phone_number_id: str, account: str = "") -> Channel | None:
-    """By its number; where none is named, the account's first one."""
+    """Return the channel of a number, or the account's first one if no number is given."""
     settings = get_settings(current_app)
     if phone_number_id == settings.whatsapp_phone_number_id:
         return get_default_channel()
@@ -91,7 +91,7 @@ def make_media_client(channel: Channel) -> MediaClient:
 
 
 def halt_channel(connection: sa.Connection, channel_id: int, reason: str) -> None:
-    """Nothing more is sent on this number until a person has mended the cause."""
+    """Stop sending from this number until a person has fixed the cause and resumes it."""
     halted = connection.execute(
         sa.update(Channel)
         .where(Channel.id == channel_id, Channel.halted_reason.is_(None))
@@ -112,8 +112,10 @@ TIER = re.compile(r"TIER_([0-9]{1,9})(K?)")
 
 
 def set_daily_limit(connection: sa.Connection, reported_limit: Any) -> None:
-    """What Meta says of the portfolio's messaging limit: 10000, "TIER_10K" or "TIER_UNLIMITED" (-1
-    before); anything else is not understood and changes nothing."""
+    """Store the portfolio's messaging limit as Meta reports it.
+
+    10000, "TIER_10K", or "TIER_UNLIMITED" (formerly -1); anything else changes nothing.
+    """
     tier = TIER.fullmatch(reported_limit) if isinstance(reported_limit, str) else None
     limit = int(tier[1]) * (1000 if tier[2] else 1) if tier else reported_limit
     if reported_limit == "TIER_UNLIMITED" or reported_limit == -1:

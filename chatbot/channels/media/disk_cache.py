@@ -1,4 +1,4 @@
-"""A copy of a file's content on this host's disk; SQL is the truth, and the copy may vanish."""
+"""Disk cache of file contents on this host. The contents are kept in SQL; a copy may be deleted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MB = 1024 * 1024
 
 
 def get_cached_path(file: MediaFile) -> Path:
-    """Where the content of a whole file lies on disk; written there if it is not."""
+    """Return the path of a complete file's content on disk, and write it there if it is missing."""
     path = _folder() / f"{file.id}-{file.sha256}"
     try:
-        os.utime(path)  # what was looked at last is kept longest
+        os.utime(path)  # the least recently used files are evicted first
     except FileNotFoundError:
         _write(file.id, path)
         _evict_oldest(path)
@@ -34,7 +34,7 @@ def _folder() -> Path:
 
 
 def _write(file_id: int, path: Path) -> None:
-    """Whole or not at all: another process may be reading, or writing the same."""
+    """Write atomically, since another process may read or write the same file."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             for data in read_chunks(file_id):
@@ -46,7 +46,7 @@ def _write(file_id: int, path: Path) -> None:
 
 
 def _evict_oldest(newest: Path) -> None:
-    """Drop what nobody has looked at for longest; a page that reads it now keeps its open file."""
+    """Delete the least recently used files. A request that is reading one keeps its open handle."""
     most = get_settings(current_app).media_cache_mb * MB
     found = []
     for path in newest.parent.iterdir():

@@ -1,6 +1,6 @@
-"""What a file is: told by its content, never by what somebody says of it.
+"""Types of files that may be sent or received, checked by content and not by the declared type.
 
-Kinds and sizes that WhatsApp takes: whatsapp_cloud_api.md section 6.
+Types and sizes: https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BINARY_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class SendableType:
-    """A type that may be sent: as what, up to how many bytes, and how its files are called."""
+    """Type that may be sent. `most` is the maximum size in bytes."""
 
     kind: MediaKind
     most: int
@@ -65,7 +65,7 @@ MIME_ALIASES = {
     "video/3gp": "video/3gpp",
     "text/csv": "text/plain",
 }
-# A page may show these by itself; everything else is only saved.
+# Types that a page may show inline; all others are only offered for download.
 INLINE_TYPES = frozenset(
     {"image/jpeg", "image/png", "image/webp", "image/gif"}
     | {
@@ -77,16 +77,16 @@ INLINE_TYPES = frozenset(
 RECOGNIZED_TYPES = frozenset(SENDABLE_TYPES) | {"image/gif", "application/zip"}
 
 TOO_LARGE: dict[MediaKind, str] = {
-    MediaKind.IMAGE: N_("A picture may have at most %(most)s; this one has %(size)s."),
+    MediaKind.IMAGE: N_("An image may have at most %(most)s; this one has %(size)s."),
     MediaKind.VIDEO: N_("A video may have at most %(most)s; this one has %(size)s."),
-    MediaKind.AUDIO: N_("A sound may have at most %(most)s; this one has %(size)s."),
+    MediaKind.AUDIO: N_("An audio file may have at most %(most)s; this one has %(size)s."),
     MediaKind.DOCUMENT: N_("A document may have at most %(most)s; this one has %(size)s."),
     MediaKind.STICKER: N_("A sticker may have at most %(most)s; this one has %(size)s."),
 }
 
 
 def check_outbound_type(file: BinaryIO, file_name: str, size: int) -> str:
-    """The type of a file that somebody wants to send. Raises InvalidInput with the mend."""
+    """Return the MIME type of a file to be sent. Raises InvalidInput, which says what to fix."""
     if size == 0:
         raise InvalidInput("The file is empty.", field="file")
     found = sniff_mime_types(file)
@@ -94,8 +94,8 @@ def check_outbound_type(file: BinaryIO, file_name: str, size: int) -> str:
     mime_type = _check_extension(extension, found) if extension else next(iter(found), "")
     if mime_type not in SENDABLE_TYPES:
         raise InvalidInput(
-            "WhatsApp doesn't take this kind of file. It takes pictures (JPEG, PNG), videos (MP4), "
-            "sounds (MP3, OGG, M4A), PDF, text and Office documents.",
+            "WhatsApp does not accept this type of file. It accepts images (JPEG, PNG), "
+            "videos (MP4), audio (MP3, OGG, M4A), PDF, text and Office documents.",
             field="file",
         )
     _check_size(file, mime_type, size)
@@ -106,8 +106,8 @@ def _check_extension(extension: str, found: tuple[str, ...]) -> str:
     named = TYPE_OF_EXTENSION.get(extension, "")
     if named and named not in found:
         raise InvalidInput(
-            "The file is called .%(extension)s, but its content is something else: "
-            "it was not taken.",
+            "The file is called .%(extension)s, but its content is something else: it was not "
+            "accepted.",
             field="file",
             extension=extension,
         )
@@ -126,21 +126,21 @@ def _check_size(file: BinaryIO, mime_type: str, size: int) -> None:
 
 
 def _format_size(size: int) -> str:
-    """Rounded up, so that what is too large never looks as if it fitted."""
+    """Format a size, rounded up, so that a size above a limit never looks equal to it."""
     unit, name = (MB, "MB") if size >= MB else (1024, "KB")
     tenths = -(-size * 10 // unit)
     return f"{tenths // 10} {name}" if tenths % 10 == 0 else f"{tenths / 10} {name}"
 
 
 def resolve_inbound_type(file: BinaryIO, kind: str, declared: str) -> str | None:
-    """The type under which a contact's file is kept; None when its content is not what it says.
+    """Return the type under which a contact's file is kept; None if its content does not match.
 
-    A document of a type that we can't recognise is kept as bytes that are only ever saved.
+    A document of a type that we can't recognise is kept as bytes, which a page only offers for download.
     """
     found = sniff_mime_types(file)
     plain = declared.partition(";")[0].strip().lower()
-    said = MIME_ALIASES.get(plain, plain)
-    if said in found:
-        return said
-    is_free = kind == MediaKind.DOCUMENT and said not in RECOGNIZED_TYPES
-    return BINARY_TYPE if is_free else None
+    mime_type = MIME_ALIASES.get(plain, plain)
+    if mime_type in found:
+        return mime_type
+    is_unrecognizable = kind == MediaKind.DOCUMENT and mime_type not in RECOGNIZED_TYPES
+    return BINARY_TYPE if is_unrecognizable else None

@@ -1,4 +1,4 @@
-"""Files on their way: recorded, kept in SQL, claimed by the worker that moves them to and from Meta."""
+"""Files of messages: queued for transfer, stored in SQL, claimed by the worker that transfers them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatbot.core.db import db, db_now, sanitize_text, skip_locked, upsert
 from chatbot.core.tasks import enqueue
 
 CHUNK_BYTES = 256 * 1024
-# Meta keeps what is sent to us for 7 days and what we upload for 30 (section 9); an id that is about
-# to expire is not worth using.
+# Meta keeps media that people send us for 7 days, and our uploads for 30 (Cloud API, Media). An id that
+# expires within a day is not used.
 UPLOAD_LIFETIME = timedelta(days=30)
 MIN_REMAINING_LIFETIME = timedelta(days=1)
 LEASE_S = 300.0
@@ -28,7 +28,7 @@ INBOUND_KINDS = {**{kind.value: kind for kind in MediaKind}, "voice": MediaKind.
 
 
 def queue_download(channel_id: int, kind: str, payload: Mapping[str, Any]) -> MediaFile | None:
-    """Record the file of a contact's message, to be fetched soon; None where there is none."""
+    """Record the file of a contact's message for download; None if the message has no file."""
     media_id = payload.get("id")
     if kind not in INBOUND_KINDS or not isinstance(media_id, str) or not media_id:
         return None
@@ -51,15 +51,15 @@ def _text(value: object, most: int) -> str:
 
 
 def clean_file_name(file_name: str) -> str:
-    """The last part of the path, as a person would know it; it is only shown, never opened."""
+    """Return the last part of a path, to be shown. It is never used to open a file."""
     name = file_name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in name if c.isprintable())[-200:].strip()
 
 
 def queue_upload(channel_id: int, stream: BinaryIO, file_name: str) -> MediaFile:
-    """Keep a file that is to be sent, in the caller's transaction, and have it uploaded.
+    """Store a file to be sent, in the caller's transaction, and queue its upload.
 
-    The same content is uploaded once in 30 days. Raises InvalidInput when WhatsApp would not take it.
+    The same content is uploaded once in 30 days. Raises InvalidInput if WhatsApp would reject it.
     """
     size, sha256 = _measure(stream)
     name = clean_file_name(file_name)
@@ -93,15 +93,15 @@ def _measure(stream: BinaryIO) -> tuple[int, str]:
 
 
 def _find_reusable(channel_id: int, sha256: str, mime_type: str) -> MediaFile | None:
-    """One that Meta has already, or is just getting."""
-    lives = MediaFile.media_id_expires_at > clock.now() + MIN_REMAINING_LIFETIME
+    """Find an equal file that is uploaded already or queued."""
+    is_valid = MediaFile.media_id_expires_at > clock.now() + MIN_REMAINING_LIFETIME
     return db.session.scalar(
         sa.select(MediaFile)
         .where(
             MediaFile.channel_id == channel_id,
             MediaFile.sha256 == sha256,
             MediaFile.mime_type == mime_type,
-            sa.or_(lives, MediaFile.transfer == MediaTransfer.UPLOAD),
+            sa.or_(is_valid, MediaFile.transfer == MediaTransfer.UPLOAD),
         )
         .order_by(MediaFile.id.desc())
         .limit(1)
@@ -109,13 +109,13 @@ def _find_reusable(channel_id: int, sha256: str, mime_type: str) -> MediaFile | 
 
 
 def iter_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """From its beginning."""
+    """Yield the chunks of a stream from its beginning."""
     stream.seek(0)
     return iter(lambda: stream.read(CHUNK_BYTES), b"")
 
 
 def store_chunk(connection: sa.Connection, file_id: int, position: int, data: bytes) -> None:
-    """Over what a worker that died may have left there."""
+    """Store a chunk, replacing one that a killed worker may have left."""
     statement = upsert(connection, MediaChunk).values(file_id=file_id, position=position, data=data)
     connection.execute(
         statement.on_conflict_do_update(
@@ -125,7 +125,7 @@ def store_chunk(connection: sa.Connection, file_id: int, position: int, data: by
 
 
 def read_chunks(file_id: int) -> Iterator[bytes]:
-    """The content, a few chunks in memory at a time."""
+    """Yield the content of a file, with a few chunks in memory at a time."""
     query = (
         sa.select(MediaChunk.data)
         .where(MediaChunk.file_id == file_id)
@@ -136,7 +136,10 @@ def read_chunks(file_id: int) -> Iterator[bytes]:
 
 
 def claim_transfers(limit: int) -> list[MediaFile]:
-    """Take files whose transfer is due, detached. The lease is their next due time. Commits."""
+    """Claim files whose transfer is due, and return them detached. Commits.
+
+    The end of the lease is their next due time.
+    """
     due = (
         sa.select(MediaFile.id)
         .where(MediaFile.transfer.is_not(None), MediaFile.due_at <= db_now())
@@ -160,8 +163,11 @@ def claim_transfers(limit: int) -> list[MediaFile]:
 
 
 def store_download(claimed: MediaFile, content: BinaryIO, mime_type: str) -> None:
-    """Keep what was fetched. A transaction a chunk: nobody waits for a whole file to be written; that
-    it is whole is noted in the caller's."""
+    """Store downloaded content.
+
+    Each chunk has its own short transaction, so that other writers never wait for a whole file. The
+    caller's transaction marks the file as complete.
+    """
     size, sha256 = _measure(content)
     for position, data in enumerate(iter_chunks(content)):
         with db.engine.begin() as connection:
@@ -187,7 +193,7 @@ def _finish(claimed: MediaFile, **values: Any) -> None:
 
 
 def _update(claimed: MediaFile, **values: Any) -> None:
-    """Only while the claim is ours; a worker that froze beyond its lease writes nothing."""
+    """Update a file only while the claim is valid: a worker that outlived its lease writes nothing."""
     db.session.execute(
         sa.update(MediaFile)
         .where(MediaFile.id == claimed.id, MediaFile.attempts == claimed.attempts)

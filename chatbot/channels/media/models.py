@@ -1,4 +1,4 @@
-"""Files that contacts send us and that we send: kept in SQL in chunks, since hosts share no disk."""
+"""Tables of sent and received files, stored in chunks in SQL because hosts share no disk."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from chatbot.core.db import Base, BigId, UtcDateTime, db_now
 
 
 class MediaTransfer(StrEnum):
-    """What a worker has still to do with a file."""
+    """Transfer that a file still needs."""
 
     DOWNLOAD = "download"
     UPLOAD = "upload"
 
 
 class MediaFile(Base):
-    """One file. Its content is whole once `sha256` is set; `problem` says why there will be none."""
+    """File. Its content is complete once `sha256` is set; `problem` is the reason if it never will be."""
 
     __tablename__ = "media_files"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
     kind: Mapped[str] = mapped_column(sa.String(10))
-    # First what the sender says, then what the content is.
+    # Declared by the sender at first; after the download, the type of the content.
     mime_type: Mapped[str] = mapped_column(sa.String(100), default="")
     file_name: Mapped[str] = mapped_column(sa.String(200), default="")
     size: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str | None] = mapped_column(sa.String(64), index=True)
-    # Meta's id of the file: hers of an inbound one (7 days), or of our upload (30 days).
+    # Meta's id of the file; valid for 7 days if received, and for 30 days if uploaded by us.
     media_id: Mapped[str | None] = mapped_column(sa.String(128))
     media_id_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     transfer: Mapped[str | None] = mapped_column(sa.String(10))
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=db_now())
-    # Raised by every claim, and so the fence against a worker that comes back too late.
+    # Incremented by each claim, and therefore the fence against a worker that outlived its lease.
     attempts: Mapped[int] = mapped_column(default=0)
     problem: Mapped[str | None] = mapped_column(sa.String(40))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -59,7 +59,7 @@ class MediaFile(Base):
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """What a page shows of a file, as plain data that can be cached."""
+    """Data of a file that a page shows, plain so that it can be cached."""
 
     mime_type: str
     file_name: str

@@ -1,4 +1,4 @@
-"""The type of a file, read from its first bytes. Pure."""
+"""Detection of a file's type from its bytes. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 HEAD = 4096
-TAIL = 256 * 1024  # a zip names its members at its end
+TAIL = 256 * 1024  # a zip lists its members at its end
 OFFICE = "application/vnd.openxmlformats-officedocument."
 
 SIGNATURES: tuple[tuple[bytes, tuple[str, ...]], ...] = (
@@ -32,7 +32,7 @@ OFFICE_FOLDERS: tuple[tuple[bytes, str], ...] = (
 
 
 def sniff_mime_types(file: BinaryIO) -> tuple[str, ...]:
-    """The MIME types that this content can be, the likeliest first; none when nobody can tell."""
+    """Return the MIME types that the content may have, likeliest first; none if it is unknown."""
     file.seek(0)
     head = file.read(HEAD)
     for signature, types in SIGNATURES:
@@ -48,7 +48,7 @@ def sniff_mime_types(file: BinaryIO) -> tuple[str, ...]:
 
 
 def _mp4_types(brand: bytes) -> tuple[str, ...]:
-    """MPEG-4's container holds sound and pictures alike; only some brands say which."""
+    """Return the types by brand: an MPEG-4 container holds audio or video, and few brands say which."""
     if brand.startswith(b"3g"):
         return ("video/3gpp", "video/mp4")
     if brand == b"M4A ":
@@ -57,7 +57,7 @@ def _mp4_types(brand: bytes) -> tuple[str, ...]:
 
 
 def _zip_types(file: BinaryIO) -> tuple[str, ...]:
-    """Only looked into, never unpacked: a zip from outside may claim anything of its size."""
+    """Search the directory of a zip for Office files, without unpacking: it may be a zip bomb."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL))
     tail = file.read(TAIL)
@@ -66,7 +66,7 @@ def _zip_types(file: BinaryIO) -> tuple[str, ...]:
 
 
 def _audio_frame_types(head: bytes) -> tuple[str, ...]:
-    """MP3 and AAC without a header begin with eleven ones; the layer tells them apart."""
+    """Return the type of an MP3 or AAC frame: both start with eleven ones and differ in the layer."""
     if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return ()
     layer = head[1] >> 1 & 3
@@ -76,12 +76,12 @@ def _audio_frame_types(head: bytes) -> tuple[str, ...]:
 
 
 def _is_text(head: bytes) -> bool:
-    """In whatever encoding: what is no text holds control characters, a NUL above all."""
+    """Return whether the bytes may be text of any encoding, which has no control characters."""
     return bool(head) and not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
 
 
 def is_animated(file: BinaryIO) -> bool:
-    """Whether a WebP file moves: a flag of its extended header."""
+    """Return whether a WebP file is animated, by a flag of its extended header."""
     file.seek(0)
     head = file.read(21)
     return head[12:16] == b"VP8X" and bool(head[20:21]) and bool(head[20] & 2)

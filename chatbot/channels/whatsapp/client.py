@@ -1,4 +1,4 @@
-"""Meta's Cloud API over HTTP: the gateway that sends, and the few calls that look things up."""
+"""Client of Meta's Cloud API: the gateway that sends messages, and single calls of the Graph API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from chatbot.channels.whatsapp.http_client import HttpClient, NotConnected, Resp
 
 CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 15.0
-# Shorter than any server's: a connection that the server is just closing would put a send in doubt.
+# Shorter than the server's keep-alive: with a connection that the server is closing at this moment,
+# it would be unknown whether a message was sent.
 KEEPALIVE_S = 10.0
 
 
@@ -34,8 +35,7 @@ class _ErrorFields(msgspec.Struct):
 
     @property
     def effective_code(self) -> int:
-        """An id that does not exist is refused as a bad parameter: no message's fault, but the
-        number's (section 5.1)."""
+        """Graph's code; 33 (a problem of our number) if (100, 33) says that the object does not exist."""
         return 33 if (self.code, self.error_subcode) == (100, 33) else self.code
 
 
@@ -62,7 +62,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WhatsAppGateway:
-    """Sends from one number. Implements `channels.gateway.Gateway`."""
+    """Sender of one number. Implements `channels.gateway.Gateway`."""
 
     def __init__(
         self,
@@ -106,17 +106,17 @@ class WhatsAppGateway:
 
 
 def parse_send_answer(status: int, raw: bytes, retry_after: str | None = None) -> GatewayAnswer:
-    """Only an error in Graph's own shape is a refusal; a 2xx needs a message id to be a yes."""
+    """Parse an answer: only a Graph error object is a refusal, and only a message id an acceptance."""
     if 200 <= status < 300:
         try:
             sent = _sent.decode(raw)
             return Accepted(sent.messages[0].id, sent.contacts[0].wa_id if sent.contacts else None)
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
-            return Doubtful(f"HTTP {status} with a body nobody can read")
+            return Doubtful(f"HTTP {status} with an unreadable body")
     try:
         error = _errors.decode(raw).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        if status == 429:  # the edge throttles before anything is taken
+        if status == 429:  # Meta's edge throttles before the message is accepted
             return Refused(130429, "HTTP 429", status, _parse_retry_after(retry_after))
         return Doubtful(f"HTTP {status} that does not come from Graph")
     return Refused(error.effective_code, error.detail, status, _parse_retry_after(retry_after))
@@ -140,7 +140,7 @@ def make_session(
 
 
 class GraphError(Exception):
-    """A look-up failed. `code` is Graph's, or 0 where no Graph answered."""
+    """A call of the Graph API failed. `code` is Graph's, or 0 if Graph did not answer."""
 
     def __init__(self, message: str, code: int = 0, status: int = 0) -> None:
         super().__init__(message)
@@ -156,11 +156,7 @@ def call_graph(
     params: Mapping[str, str] | None = None,
     method: str = "GET",
 ) -> dict[str, Any]:
-    """One look-up, outside any hot path.
-
-    Raises:
-        GraphError: with a sentence, whatever went wrong.
-    """
+    """Make one call with a connection of its own. Raises GraphError for any failure."""
     return asyncio.run(_call_graph(f"{api_url}/{path}", token, params or {}, method))
 
 
@@ -180,7 +176,7 @@ async def _call_graph(
 
 
 def parse_graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
-    """What Graph answered. Raises GraphError for a refusal, and for what is no answer of hers."""
+    """Decode Graph's answer. Raises GraphError for an error and for an answer that is not Graph's."""
     if status >= 400:
         answer = parse_send_answer(status, raw)
         if isinstance(answer, Refused):
@@ -193,7 +189,7 @@ def parse_graph_json(url: str, status: int, raw: bytes) -> dict[str, Any]:
 
 
 def verify_callback(address: str, verify_token: str) -> str:
-    """Ask a callback to prove itself as Meta does; the problem in words, or nothing."""
+    """Send a callback address Meta's verification request; return the problem, or an empty text."""
     return asyncio.run(_verify_callback(address, verify_token))
 
 

@@ -1,7 +1,8 @@
-"""Meta's error codes as data: what each asks of us (whatsapp_cloud_api.md section 5.2).
+"""Meta's error codes and the policy for each (Meta, Cloud API error codes).
 
-To add a code, add a line to CODES. What Prosa does is by policy (ACTIONS), but for the four codes that
-say something of a person; the sentence that people read is the code's own, else its policy's.
+To add a code, add a line to CODES. Prosa acts by policy (ACTIONS), except for the four codes about a
+person. The explanation shown to users is the code's own, else its policy's.
+See https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class ErrorPolicy(StrEnum):
     MESSAGE = "message"
     TEMPLATE = "template"
     STOP = "stop"
-    TOKEN = "token"  # noqa: S105 - no password: its name says that Meta no longer takes ours
+    TOKEN = "token"  # noqa: S105 - the name of a policy, and not a password
     DEFER = "defer"
 
 
@@ -39,7 +40,7 @@ ACTIONS: dict[ErrorPolicy, str] = {
     P.DEFER: "failed; this person gets no marketing for 24 hours, then again",
 }
 
-# The codes that say something of a person (delivery/side_effects.py).
+# Codes that are about a person (delivery/side_effects.py).
 UNREACHABLE = 131026
 WINDOW_CLOSED = 131047
 COOL_DOWN = 131049
@@ -54,7 +55,7 @@ ACTIONS_OF_CODE: dict[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """A code: Meta's meaning in short, and the sentence for people if the policy's is not enough."""
+    """Error code: Meta's meaning in short, and an explanation for users if the policy's is too vague."""
 
     policy: ErrorPolicy
     meaning: str
@@ -74,7 +75,7 @@ CODES: dict[int, ErrorCode] = {
     368: ErrorCode(
         P.STOP,
         "account restricted for policy",
-        _l("Meta has restricted the account for breaking its policy: see why in the Meta account."),
+        _l("Meta has restricted the account for a policy violation: see why in the Meta account."),
     ),
     613: ErrorCode(P.SLOW, "too many calls"),
     80007: ErrorCode(P.SLOW, "account rate limit"),
@@ -88,14 +89,14 @@ CODES: dict[int, ErrorCode] = {
         P.RECIPIENT,
         "user is in an experiment of Meta",
         _l(
-            "Meta keeps this person out of marketing for an experiment of its own: "
-            "there is nothing to do."
+            "Meta keeps this person out of marketing for an experiment of its own: nothing "
+            "can be done."
         ),
     ),
     130497: ErrorCode(
         P.RECIPIENT,
         "country not allowed",
-        _l("Meta doesn't let our business write to this country."),
+        _l("Meta does not allow our business to write to this country."),
     ),
     131000: ErrorCode(P.RETRY, "unknown failure"),
     131005: ErrorCode(P.TOKEN, "access denied"),
@@ -106,20 +107,20 @@ CODES: dict[int, ErrorCode] = {
     131021: ErrorCode(
         P.RECIPIENT,
         "recipient is the sender",
-        _l("The number is our own: a message can't be sent to its sender."),
+        _l("The number is our own: a message cannot be sent to its sender."),
     ),
     131026: ErrorCode(
         P.RECIPIENT,
         "undeliverable",
         _l(
-            "WhatsApp couldn't deliver it: the number may have no WhatsApp, or an old version of "
-            "it. Check the number, or reach this person another way."
+            "WhatsApp could not deliver it: the number may have no WhatsApp, or an old "
+            "version of it. Check the number, or reach this person another way."
         ),
     ),
     131030: ErrorCode(
         P.RECIPIENT,
         "not in the allowed list of a test number",
-        _l("A test number writes only to numbers on its list: add this one at Meta."),
+        _l("A test number can write only to the numbers on its list: add this one at Meta."),
     ),
     131031: ErrorCode(
         P.STOP, "account locked", _l("Meta has locked the account: see why in the Meta account.")
@@ -127,7 +128,7 @@ CODES: dict[int, ErrorCode] = {
     131037: ErrorCode(
         P.STOP,
         "display name not approved",
-        _l("Meta hasn't approved the name of our number yet: see it in the Meta account."),
+        _l("Meta has not approved the name of our number yet: check it in the Meta account."),
     ),
     131042: ErrorCode(
         P.STOP,
@@ -146,14 +147,14 @@ CODES: dict[int, ErrorCode] = {
     131048: ErrorCode(
         P.STOP,
         "spam rate limit",
-        _l("Meta limits our number because people reported it: wait hours, then send less."),
+        _l("Meta limits our number because people reported it: wait a few hours, then send less."),
     ),
     131049: ErrorCode(
         P.DEFER,
         "Meta chose not to deliver",
         _l(
-            "Meta chose not to deliver it, so that this person doesn't get too much marketing: "
-            "try again after a day."
+            "Meta did not deliver it, to limit how much marketing this person receives: try "
+            "again after a day."
         ),
     ),
     131050: ErrorCode(
@@ -162,13 +163,13 @@ CODES: dict[int, ErrorCode] = {
         _l("This person has stopped marketing messages from us in WhatsApp: send no more."),
     ),
     131051: ErrorCode(
-        P.MESSAGE, "kind not supported", _l("WhatsApp doesn't take this kind of message.")
+        P.MESSAGE, "kind not supported", _l("WhatsApp does not accept this type of message.")
     ),
     131052: ErrorCode(P.MESSAGE, "media of the user not downloaded"),
     131053: ErrorCode(
         P.MESSAGE,
         "media not uploaded",
-        _l("The file couldn't be sent: WhatsApp doesn't take its kind or size."),
+        _l("The file could not be sent: WhatsApp does not accept its type or size."),
     ),
     131055: ErrorCode(P.MESSAGE, "method not allowed"),
     131056: ErrorCode(P.PAIR, "too many to this user"),
@@ -185,12 +186,12 @@ CODES: dict[int, ErrorCode] = {
     132000: ErrorCode(
         P.TEMPLATE,
         "number of parameters differs",
-        _l("The template wants another number of values than it was given: sync the templates."),
+        _l("The template expects another number of values than it was given: sync the templates."),
     ),
     132001: ErrorCode(
         P.TEMPLATE,
         "template missing or not approved",
-        _l("The template doesn't exist at Meta in this language, or isn't approved."),
+        _l("The template does not exist at Meta in this language, or is not approved."),
     ),
     132005: ErrorCode(
         P.MESSAGE,
@@ -202,20 +203,20 @@ CODES: dict[int, ErrorCode] = {
     132012: ErrorCode(
         P.MESSAGE,
         "parameter format mismatch",
-        _l("A value doesn't fit its place in the template: correct it in the contact."),
+        _l("A value does not fit its place in the template: correct it in the contact."),
     ),
     132015: ErrorCode(
         P.TEMPLATE,
         "template paused",
         _l(
-            "Meta has paused the template because of complaints about it: "
-            "it comes back after some hours."
+            "Meta has paused the template because of complaints: it becomes available again "
+            "after some hours."
         ),
     ),
     132016: ErrorCode(
         P.TEMPLATE,
         "template disabled",
-        _l("Meta has disabled the template for good: use another one."),
+        _l("Meta has disabled the template permanently: use another one."),
     ),
     132018: ErrorCode(P.MESSAGE, "template parameter problem"),
     132068: ErrorCode(P.TEMPLATE, "flow blocked"),
@@ -229,7 +230,7 @@ CODES: dict[int, ErrorCode] = {
     133010: ErrorCode(
         P.STOP,
         "number not registered",
-        _l("Our number isn't registered at Meta any more: register it in the Meta account."),
+        _l("Our number is no longer registered at Meta: register it in the Meta account."),
     ),
     133015: ErrorCode(P.STOP, "number deleted recently"),
     133016: ErrorCode(P.STOP, "registered too often"),
@@ -243,29 +244,29 @@ CODES: dict[int, ErrorCode] = {
     137000: ErrorCode(
         P.RECIPIENT,
         "identity hash mismatch",
-        _l("This person's security code has changed: make sure who they are first."),
+        _l("This person's security code has changed: confirm who they are first."),
     ),
 }
 POLICIES: dict[int, ErrorPolicy] = {code: known.policy for code, known in CODES.items()}
 
 EXPLANATION_OF_POLICY: dict[ErrorPolicy, LazyString] = {
     P.RETRY: _l(
-        "WhatsApp had a passing failure and still didn't take it after several attempts: "
-        "send it again later."
+        "WhatsApp had a temporary failure and did not accept it after several attempts: send "
+        "it again later."
     ),
-    P.SLOW: _l("WhatsApp asked us to slow down: it is sent again by itself."),
+    P.SLOW: _l("WhatsApp asked us to slow down: the message is sent again automatically."),
     P.PAIR: _l("Too many messages to this person in a short time: wait a little."),
-    P.RECIPIENT: _l("WhatsApp doesn't deliver to this person: reach them another way."),
+    P.RECIPIENT: _l("WhatsApp does not deliver to this person: reach them another way."),
     P.MESSAGE: _l("WhatsApp refused this message as it is: change it before sending it again."),
-    P.TEMPLATE: _l("WhatsApp refuses this template: look at it in the Meta account."),
-    P.STOP: _l("Meta has limited our account or number: look at the Meta account."),
-    P.TOKEN: _l("Meta no longer accepts our access: an administrator must renew the token."),
+    P.TEMPLATE: _l("WhatsApp refuses this template: check it in the Meta account."),
+    P.STOP: _l("Meta has limited our account or number: check the Meta account."),
+    P.TOKEN: _l("Meta no longer accepts our access token: an administrator must renew it."),
     P.DEFER: _l("Meta chose not to deliver it now: try again after a day."),
 }
 
 
 def get_error_policy(code: int, status: int = 400) -> ErrorPolicy:
-    """What to do about `code`; for one that is not in the table the HTTP status is the hint."""
+    """Return the policy for a code; for an unknown one, guess it from the HTTP status."""
     known = CODES.get(code)
     if known is not None:
         return known.policy
@@ -277,13 +278,13 @@ def get_error_policy(code: int, status: int = 400) -> ErrorPolicy:
 
 
 def describe_action(code: int) -> str:
-    """What Prosa does about a code, for the documentation."""
+    """Describe what Prosa does about a code, for the documentation."""
     return ACTIONS_OF_CODE.get(code) or ACTIONS[get_error_policy(code)]
 
 
 def explain_error(code: int | None) -> str:
-    """What an error means for people and what they can do, in the reader's language."""
+    """Explain an error and what can be done about it, in the reader's language."""
     if code is None:
-        return str(_l("It was refused without a reason."))
+        return str(_l("It was refused without giving a reason."))
     known = CODES.get(code)
     return str((known and known.explanation) or EXPLANATION_OF_POLICY[get_error_policy(code)])

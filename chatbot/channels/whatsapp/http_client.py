@@ -1,8 +1,8 @@
-"""HTTP/1.1 for the one call that is made ten thousand times: POST a body, read the answer.
+"""Minimal HTTP/1.1 client for sending messages: POST a body, read the response.
 
-What sending costs is mostly what its HTTP client costs. This one does nothing but what Meta's API
-needs (keep-alive, TLS, one POST at a time a connection), and so can say exactly what a general client
-can't: whether a byte of the request may have left us. Parsing is llhttp's, by `httptools`.
+Most of the CPU time of sending is spent in the HTTP client. This one does only what Meta's API needs
+(keep-alive, TLS, one POST at a time per connection). Unlike general clients, it can tell whether any
+byte of the request may have been sent. Responses are parsed by llhttp (`httptools`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MAX_RESPONSE_BYTES = 1 << 20  # bytes
-DNS_CACHE_S = 30.0  # how long a looked-up address is believed
-TIMEOUT_CHECK_S = 0.1  # how exact a time-out is
+DNS_CACHE_S = 30.0  # how long a resolved address is used
+TIMEOUT_CHECK_S = 0.1  # precision of a timeout
 
-Address = tuple[Any, ...]  # as getaddrinfo gives it: host and port come first
+Address = tuple[Any, ...]  # as getaddrinfo returns it: host and port come first
 
 
 class NotConnected(Exception):
-    """No connection came about: not a byte of the request has left us."""
+    """Failure to connect: no byte of the request was sent."""
 
 
 class ResponseLost(Exception):
-    """The request may have arrived, and no answer that can be read came back."""
+    """Failure after sending: the request may have arrived, but there was no readable response."""
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
 
 
 class _Connection(asyncio.Protocol):
-    """One POST at a time; whatever is not an answer to it ends the connection."""
+    """Connection with one POST at a time. Any data that is not its response ends the connection."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -59,20 +59,22 @@ class _Connection(asyncio.Protocol):
         self._fail(_response_lost(error or ConnectionError("the connection was closed")))
 
     def eof_received(self) -> None:
-        """An answer that gives no length ends here; else connection_lost says that none came."""
+        """Complete a response without a length; for any other, connection_lost reports the failure."""
         if self._parser is not None and self._has_headers and not self._has_length:
             self._finish(keep=False)
 
     async def post(self, request: bytes) -> HttpResponse:
-        """Raises Broken when the connection ends before the answer."""
-        answer: asyncio.Future[HttpResponse] = self._loop.create_future()
-        self._pending, self._parser = answer, HttpResponseParser(self)
+        """Send a request. Raises ResponseLost if the connection ends before the response."""
+        response: asyncio.Future[HttpResponse] = self._loop.create_future()
+        self._pending, self._parser = response, HttpResponseParser(self)
         self._begin_message()
         self._transport.write(request)
         try:
-            return await answer
+            return await response
         finally:
-            if self._pending is not None:  # given up on: what comes now answers nobody
+            if (
+                self._pending is not None
+            ):  # cancelled: a later response must not be used for another call
                 self.close()
 
     def close(self) -> None:
@@ -81,7 +83,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            self.close()  # nobody asked
+            self.close()  # no request is pending
             return
         try:
             self._parser.feed_data(data)
@@ -98,10 +100,10 @@ class _Connection(asyncio.Protocol):
         self._retry_after: str | None = None
         self._has_headers = self._has_length = False
 
-    # What follows is called by the parser.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
-        if self._pending is None:  # a second answer behind the first
+        if self._pending is None:  # a second response after the first
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -117,29 +119,27 @@ class _Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > MAX_RESPONSE_BYTES:
-            raise HttpParserError("an answer of more than a megabyte")
+            raise HttpParserError("a response of more than a megabyte")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        if (
-            self._parser.get_status_code() < 200
-        ):  # 100 Continue, 103 Early Hints: not yet the answer
+        if self._parser.get_status_code() < 200:  # 100 Continue, 103 Early Hints: only interim
             self._begin_message()
         else:
             self._finish(keep=self._parser.should_keep_alive())
 
     def _finish(self, *, keep: bool) -> None:
-        answer, self._pending = self._pending, None
+        response, self._pending = self._pending, None
         status = self._parser.get_status_code()
         if not keep:
             self.close()
-        if answer is not None and not answer.done():
-            answer.set_result(HttpResponse(status, b"".join(self._body), self._retry_after))
+        if response is not None and not response.done():
+            response.set_result(HttpResponse(status, b"".join(self._body), self._retry_after))
 
     def _fail(self, error: Exception) -> None:
-        answer, self._pending = self._pending, None
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
+        response, self._pending = self._pending, None
+        if response is not None and not response.done():
+            response.set_exception(error)
 
 
 def _response_lost(error: Exception) -> ResponseLost:
@@ -147,10 +147,11 @@ def _response_lost(error: Exception) -> ResponseLost:
 
 
 class HttpClient:
-    """POSTs to one address over kept connections, as many as are asked for at once. Of one event loop.
+    """Client that POSTs to one address over kept connections, one for each concurrent call.
 
-    An idle connection is dropped after `keepalive_s`, which must be shorter than the server's own
-    patience: one that the server is just closing would put a message in doubt.
+    Used from one event loop. An idle connection is dropped after `keepalive_s`, which must be shorter
+    than the server's keep-alive: with a connection that the server is closing at this moment, it would be
+    unknown whether a message was sent.
     """
 
     def __init__(
@@ -177,11 +178,11 @@ class HttpClient:
         self._resolve_lock = asyncio.Lock()
 
     async def post(self, body: bytes) -> HttpResponse:
-        """Takes little more than `timeout_s` seconds at most.
+        """Send a request and return the response within little more than `timeout_s` seconds.
 
         Raises:
             NotConnected: nothing was sent.
-            Broken, TimeoutError: it may have arrived.
+            ResponseLost, TimeoutError: the request may have arrived.
         """
         until = time.monotonic() + self._timeout_s
         connection = self._take_idle() or await self._connect()
@@ -196,7 +197,7 @@ class HttpClient:
         return response
 
     def _set_deadline(self, connection: _Connection, until: float) -> None:
-        """One timer for all: one each would cost a tenth of what a call does."""
+        """Set the deadline of a call. One timer serves all, since one each would cost 10 % more CPU."""
         self._busy[connection] = until
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(
@@ -221,7 +222,7 @@ class HttpClient:
             self._timer.cancel()
 
     def _take_idle(self) -> _Connection | None:
-        """The one used last, so that those that are too many grow old."""
+        """Return the most recently used idle connection, so that surplus ones expire."""
         oldest_allowed = time.monotonic() - self._keepalive_s
         while self._idle:
             connection = self._idle.pop()
@@ -240,9 +241,9 @@ class HttpClient:
                         return await self._connect_to(address)
                     except OSError as refused:
                         error = refused
-        except (TimeoutError, OSError, UnicodeError) as late:
-            error = late
-        self._addresses_until = 0.0  # who moved is looked up again
+        except (TimeoutError, OSError, UnicodeError) as failed:
+            error = failed
+        self._addresses_until = 0.0  # resolve again: the address may have changed
         raise NotConnected(f"{type(error).__name__}: {error}") from error
 
     async def _connect_to(self, address: Address) -> _Connection:
@@ -266,7 +267,7 @@ class HttpClient:
 
 
 def _request_head(path: str, host: str, headers: Mapping[str, str]) -> bytes:
-    """All of a request but its length and its body. Raises ValueError for what would split it."""
+    """Build the request up to its length and body. Raises ValueError for a header with line breaks."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any(not line.isprintable() for line in lines):

@@ -1,4 +1,7 @@
-"""Meta's media over HTTP: look up, download, upload (whatsapp_cloud_api.md section 9)."""
+"""Client of Meta's media API: look up, download, upload.
+
+See https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,19 @@ import msgspec
 
 from chatbot.channels.whatsapp.client import GraphError, make_session, parse_graph_json
 
-# An address lives 5 minutes, and a file of 100 MB takes its time.
+# Below the 5 minutes for which an address is valid; a file of 100 MB takes a while.
 TRANSFER_TIMEOUT_S = 240.0
 CHUNK_BYTES = 64 * 1024
-# Where Meta keeps files: the token is shown to nobody else.
+# Domains where Meta serves files. The token is sent to no other.
 TRUSTED_DOMAINS = ("fbsbx.com", "facebook.com", "whatsapp.net")
-MAX_LINKS = 2  # one may have grown old between the look-up and the download
+MAX_LINKS = 2  # an address may expire between the lookup and the download
 
 
 class MediaError(Exception):
-    """A transfer failed. `problem` is a key of `media.labels.PROBLEMS` where trying again can't
-    help, and None where it can."""
+    """A transfer failed.
+
+    `problem` is a key of `media.labels.PROBLEMS` if a retry can't help, and None if it may.
+    """
 
     def __init__(self, detail: str, problem: str | None = None) -> None:
         super().__init__(detail)
@@ -29,7 +34,7 @@ class MediaError(Exception):
 
 
 class MediaLink(msgspec.Struct):
-    """Meta's answer to a look-up; a size may come as text."""
+    """Meta's answer to a lookup. The size may be a number written as text."""
 
     url: str
     mime_type: str = ""
@@ -41,7 +46,7 @@ class MediaLink(msgspec.Struct):
 
 
 class MediaClient:
-    """Transfers the files of one number. An async context manager, used from one event loop."""
+    """Client for the files of one number. An async context manager, used from one event loop."""
 
     def __init__(self, api_url: str, token: str, phone_number_id: str) -> None:
         self._api_url = api_url
@@ -69,7 +74,7 @@ class MediaClient:
                     return
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise MediaError(f"{type(error).__name__}: {error}") from error
-        raise MediaError("two fresh addresses in a row led nowhere")
+        raise MediaError("two new addresses in a row were not found")
 
     async def _look_up(self, media_id: str) -> MediaLink:
         url = f"{self._api_url}/{media_id}"
@@ -79,13 +84,13 @@ class MediaClient:
                 answer = parse_graph_json(url, response.status, await response.read())
             return msgspec.convert(answer, MediaLink)
         except GraphError as error:
-            # 100: she knows no file of this id (any more).
+            # 100: there is no file of this id (any more).
             raise MediaError(str(error), "gone" if error.code in (100, 131052) else None) from error
         except msgspec.ValidationError as error:
-            raise MediaError(f"a look-up nobody can read: {error}") from error
+            raise MediaError(f"the answer to a lookup is unreadable: {error}") from error
 
     async def _fetch(self, link: MediaLink, sink: BinaryIO, most: int) -> bool:
-        """False when the address has grown old: the next look-up gives a new one."""
+        """Download; False if the address has expired and must be looked up again."""
         if not self._is_trusted(link.url):
             raise MediaError(f"not an address of Meta's: {link.url[:200]!r}", "untrusted")
         if link.size > most:
@@ -101,17 +106,17 @@ class MediaClient:
 
     def _is_trusted(self, url: str) -> bool:
         try:
-            asked, ours = urlsplit(url), urlsplit(self._api_url)
-            host = asked.hostname or ""
-            if (asked.scheme, host, asked.port) == (ours.scheme, ours.hostname, ours.port):
+            parts, api = urlsplit(url), urlsplit(self._api_url)
+            host = parts.hostname or ""
+            if (parts.scheme, host, parts.port) == (api.scheme, api.hostname, api.port):
                 return True
         except ValueError:
             return False
-        is_metas = any(host == d or host.endswith(f".{d}") for d in TRUSTED_DOMAINS)
-        return asked.scheme == "https" and asked.port in (None, 443) and is_metas
+        is_of_meta = any(host == d or host.endswith(f".{d}") for d in TRUSTED_DOMAINS)
+        return parts.scheme == "https" and parts.port in (None, 443) and is_of_meta
 
     async def upload(self, file: BinaryIO, mime_type: str, file_name: str) -> str:
-        """Give Meta a file; returns its id, which lives 30 days. Raises MediaError."""
+        """Upload a file and return its id, which is valid for 30 days. Raises MediaError."""
         url = f"{self._api_url}/{self._phone_number_id}/media"
         form = aiohttp.FormData()
         form.add_field("messaging_product", "whatsapp")
@@ -131,7 +136,7 @@ class MediaClient:
 
 
 async def _copy(response: aiohttp.ClientResponse, sink: BinaryIO, most: int) -> None:
-    """From the beginning, whatever an earlier try has left; the length is counted, not believed."""
+    """Overwrite `sink` with the content. The declared length is not trusted."""
     sink.seek(0)
     sink.truncate()
     length = 0

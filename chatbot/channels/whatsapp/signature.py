@@ -1,4 +1,4 @@
-"""Meta's proof that a webhook is hers: HMAC-SHA256 of the raw body under the app's secret."""
+"""Signature of Meta's webhooks: HMAC-SHA256 of the raw body with the app's secret."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ _PREFIX = "sha256="
 
 
 def is_signed(raw: bytes, header: str | None, *secrets: str) -> bool:
-    """Whether `X-Hub-Signature-256` fits these very bytes under one of the secrets: during a change two
-    hold. Compared in constant time; an empty secret signs nothing."""
+    """Verify `X-Hub-Signature-256` in constant time against each secret; an empty secret never matches.
+
+    Two secrets are valid while the app's secret is being changed.
+    """
     if header is None or not header.startswith(_PREFIX):
         return False
     given = header[len(_PREFIX) :].encode()

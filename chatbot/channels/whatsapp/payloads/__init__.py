@@ -1,6 +1,6 @@
-"""Bodies for Meta, without the address; each is refused here if Meta would refuse it.
+"""Message bodies for Meta, without the recipient. Bodies that Meta would refuse raise InvalidInput.
 
-One module a kind. Limits and shapes: whatsapp_cloud_api.md sections 4.2 and 4.3.
+Shapes and limits: https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
 """
 
 from chatbot.channels.whatsapp.payloads.interactive import (

@@ -1,4 +1,4 @@
-"""What a contact taps: reply buttons, a list, a button that opens a link."""
+"""Interactive messages: reply buttons, a list, a button that opens a link."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatbot.core.i18n import N_
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """One line of a list; `id` comes back when it is tapped."""
+    """Row of a list. `id` is sent back when it is tapped."""
 
     id: str
     title: str
@@ -29,7 +29,7 @@ class ListRow:
 
 @dataclass(frozen=True, slots=True)
 class ListSection:
-    """Rows under a title, which may be empty where there is one section only."""
+    """Rows under a title, which may be empty if there is only one section."""
 
     rows: Sequence[ListRow]
     title: str = ""
@@ -42,7 +42,7 @@ def buttons_body(
     header: str | None = None,
     footer: str | None = None,
 ) -> dict[str, Any]:
-    """Reply buttons; each is (id, title). Raises InvalidInput, naming the limit."""
+    """Build reply buttons from pairs (id, title). Raises InvalidInput, naming the limit."""
     check_length("text", text, limits.BODY)
     check_count("buttons", buttons, limits.MAX_BUTTONS, N_("Use from 1 to %(most)s buttons."))
     for id_, title in buttons:
@@ -62,7 +62,7 @@ def list_body(
     header: str | None = None,
     footer: str | None = None,
 ) -> dict[str, Any]:
-    """A list that opens with `button`. Raises InvalidInput, naming the limit."""
+    """Build a list that opens with `button`. Raises InvalidInput, naming the limit."""
     check_length("text", text, limits.LIST_BODY)
     check_length("button", button, limits.BUTTON)
     _check_sections(sections)
@@ -79,7 +79,7 @@ def _check_sections(sections: Sequence[ListSection]) -> None:
         "rows",
         rows,
         limits.MAX_ROWS,
-        N_("A list has %(count)s rows; WhatsApp takes 1 to %(most)s."),
+        N_("The list has %(count)s rows; WhatsApp accepts 1 to %(most)s."),
     )
     for section in sections:
         if len(sections) > 1 or section.title:
@@ -105,7 +105,7 @@ def _section(section: ListSection) -> dict[str, Any]:
 def link_button_body(
     text: str, title: str, link: str, *, header: str | None = None, footer: str | None = None
 ) -> dict[str, Any]:
-    """One button that opens `link` (Meta's `cta_url`); a tap tells us nothing."""
+    """Build a button that opens `link` (Meta's `cta_url`). Taps on it are not reported to us."""
     check_length("text", text, limits.BODY)
     check_length("button", title, limits.BUTTON)
     check_link("link", link)

@@ -1,6 +1,6 @@
-"""How long and how many: Meta's limits as data, each with the sentence that names it.
+"""Meta's limits of lengths and counts, each with its error message.
 
-Lengths are code points; how Meta counts an emoji is not documented (section 4.2).
+Lengths are in code points; Meta does not document how it counts an emoji.
 """
 
 from __future__ import annotations
@@ -23,65 +23,67 @@ MAX_LINK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The most characters of a part; `sentence` is filled with length, most and the text's begin."""
+    """Maximum number of characters. `message` is formatted with `length`, `most` and `shown`."""
 
     most: int
     message: str
 
 
 TEXT = Limit(
-    MAX_MESSAGE_TEXT, N_("The text has %(length)s characters; WhatsApp takes at most %(most)s.")
+    MAX_MESSAGE_TEXT, N_("The text has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 BODY = Limit(
     1024,
     N_(
-        "The text has %(length)s characters; together with buttons or a link, "
-        "WhatsApp takes at most %(most)s."
+        "The text has %(length)s characters; together with buttons or a link, WhatsApp "
+        "accepts at most %(most)s."
     ),
 )
 LIST_BODY = Limit(
-    4096, N_("The text of the list has %(length)s characters; WhatsApp takes at most %(most)s.")
+    4096, N_("The text of the list has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
-HEADER = Limit(60, N_("The header has %(length)s characters; WhatsApp takes at most %(most)s."))
-FOOTER = Limit(60, N_("The footer has %(length)s characters; WhatsApp takes at most %(most)s."))
+HEADER = Limit(60, N_("The header has %(length)s characters; WhatsApp accepts at most %(most)s."))
+FOOTER = Limit(60, N_("The footer has %(length)s characters; WhatsApp accepts at most %(most)s."))
 CAPTION = Limit(
     MAX_CAPTION,
-    N_("The text beside the file has %(length)s characters; WhatsApp takes at most %(most)s."),
+    N_("The text beside the file has %(length)s characters; WhatsApp accepts at most %(most)s."),
 )
 BUTTON = Limit(
     MAX_BUTTON_TITLE,
-    N_("The button “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s."),
+    N_("The button “%(shown)s” has %(length)s characters; WhatsApp accepts at most %(most)s."),
 )
 BUTTON_ID = Limit(
-    256, N_("The id of a button has %(length)s characters; WhatsApp takes at most %(most)s.")
+    256, N_("The id of a button has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 ROW_TITLE = Limit(
-    24, N_("The row “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s.")
+    24, N_("The row “%(shown)s” has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 ROW_TEXT = Limit(
     72,
-    N_("The description “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s."),
+    N_("The description “%(shown)s” has %(length)s characters; WhatsApp accepts at most %(most)s."),
 )
 ROW_ID = Limit(
-    200, N_("The id of a row has %(length)s characters; WhatsApp takes at most %(most)s.")
+    200, N_("The id of a row has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 SECTION_TITLE = Limit(
-    24, N_("The section “%(shown)s” has %(length)s characters; WhatsApp takes at most %(most)s.")
+    24, N_("The section “%(shown)s” has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 FILE_NAME = Limit(
-    240, N_("The name of the file has %(length)s characters; WhatsApp takes at most %(most)s.")
+    240, N_("The name of the file has %(length)s characters; WhatsApp accepts at most %(most)s.")
 )
 FILLED_TEMPLATE = Limit(
     1024,
-    N_("With its values the template has %(length)s characters; WhatsApp takes at most %(most)s."),
+    N_(
+        "With its values the template has %(length)s characters; WhatsApp accepts at most %(most)s."
+    ),
 )
 EXCERPT_LENGTH = 30
 
 
 def check_length(field: str, text: str, limit: Limit) -> None:
-    """Raises InvalidInput, naming the limit, when `text` is blank or too long."""
+    """Raise InvalidInput, naming the limit, if `text` is blank or too long."""
     if not text.strip():
-        raise InvalidInput("A text that WhatsApp needs here is empty.", field=field)
+        raise InvalidInput("A text that WhatsApp requires here is empty.", field=field)
     if len(text) > limit.most:
         shown = text if len(text) <= EXCERPT_LENGTH else f"{text[:EXCERPT_LENGTH]}…"
         raise InvalidInput(
@@ -95,18 +97,18 @@ def check_optional(field: str, text: str | None, limit: Limit) -> None:
 
 
 def check_count(field: str, things: Sized, most: int, message: str) -> None:
-    """From 1 to `most`; `sentence` is filled with count and most."""
+    """Raise InvalidInput unless there are 1 to `most`; `message` is formatted with both numbers."""
     if not 1 <= len(things) <= most:
         raise InvalidInput(message, field=field, count=len(things), most=most)
 
 
 def check_unique(field: str, names: Iterable[str]) -> None:
-    """Raises InvalidInput for what stands there twice: a tap could not be told apart."""
+    """Raise InvalidInput for a duplicate, since taps on equal items can't be distinguished."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise InvalidInput(
-                "“%(name)s” stands there twice; WhatsApp wants each only once.",
+                "“%(name)s” appears twice; WhatsApp allows each only once.",
                 field=field,
                 name=name,
             )
@@ -114,7 +116,7 @@ def check_unique(field: str, names: Iterable[str]) -> None:
 
 
 def check_link(field: str, link: str) -> None:
-    """Raises InvalidInput unless it is an address that a phone can open."""
+    """Raise InvalidInput unless `link` is an address that a phone can open."""
     try:
         parts = urlsplit(link)
         is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -122,6 +124,6 @@ def check_link(field: str, link: str) -> None:
         is_valid = False
     if not is_valid or len(link) > MAX_LINK or any(c.isspace() for c in link):
         raise InvalidInput(
-            "The link must be an address like https://example.com/page, without blanks.",
+            "The link must be an address like https://example.com/page, without spaces.",
             field=field,
         )

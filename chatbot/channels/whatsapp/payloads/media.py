@@ -1,4 +1,4 @@
-"""A picture, video, sound, document or sticker: by the id of an upload, or by a link."""
+"""Media messages: an image, video, audio, document or sticker by the id of an upload or by a link."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ def media_body(
     caption: str | None = None,
     file_name: str | None = None,
 ) -> dict[str, Any]:
-    """Raises InvalidInput for what this kind can't carry. Without id and link it waits for its
-    upload: `with_media_id` makes it whole."""
+    """Build a media body. Raises InvalidInput for parts that this kind can't have.
+
+    Without id and link it waits for its upload; `with_media_id` completes it.
+    """
     if media_id and link:
-        raise InvalidInput("Give the file by its id or by a link, not by both.", field="media")
+        raise InvalidInput("Give either the id or the link of the file, not both.", field="media")
     if link:
         _check_public_link(link)
     if caption and kind not in WITH_CAPTION:
         raise InvalidInput(
-            "WhatsApp shows no text beside a sound or a sticker: send it as a message of its own.",
+            "WhatsApp shows no text beside an audio file or a sticker: send it as a separate "
+            "message.",
             field="text",
         )
     check_optional("text", caption or None, CAPTION)
@@ -48,13 +51,13 @@ def media_body(
 
 
 def _check_public_link(link: str) -> None:
-    """Meta fetches the file herself, and only by https."""
+    """Raise InvalidInput unless Meta can fetch the link, which must be https."""
     check_link("media", link)
     if not link.startswith("https://"):
         raise InvalidInput("WhatsApp fetches files from https:// addresses only.", field="media")
 
 
 def with_media_id(body: Mapping[str, Any], media_id: str) -> dict[str, Any]:
-    """The same body once its file has been uploaded."""
+    """Return the body with the id of its upload."""
     kind = body["type"]
     return {**body, kind: {**body[kind], "id": media_id}}

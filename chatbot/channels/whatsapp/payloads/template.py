@@ -1,9 +1,8 @@
-"""A filled message template (section 4.3).
+"""Message templates filled with values.
 
-Values have keys: `1`, `2` or a name for the body's blanks; `header:1` or `header:name` for the
-header's; `header:image`, `header:video`, `header:document` (a link or the id of an upload) and
-`header:location` (latitude; longitude; name; address) for a header that is no text; `button:0` for
-the button of that place.
+Keys of values: `1`, `2` or a name for variables of the body; `header:1` or `header:name` for variables of
+the header; `header:image`, `header:video`, `header:document` (a link or the id of an upload) and
+`header:location` (latitude; longitude; name; address) for other headers; `button:0` for the first button.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from chatbot.channels.whatsapp.payloads.media import MediaKind, media_body
 from chatbot.channels.whatsapp.payloads.text import location_body
 from chatbot.core.errors import InvalidInput
 
-# Writes one component of the message from a person's values.
+# Renders one component of the message from a person's values.
 ComponentRenderer = Callable[[Mapping[str, str]], dict[str, Any]]
 
 HEADER, BUTTON = "header:", "button:"
 LOCATION = "location"
 HEADER_MEDIA = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.DOCUMENT})
-# Where a template's text may not hold what a person's attribute may (section 4.3).
+# Meta refuses a parameter with line breaks, tabs or more than four spaces in a row.
 _BREAKS = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
 
-# Meta's kind of button → the `sub_type` that fills it, and how its parameter is written.
+# By Meta's type of button: the `sub_type` of its component, the parameter's type and its key.
 BUTTON_PARAMETERS: dict[str, tuple[str, str, str]] = {
     "URL": ("url", "text", "text"),
     "OTP": ("url", "text", "text"),
@@ -42,10 +41,10 @@ def template_body(
     named: bool,
     components: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """`components` are the template's own, as Meta lists them; they say what each button is.
+    """Build the body of a filled template. `components` are the template's own, as Meta lists them.
 
     Raises:
-        InvalidInput: a value has no place in the template, or is no place, link or id where it must be.
+        InvalidInput: a key has no place in the template, or a value is no valid location, link or id.
     """
     return compile_template(name, language, values, named=named, components=components)(values)
 
@@ -58,8 +57,10 @@ def compile_template(
     named: bool,
     components: Iterable[Mapping[str, Any]] = (),
 ) -> Callable[[Mapping[str, str]], dict[str, Any]]:
-    """What writes the body of one person after the other, from values for these keys: where each
-    belongs is found out once. Raises as `template_body` does, which is this for one person."""
+    """Return a function that renders the body from a person's values for these keys.
+
+    The places of the keys are resolved once for all persons. Raises as `template_body` does.
+    """
     header = [key for key in keys if key.startswith(HEADER)]
     buttons = [key for key in keys if key.startswith(BUTTON)]
     body = [key for key in keys if not key.startswith((HEADER, BUTTON))]
@@ -70,20 +71,20 @@ def compile_template(
     ]
     code = {"code": language}
 
-    def write(values: Mapping[str, str]) -> dict[str, Any]:
+    def render(values: Mapping[str, str]) -> dict[str, Any]:
         filled = [part(values) for part in parts]
         return {
             "type": "template",
             "template": {"name": name, "language": code, "components": filled},
         }
 
-    return write
+    return render
 
 
 def _text_parameters(
     kind: str, keys: Iterable[str], named: bool, prefix: str = ""
 ) -> ComponentRenderer:
-    """In the order of the numbers; names may stand in any."""
+    """Render text parameters: numbered ones in their order, named ones in any."""
     places = [(key, key.removeprefix(prefix)) for key in keys]
     if not named:
         places.sort(key=lambda place: int(place[1]))
@@ -112,24 +113,24 @@ def _media_header(key: str, kind: str, values: Mapping[str, str]) -> dict[str, A
     value = values[key]
     if kind == LOCATION:
         return {"type": "header", "parameters": [_parse_location(value)]}
-    where = {"link": value} if "://" in value else {"media_id": value}
-    return {"type": "header", "parameters": [media_body(MediaKind(kind), **where)]}
+    source = {"link": value} if "://" in value else {"media_id": value}
+    return {"type": "header", "parameters": [media_body(MediaKind(kind), **source)]}
 
 
 def _parse_location(value: str) -> dict[str, Any]:
-    latitude, longitude, *words = [part.strip() for part in value.split(";")]
-    name, address = (*words, "", "")[:2]
+    latitude, longitude, *rest = [part.strip() for part in value.split(";")]
+    name, address = (*rest, "", "")[:2]
     return location_body(float(latitude), float(longitude), name=name, address=address)
 
 
 def check_location(value: str) -> None:
-    """Raises InvalidInput unless it reads as a place."""
+    """Raise InvalidInput unless `value` is a location."""
     try:
         _parse_location(value)
     except ValueError:
         raise InvalidInput(
-            "A place is written latitude; longitude; name; address, such as "
-            "-23.5505; -46.6333; Loja Centro; Praça da Sé, 1.",
+            "A location is written as latitude; longitude; name; address, such as -23.5505; "
+            "-46.6333; Loja Centro; Praça da Sé, 1.",
             field="param",
         ) from None
 
@@ -157,7 +158,7 @@ def _button(key: str, place: int, kinds: list[str]) -> ComponentRenderer:
 
 
 def list_buttons(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The buttons of a template, in their places."""
+    """List the buttons of a template in their order."""
     for component in components:
         buttons = component.get("buttons")
         if str(component.get("type", "")).upper() == "BUTTONS" and isinstance(buttons, list):
@@ -166,7 +167,7 @@ def list_buttons(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def _one_line(text: str) -> str:
-    """No line breaks and no more than four spaces in a row."""
+    """Replace line breaks and runs of spaces by one space."""
     if text.isprintable() and "  " not in text:
         return text.strip(" ")
     return " ".join(text.translate(_BREAKS).split())
