@@ -1,1 +1,1 @@
-"""Measurements: one module a table, each run as `python -m benchmarks.<table>`. Nothing is asserted."""
+"""Benchmarks. Each module prints one table: `python -m benchmarks.<module>`. No target is asserted."""

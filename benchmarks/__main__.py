@@ -1,7 +1,6 @@
-"""`make bench`: every table in turn, each by the command that also prints it alone.
+"""Run the benchmarks of `make bench` one after the other, each in a process of its own.
 
-Each runs in a process of its own, so that none is warmed up or slowed down by another; what children
-used of the CPU is added up by the system itself.
+No benchmark warms up or slows down another. Each table can be printed alone by the command above it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TABLES = (
 
 
 def run(module: str, *arguments: str) -> bool:
-    """Whether it ended well; its table is printed as it comes."""
+    """Run a benchmark, which prints its table; return whether it succeeded."""
     print(f"\n## python -m benchmarks.{' '.join((module, *arguments))}", flush=True)
     began, began_cpu = time.perf_counter(), _cpu_s()
     done = subprocess.run(
@@ -34,7 +33,7 @@ def run(module: str, *arguments: str) -> bool:
     )
     print(
         f"\n({time.perf_counter() - began:.0f} s wall, {_cpu_s() - began_cpu:.0f} s CPU in all its "
-        f"processes, PostgreSQL's apart; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})",
+        f"processes but PostgreSQL's; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})",
         flush=True,
     )
     return done.returncode == 0

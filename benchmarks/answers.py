@@ -1,7 +1,7 @@
-"""`python -m benchmarks.answers [CUSTOMERS]`: how long a customer waits while a campaign runs at full rate.
+"""Measure the time to an answer during a campaign: `python -m benchmarks.answers [CUSTOMERS]`.
 
-Real processes; the campaign sends as fast as the number allows (80 a second) and all its statuses come
-back meanwhile. A second of each answer is the bot's own pause: people write in bursts.
+In real processes a campaign sends as fast as the number allows (80 messages a second) and all its statuses
+arrive. The floor is one second: the bot waits that long for further messages of the customer.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tests.support.stack import Stack
 
 MESSAGES_PER_SECOND = 80
 CUSTOMERS = 20
-SECONDS_EACH = 2.5  # so that the campaign outlasts them
+SECONDS_EACH = 2.5  # per customer, so that the campaign lasts longer than the measurement
 
 
 def time_answer(stack: Stack, number: int) -> float:
-    """Seconds from a customer's message to the answer on his phone."""
-    customer, asked = f"5521966{number:06d}", time.monotonic()
+    """Return the seconds from a customer's message to the answer on their phone."""
+    customer, started = f"5521966{number:06d}", time.monotonic()
     stack.send_as_customer(customer, "oi")
     wait_for(lambda: stack.replies_to(customer) or None, 60, every=0.05)
-    return time.monotonic() - asked
+    return time.monotonic() - started
 
 
 def main(customers: int) -> None:
@@ -53,11 +53,12 @@ def main(customers: int) -> None:
         redis.kill()
     p95 = took[max(0, round(0.95 * customers) - 1)]
     print(
-        "\n| answers beside a campaign | p50 s | p95 s (≤ 3) | campaign, messages/s |\n|---|---|---|---|"
+        "\nSeconds from a customer's message to the answer; floor: 1 s, for which the bot waits for more"
+        "\n\n| answers during a campaign | p50 s | p95 s (≤ 3) | campaign, messages/s |\n|---|---|---|---|"
     )
     print(f"| {customers} customers | {statistics.median(took):.2f} | {p95:.2f} | {rate:.0f} |")
     if not left:
-        print("\nThe campaign ended before the customers did: take fewer of them.")
+        print("\nThe campaign ended during the measurement: use fewer customers.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""When messages arrived at the simulator, from its own log, and what that says of a rate."""
+"""Arrival times of messages from the simulator's log, and rates computed from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 
 class Arrivals:
-    """Reads on from where it stopped; `moments` are Unix seconds, ascending."""
+    """Arrivals so far, read incrementally; `moments` are Unix seconds, ascending."""
 
     def __init__(self, simulator_address: str) -> None:
         self._url = f"{simulator_address}/_sim/accepted?since="
@@ -28,29 +28,29 @@ class Arrivals:
         return self.moments
 
     def count_duplicates(self) -> int:
-        """Messages that arrived more than once, whatever attempt it was."""
+        """Count messages that arrived again, in the same attempt or another one."""
         rows = [callback.rpartition(":")[0] for callback in self.callbacks]
         return len(rows) - len(set(rows))
 
 
 def rate(moments: Sequence[float], begin: float, end: float) -> float:
-    """Messages a second between two moments."""
+    """Return messages a second between two moments."""
     return (bisect_left(moments, end) - bisect_left(moments, begin)) / (end - begin)
 
 
 def max_in_one_second(moments: Sequence[float], begin: float, end: float) -> int:
-    """The most that arrived in any window of one second, wherever it begins."""
+    """Return the maximum of arrivals in any window of one second."""
     first, last = bisect_left(moments, begin), bisect_left(moments, end)
     return max((bisect_left(moments, moments[i] + 1) - i for i in range(first, last)), default=0)
 
 
 def count_seconds_above(moments: Sequence[float], begin: float, end: float, most: float) -> int:
-    """How many of the window's seconds, counted from its beginning, had more than that."""
+    """Count the whole seconds from `begin` with more than `most` arrivals."""
     return sum(rate(moments, begin + s, begin + s + 1) > most for s in range(int(end - begin)))
 
 
 def longest_silence(moments: Sequence[float], begin: float, end: float) -> float:
-    """The longest time in which nothing arrived."""
+    """Return the longest time in seconds without an arrival."""
     inside = moments[bisect_left(moments, begin) : bisect_left(moments, end)]
     edges = [begin, *inside, end]
     return max(later - earlier for earlier, later in pairwise(edges))
@@ -59,8 +59,10 @@ def longest_silence(moments: Sequence[float], begin: float, end: float) -> float
 def recovery_time_s(
     moments: Sequence[float], since: float, wanted: float, until: float, window_s: float = 5.0
 ) -> float | None:
-    """Seconds from `since` to the second from which on the rate of a whole window is as `wanted`;
-    None when it is not before `until`."""
+    """Return the seconds after `since` until a whole window has the wanted rate.
+
+    None if no window before `until` has it.
+    """
     for second in range(int(until - since - window_s) + 1):
         begin = since + second
         if rate(moments, begin, begin + window_s) >= wanted:

@@ -1,4 +1,4 @@
-"""The floor of the webhook door: a Flask route with the same HMAC and INSERT, and nothing else."""
+"""Floor of the webhook endpoint: a Flask route with the same HMAC and INSERT and nothing else."""
 
 from __future__ import annotations
 

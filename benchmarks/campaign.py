@@ -1,10 +1,9 @@
-"""`python -m benchmarks.campaign`: how fast one campaign worker sends, beside what bounds it.
+"""Measure how fast one campaign worker sends: `python -m benchmarks.campaign`.
 
 The floor is a bare aiohttp loop with the same concurrency, connection settings and bodies, against the
-same simulator, which has a core of its own where there are several. Beside it stand Celery (prefork, two
-processes, one task a message; where it is installed: `pip install celery`) and RQ (one job a message).
-Everything runs in processes of its own whose CPU seconds are their own; the simulator's work is in
-nobody's figure.
+same simulator, which gets a core of its own if there are several. Celery (prefork, two processes, one task
+a message; `pip install celery`) and RQ (one job a message) are measured for comparison. Each sender is a
+process; its CPU seconds do not include the simulator's.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ LOW_CONCURRENCY = 32
 
 @dataclass(frozen=True, slots=True)
 class SenderRun:
-    """What one sender did: messages, wall and CPU seconds, and Prosa's own counts."""
+    """Figures of one sender: messages, wall and CPU seconds, and Prosa's own counts."""
 
     messages: int
     wall_s: float
@@ -47,30 +46,32 @@ class SenderRun:
 
 
 def measure(
-    places: BenchmarkEnvironment, latency_ms: int, messages: int, slow_messages: int
+    environment: BenchmarkEnvironment, latency_ms: int, messages: int, slow_messages: int
 ) -> None:
     """Print the table of one latency."""
-    places.reset_simulator(latency_ms)
-    with places.pin_simulator_core():
+    environment.reset_simulator(latency_ms)
+    with environment.pin_simulator_core():
         pairs = [
-            (run(places, "bare", messages), run(places, "prosa", messages)) for _ in range(ROUNDS)
+            (run(environment, "bare", messages), run(environment, "prosa", messages))
+            for _ in range(ROUNDS)
         ]
     floor, ours = median(bare for bare, _ in pairs), median(prosa for _, prosa in pairs)
-    # Each beside its neighbour, since the speed of machines changes from minute to minute.
+    # Ratios of neighbouring runs, since the speed of the machine changes from minute to minute.
     rate = statistics.median(prosa.rate / bare.rate for bare, prosa in pairs)
     cpu = statistics.median(prosa.cpu_ms / bare.cpu_ms for bare, prosa in pairs)
-    print(f"\n{latency_ms} ms latency, {ROUNDS} times {messages} messages, {os.cpu_count()} cores")
+    print(f"\nOne campaign worker without a send limit; floor: a bare aiohttp loop. {latency_ms} ms latency,"
+          f" {ROUNDS} times {messages} messages, {os.cpu_count()} cores")  # fmt: skip
     print(f"  {'':16}{'msg/s':>9}{'CPU ms/msg':>12}")
-    for name, result in (("bare aiohttp", floor), ("prosa", ours)):
+    for name, result in (("bare (floor)", floor), ("prosa", ours)):
         print(f"  {name:16}{result.rate:9.0f}{result.cpu_ms:12.3f}")
     print(f"  rate ÷ bare {rate:.2f} (≥ 0.85)")
     print(f"  CPU ÷ bare {cpu:.2f} (≤ 1.4)")
     print(f"  Redis trips a message {ours.redis_trips / ours.messages:.3f} (≤ 0.05)")
     print(f"  SQL statements a message {ours.sql_statements / ours.messages:.3f} (≤ 0.05)")
     for name in ("celery", "rq") if slow_messages else ():
-        _print_comparison(ours, name, places.run(name, slow_messages))
+        _print_comparison(ours, name, environment.run(name, slow_messages))
     if latency_ms:
-        _print_two_workers(places, messages)
+        _print_two_workers(environment, messages)
 
 
 def _print_comparison(ours: SenderRun, name: str, found: dict[str, Any] | None) -> None:
@@ -82,12 +83,14 @@ def _print_comparison(ours: SenderRun, name: str, found: dict[str, Any] | None) 
     print(f"  {name:16}{beside.rate:9.0f}{beside.cpu_ms:12.3f}  prosa is {times:.1f} times as fast")
 
 
-def _print_two_workers(places: BenchmarkEnvironment, messages: int) -> None:
-    """At full speed two workers and the simulator want more than two cores: the scaling shows where
-    each has fewer calls in the air."""
+def _print_two_workers(environment: BenchmarkEnvironment, messages: int) -> None:
+    """Print the scaling from one worker to two, also with fewer concurrent calls each.
+
+    At full speed two workers and the simulator need more than two cores, which hides the scaling.
+    """
     for at_once in (MAX_CONCURRENT_CALLS, LOW_CONCURRENCY):
-        alone = places.run_together("prosa", messages, 1, at_once)
-        pair = places.run_together("prosa", messages * 2, 2, at_once)
+        alone = environment.run_together("prosa", messages, 1, at_once)
+        pair = environment.run_together("prosa", messages * 2, 2, at_once)
         print(
             f"  two workers ÷ one, {at_once} calls at once each: {pair:.0f} ÷ {alone:.0f} = "
             f"{pair / alone:.2f} (≥ 1.7)"
@@ -99,8 +102,8 @@ def median(runs: Iterable[SenderRun]) -> SenderRun:
     return ordered[len(ordered) // 2]
 
 
-def run(places: BenchmarkEnvironment, sender: str, messages: int) -> SenderRun:
-    found = places.run(sender, messages)
+def run(environment: BenchmarkEnvironment, sender: str, messages: int) -> SenderRun:
+    found = environment.run(sender, messages)
     assert found is not None
     return SenderRun(**found)
 
@@ -111,16 +114,16 @@ def main() -> int:
     parser.add_argument("--slow-messages", type=int, default=600, help="for Celery and RQ")
     parser.add_argument("--latencies", type=int, nargs="*", default=[0, 50])
     parser.add_argument("--database-url", help="default: SQLite in a folder of its own")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prosa-bench-") as home:
         redis = RedisServer()
         redis.start()
-        places = BenchmarkEnvironment(Path(home), redis.url, asked.database_url)
+        environment = BenchmarkEnvironment(Path(home), redis.url, options.database_url)
         try:
-            for latency_ms in asked.latencies:
-                measure(places, latency_ms, asked.messages, asked.slow_messages)
+            for latency_ms in options.latencies:
+                measure(environment, latency_ms, options.messages, options.slow_messages)
         finally:
-            places.close()
+            environment.close()
             redis.kill()
     return 0
 

@@ -1,4 +1,4 @@
-"""A campaign's rows, made in bulk, and the body that every sender sends."""
+"""Rows of a campaign, created in bulk, and the request body that every sender sends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_phone(position: int) -> str:
 
 
 def make_running_campaign(channel: Channel, count: int) -> int:
-    """A running campaign to `count` new people; returns its id."""
+    """Create a running campaign to `count` new contacts; return its id."""
     session = db.session
     session.execute(
         sa.update(Campaign)

@@ -1,6 +1,6 @@
-"""Where the rows of a benchmark lie: PostgreSQL where one answers, else SQLite under `var/bench`.
+"""Databases of the benchmarks: on a PostgreSQL server if one answers, else SQLite in `var/bench`.
 
-`BENCH_DATABASE_URL` names another server; its user must be allowed to make databases.
+`BENCH_DATABASE_URL` names another server; its user must be allowed to create databases.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tests.support.settings import make_settings
 
 HOME = Path(__file__).parents[1] / "var" / "bench"
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
-# What makes two numbers of one run comparable: nobody waits for a disk that others use too.
+# Waiting for a shared disk would make the figures of one run incomparable.
 DURABILITY = "ALTER DATABASE {} SET synchronous_commit = off"
 
 
 def get_persistent_url(name: str) -> str:
-    """The URL of a database that outlives the run, so that its rows are made once."""
+    """Return the URL of a database that is kept after the run, so that its rows are created once."""
     return _on_server(name, is_fresh=False) or f"sqlite:///{_folder() / name}.db"
 
 
 def create_empty_database(name: str) -> str:
-    """The URL of an empty one; what had its name is gone."""
+    """Return the URL of an empty database; drop any of the same name."""
     for path in _folder().glob(f"{name}.db*"):
         path.unlink()
     return _on_server(name, is_fresh=True) or f"sqlite:///{_folder() / name}.db"
@@ -44,7 +44,7 @@ def _folder() -> Path:
 
 
 def _on_server(name: str, *, is_fresh: bool) -> str | None:
-    """None where no PostgreSQL answers."""
+    """Return the URL of the database on PostgreSQL, or None if no server answers."""
     url = sa.make_url(os.environ.get("BENCH_DATABASE_URL", SERVER))
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -68,13 +68,13 @@ def _on_server(name: str, *, is_fresh: bool) -> str | None:
 
 
 def get_backend_name(url: str) -> str:
-    """What to print: never a password."""
+    """Return the name of the database system, without the password of the URL."""
     return sa.make_url(url).get_backend_name()
 
 
 @contextmanager
 def app_on(url: str, redis_url: str | None, **changes: Any) -> Iterator[Flask]:
-    """An application in this process, in its context, on a database brought up to date."""
+    """Yield an application in its context, on a migrated database."""
     home = Path(tempfile.mkdtemp(prefix="prosa-bench-"))
     app = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=redis_url, **changes))
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)

@@ -1,7 +1,7 @@
-"""Make 100,000 contacts, 1,000,000 messages and a campaign to all: `python -m benchmarks.dataset`.
+"""Create the data set of the benchmarks: `python -m benchmarks.dataset`.
 
-The database makes them itself in about a minute, by INSERT ... SELECT over a series of numbers. They are
-kept and used again by every benchmark.
+It has 100,000 contacts, 1,000,000 messages and a campaign to all contacts. INSERT ... SELECT over a series
+of numbers creates it in about a minute. It is kept for later runs.
 """
 
 from __future__ import annotations
@@ -32,29 +32,10 @@ DATABASE = "prosa_bench"
 ROUNDS = 10  # messages of each conversation
 STAFF = 50
 SPREAD_S = 30 * 86_400.0
-FIRST_NAMES = (
-    "Ana",
-    "Bruno",
-    "Carla",
-    "Diego",
-    "Elisa",
-    "Fabio",
-    "Gabriela",
-    "Hugo",
-    "Ines",
-    "Joao",
-)
-LAST_NAMES = (
-    "Almeida",
-    "Barbosa",
-    "Cardoso",
-    "Duarte",
-    "Esteves",
-    "Ferreira",
-    "Gomes",
-    "Lima",
-    "Souza",
-)
+FIRST_NAMES = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fabio", "Gabriela", "Hugo", "Ines",
+               "Joao")  # fmt: skip
+LAST_NAMES = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Lima",
+              "Souza")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +52,10 @@ def email_of(number: int) -> str:
 
 
 def ensure_dataset() -> str:
-    """The URL of a database that holds the data set; made anew when it is not of today, since half of
-    what is measured is what happened today."""
+    """Return the URL of a database with the data set.
+
+    It is created again when it is older than 12 hours, because many queries read the events of today.
+    """
     size, url = DatasetSize(), get_persistent_url(DATABASE)
     with app_on(url, None):
         if is_dataset_current(size):
@@ -89,7 +72,7 @@ def ensure_dataset() -> str:
 
 
 def is_dataset_current(size: DatasetSize) -> bool:
-    """Also False where the tables are those of another version, whose migrations were rewritten since."""
+    """Tell whether the data set is complete, recent, and has the tables of this version."""
     query = sa.select(sa.func.count(), sa.func.max(Message.recorded_at))
     try:
         db.session.scalars(sa.select(Message).limit(1)).all()
@@ -105,11 +88,11 @@ def make_dataset(size: DatasetSize) -> None:
     channel_id = get_default_channel().id
     _make_staff()
     template_id = _make_template(channel_id)
-    people, said = _series(size.contacts), _series(size.messages)
+    people, messages = _series(size.contacts), _series(size.messages)
     _insert(Contact, people, _contact(people.c.i))
     _insert(ContactIdentity, people, _identity(people.c.i))
     _insert(Conversation, people, _conversation(people.c.i, channel_id, size))
-    _insert(Message, said, _message(said.c.i, size))
+    _insert(Message, messages, _message(messages.c.i, size))
     campaign_id = _make_campaign(channel_id, template_id)
     _insert(Recipient, people, _recipient(people.c.i, campaign_id))
     if is_postgresql(db.session.connection()):
@@ -119,14 +102,14 @@ def make_dataset(size: DatasetSize) -> None:
 
 
 def vacuum() -> None:
-    """What the database does by itself in time: know its rows, and which pages hold only living ones."""
-    words = "VACUUM ANALYZE" if db.engine.dialect.name == "postgresql" else "ANALYZE"
+    """Update statistics and visibility map now; autovacuum would do it later, during a benchmark."""
+    statement = "VACUUM ANALYZE" if db.engine.dialect.name == "postgresql" else "ANALYZE"
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(words))
+        connection.execute(sa.text(statement))
 
 
 def _series(count: int) -> sa.CTE:
-    """The numbers from 1, in both databases."""
+    """Return the numbers from 1 to `count` as a CTE that works in both databases."""
     first = sa.select(sa.literal(1).label("i")).cte(f"series_of_{count}", recursive=True)
     return first.union_all(sa.select(first.c.i + 1).where(first.c.i < count))
 
@@ -134,7 +117,7 @@ def _series(count: int) -> sa.CTE:
 def _insert(
     model: Any, series: sa.CTE, columns: dict[InstrumentedAttribute[Any], sa.ColumnElement[Any]]
 ) -> None:
-    """Columns that are not named get the model's own defaults."""
+    """Insert a row for each number; other columns get the model's defaults."""
     values = sa.select(*columns.values()).select_from(series)
     names = [column.key for column in columns]
     db.session.execute(sa.insert(model).from_select(names, values))
@@ -147,7 +130,7 @@ def _next_id(table: str) -> sa.TextClause:
 
 
 def _make_staff() -> None:
-    """All with one password, whose hash is slow to make and so made once."""
+    """Create users who share one password hash, because hashing is slow."""
     first = create_user(email_of(1), "Pessoa 1", Role.MANAGER, PASSWORD)
     for number in range(2, STAFF + 1):
         db.session.add(
@@ -194,8 +177,8 @@ def _text(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
     return sa.cast(value, sa.String)
 
 
-def _one_of(words: tuple[str, ...], number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
-    return sa.case(dict(enumerate(words)), value=number % len(words))
+def _one_of(names: tuple[str, ...], number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    return sa.case(dict(enumerate(names)), value=number % len(names))
 
 
 def _digits(i: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
@@ -214,7 +197,7 @@ def _contact(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]:
 
 
 def _identity(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]:
-    """By `core.phone.match_key`, which leaves the ninth digit out."""
+    """Return the columns of an identity; its value is that of `match_key`, without the ninth digit."""
     return {
         ContactIdentity.kind: sa.literal(IdentityKind.PHONE.value),
         ContactIdentity.value: sa.literal("5511") + _text(80_000_000 + i),
@@ -223,14 +206,14 @@ def _identity(i: sa.ColumnElement[int]) -> dict[InstrumentedAttribute[Any], Any]
 
 
 def _age_s(message: sa.ColumnElement[Any], size: DatasetSize) -> sa.ColumnElement[Any]:
-    """How long before now, negative: message 1 is the oldest."""
+    """Return the negative age of a message in seconds; message 1 is the oldest."""
     return sa.cast((message - size.messages) * (SPREAD_S / size.messages), sa.Float)
 
 
 def _conversation(
     i: sa.ColumnElement[int], channel_id: int, size: DatasetSize
 ) -> dict[InstrumentedAttribute[Any], Any]:
-    """Of a hundred 2 wait, 3 are assigned and 30 are closed."""
+    """Return the columns of a conversation: 2 of 100 wait, 3 are assigned, 30 are closed."""
     state = sa.case(
         (i % 100 < 2, ConversationState.WAITING),
         (i % 100 < 5, ConversationState.ASSIGNED),
@@ -254,7 +237,10 @@ def _conversation(
 
 
 def _message(i: sa.ColumnElement[int], size: DatasetSize) -> dict[InstrumentedAttribute[Any], Any]:
-    """In rounds over all conversations, by turns in and out; the last of each came in."""
+    """Return the columns of a message.
+
+    Each round adds one message to every conversation, alternately inbound and outbound; the last is inbound.
+    """
     is_inbound = ((i - 1) // size.contacts) % 2 == (ROUNDS - 1) % 2
     moment = db_now(_age_s(i, size))
     sent = sa.case(

@@ -1,4 +1,4 @@
-"""The processes of a benchmark: a simulator, and senders that are given the same environment."""
+"""Simulator, and processes of a benchmark with the same environment variables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BenchmarkEnvironment:
         self._port = free_port()
         self._environment = {
             "PATH": os.environ["PATH"],
-            "RQ_KEY_PREFIX": RQ_PREFIX,  # which rq reads as soon as it is imported
+            "RQ_KEY_PREFIX": RQ_PREFIX,  # rq reads it at import
             **environment(
                 home,
                 DATABASE_URL=database_url or f"sqlite:///{home / 'bench.db'}",
@@ -59,15 +59,17 @@ class BenchmarkEnvironment:
 
     @contextmanager
     def pin_simulator_core(self) -> Iterator[None]:
-        """The simulator on one core and the senders on the others. Two processes that answer each other
-        are else drawn onto one core by the scheduler, now and then, while another is idle."""
+        """Keep the simulator on one core and the senders on the others.
+
+        Otherwise the kernel sometimes runs both on one core while another is idle.
+        """
         cores = os.sched_getaffinity(0)
         if len(cores) == 1:
             yield
             return
         last = max(cores)
         os.sched_setaffinity(self._simulator.pid, {last})
-        os.sched_setaffinity(0, cores - {last})  # which the senders inherit
+        os.sched_setaffinity(0, cores - {last})  # inherited by the senders
         try:
             yield
         finally:
@@ -79,7 +81,7 @@ class BenchmarkEnvironment:
         self._simulator.wait()
 
     def reset_simulator(self, latency_ms: int) -> None:
-        """A fresh log, and so many milliseconds before each answer."""
+        """Reset the simulator and set its latency."""
         self._post("reset", {"keep_settings": False})
         self._post("settings", {"latency_ms": latency_ms})
 
@@ -92,13 +94,13 @@ class BenchmarkEnvironment:
         urllib.request.urlopen(request, timeout=30).close()
 
     def run(self, sender: str, messages: int) -> dict[str, Any] | None:
-        """One sender from start to end; None where it is not installed."""
+        """Run one sender and return its figures, or None if it is not installed."""
         return self._result(self._start(sender, messages))
 
     def run_together(self, sender: str, messages: int, count: int, at_once: int) -> float:
-        """Messages per second of `count` processes on one campaign, from the first to the last."""
+        """Run `count` processes on one campaign; return the messages per second of all together."""
         self._result(self._start(sender, messages, "--only-prepare"))
-        begin = time.time() + 8  # the time that their starting takes
+        begin = time.time() + 8  # all have started by then
         processes = [
             self._start(
                 sender, messages, "--prepared", "--begin-at", str(begin), "--at-once", str(at_once)

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.faults`: fault × feature → what happened, and the 95th percentile of its times.
+"""Measure each use of Redis during each fault of Redis: `python -m benchmarks.faults`.
 
-A real Redis is broken in each way of `tests.support.redis_faults` under an application in this process; the
-features are those of `tests.support.redis_degradation`, whose assertions hold while it measures.
+A real Redis gets each fault of `tests.support.redis_faults` below an application in this process. The
+features are those of `tests.support.redis_degradation`, whose assertions are checked meanwhile.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def running_app(server: RedisServer) -> Iterator[Flask]:
 
 @dataclass(frozen=True, slots=True)
 class FeatureOutcome:
-    """What happened, and the 95th percentile of the times in milliseconds."""
+    """Outcome in a few words, and the 95th percentile of the times in milliseconds."""
 
     happened: str
     p95_ms: float
@@ -57,7 +57,7 @@ def measure_feature(feature: RedisFeature, scenario: Scenario) -> FeatureOutcome
 
 
 def measure_fault(fault: RedisFault) -> list[FeatureOutcome]:
-    """One a feature, in their order; each is right again once the fault is mended."""
+    """Return the outcome of each feature, and check that each works again after the repair."""
     server = RedisServer()
     server.start()
     try:
@@ -79,7 +79,10 @@ def measure_fault(fault: RedisFault) -> list[FeatureOutcome]:
 
 
 def render_table(columns: dict[str, list[FeatureOutcome]]) -> str:
-    """Markdown, a line a feature; where a fault is answered otherwise than the first, its cell says so."""
+    """Render a Markdown table with a line per feature.
+
+    A cell names the outcome if it differs from that of the first fault.
+    """
     lines = [
         ["use", "what happened", *(f"{name}: p95 ms" for name in columns)],
         ["---"] * (2 + len(columns)),
@@ -88,8 +91,10 @@ def render_table(columns: dict[str, list[FeatureOutcome]]) -> str:
         row = [outcomes[number] for outcomes in columns.values()]
         usual = row[0].happened
         cells = [
-            f"{it.p95_ms:.0f}" if it.happened == usual else f"{it.happened}: {it.p95_ms:.0f}"
-            for it in row
+            f"{cell.p95_ms:.0f}"
+            if cell.happened == usual
+            else f"{cell.happened}: {cell.p95_ms:.0f}"
+            for cell in row
         ]
         lines.append([feature.name, usual, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -97,6 +102,7 @@ def render_table(columns: dict[str, list[FeatureOutcome]]) -> str:
 
 def main() -> int:
     logging.disable(logging.WARNING)
+    print("Each use of Redis during each fault: the outcome and the 95th percentile of its times\n")
     print(render_table({fault.name: measure_fault(fault) for fault in FAULTS}))
     return 0
 

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.freeze [DATABASE_URL] [CONTACTS]`: freezing an audience against its floor.
+"""Measure the freezing of an audience: `python -m benchmarks.freeze [DATABASE_URL] [CONTACTS]`.
 
-The floor is a bare `INSERT ... SELECT` of the same rows into the same table with the same indexes on the
-same database; both run in turns, each into an emptied table. The database must be one of its own: its
-tables are dropped. Without an address it is SQLite in a new folder.
+The floor is a bare `INSERT ... SELECT` of the same rows into the same table. Both run alternately, each
+into an empty table. All tables of the database are dropped. Without a URL it is SQLite in a new folder.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from tests.support.settings import make_settings
 
 ROUNDS = 3
 PHONES = 11_900_000_000
-OPTED_OUT = 20  # one in so many
+OPTED_OUT = 20  # one of 20 contacts
 
 
 def fill(contacts: int) -> int:
-    """So many people, some of whom opted out, and a draft that goes to all; its id."""
+    """Create contacts, some of them opted out, and a draft to all; return the draft's id."""
     campaign = make_campaign("draft")
     numbers = sa.text(
         "INSERT INTO contacts (name, search_name, phone, attributes, opted_out_at, created_at)"
@@ -59,8 +58,10 @@ def insert_bare(connection: sa.Connection, campaign: Campaign) -> int:
 
 @dataclass(frozen=True, slots=True)
 class InsertTiming:
-    """From the first statement to the end of the commit. `cpu_s` is this process's: with SQLite all there
-    is, with PostgreSQL next to nothing."""
+    """Times from the first statement to the end of the commit.
+
+    `cpu_s` is that of this process, which includes SQLite but not PostgreSQL.
+    """
 
     wall_s: float
     cpu_s: float
@@ -104,7 +105,10 @@ def measure(url: str, contacts: int) -> None:
 
 
 def _print_table(database: str, contacts: int, runs: dict[str, list[InsertTiming]]) -> None:
-    print(f"{database}, {contacts:,} recipients, {ROUNDS} rounds in turns")
+    print(
+        f"Freezing an audience of {contacts:,} recipients on {database}, {ROUNDS} alternating rounds;"
+    )
+    print("floor (bare): INSERT ... SELECT of the same rows")
     print("|        | median s | best s | CPU s | rows/s |\n|---|---|---|---|---|")
     figures = {}
     for name, of in runs.items():

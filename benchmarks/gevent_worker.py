@@ -1,5 +1,7 @@
-"""The other way to serve pages and sockets in one process, for `benchmarks.worker_classes`: a gevent
-worker with flask-sock. The same Flask application, the same hints, a greenlet for each socket."""
+"""Web process with gevent and flask-sock instead of ASGI, for `benchmarks.worker_classes`.
+
+It serves the same Flask application and live events, with a greenlet for each socket.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,11 @@ def listen() -> None:
     subscription = create_blocking_client(url, "live", timeout_s=30).pubsub()
     subscription.subscribe(PUBSUB_CHANNEL)
     for message in subscription.listen():
-        hint = parse_live_event(message["data"])
-        if hint is not None:
-            said = {"kind": hint.kind, "id": hint.id, "at": f"{hint.epoch}/{hint.seq}"}
+        event = parse_live_event(message["data"])
+        if event is not None:
+            content = {"kind": event.kind, "id": event.id, "at": f"{event.epoch}/{event.seq}"}
             for queue in queues:
-                queue.put(json.dumps(said))
+                queue.put(json.dumps(content))
 
 
 @sock.route("/live")  # type: ignore[untyped-decorator]

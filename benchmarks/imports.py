@@ -1,8 +1,8 @@
-"""`python -m benchmarks.imports [DATABASE_URL]`: contacts a second, and what memory an import takes.
+"""Measure speed and memory of a contact import: `python -m benchmarks.imports [DATABASE_URL]`.
 
-Each size is imported by a process of its own, from the uploaded file on as the worker does, into an empty
-database (whose tables are dropped first) and then a second time, when all are known. Without an address
-it is SQLite in a new folder. The growth is that of the process's peak over what it had before.
+A process imports each file as the worker does, first into an empty database (its tables are dropped), then
+again when all contacts are known. Without a URL it is SQLite in a new folder. "growth" is the peak memory
+of the import minus the memory before it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chatbot.extensions import alembic
 from tests.support.settings import make_settings
 
 SIZES = (10_000, 100_000)
-BAD_LINE_EVERY = 100  # one line in so many
+BAD_LINE_EVERY = 100  # one invalid line of 100
 
 
 def lines(count: int) -> Iterator[bytes]:
@@ -38,7 +38,7 @@ def lines(count: int) -> Iterator[bytes]:
 
 
 def peak_mb(*, reset: bool = False) -> float:
-    """The most memory that this process has held since it was asked `afresh`; what it holds, then."""
+    """Return the peak resident memory of this process; `reset` starts again at the present use."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()
@@ -77,7 +77,10 @@ def main() -> None:
     folder = tempfile.mkdtemp(prefix="prosa-imports-")
     url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/prosa.db"
     print(
-        "| database | lines | wall s | lines/s | CPU s here | peak MB | growth MB |\n" + "|---" * 7
+        "Import of contacts, new and already known; CPU of the importing process, without PostgreSQL"
+    )
+    print(
+        "| database | lines | wall s | lines/s | CPU s | peak MB | growth MB |\n" + "|---" * 7 + "|"
     )
     context = multiprocessing.get_context("spawn")
     for count in SIZES:

@@ -1,4 +1,7 @@
-"""The usual way: one job a message, which reads its row, calls Meta and writes what became of it."""
+"""Campaign sender with one Celery or RQ job per message, for comparison.
+
+Each job reads its row, calls the API and writes the result.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def _connection() -> http.client.HTTPConnection:
 
 
 def send(row_id: int) -> None:
-    """One message from its row to its result, on connections that are kept."""
+    """Send the message of one row over persistent connections and store the result."""
     settings = load()
     query = sa.text(
         "SELECT c.wa_id, c.name FROM recipients r JOIN contacts c ON c.id = r.contact_id"
@@ -97,13 +100,13 @@ def send_with_rq(row_ids: list[int]) -> dict[str, Any]:
 
 
 def run_rq_worker() -> None:
-    """RQ's own worker, which has imported its jobs: else each fork would do so."""
+    """Run RQ's own worker; this module is imported before it forks, not in each job process."""
     client = redis.Redis(unix_socket_path=_redis_socket())
     Worker([Queue("bench", connection=client)], connection=client).work(logging_level="WARNING")
 
 
 def _work(*command: str, count: int) -> dict[str, Any]:
-    """Run the worker until all is sent, or for LONGEST_S; the time counts from its first message."""
+    """Run the worker until all is sent or MAX_DURATION_S is over; time counts from the first message."""
     worker = subprocess.Popen(
         [sys.executable, "-m", *command],
         stdout=subprocess.DEVNULL,

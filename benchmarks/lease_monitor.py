@@ -1,4 +1,4 @@
-"""Watches, beside the workers, how long rows stay with a worker that is dead."""
+"""Monitor of how long the rows of a killed worker stay claimed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ Claim = tuple[int, str]
 
 
 class LeaseMonitor:
-    """`longest_s`: from a kill until nothing that was claimed then is held any more. What the living
-    had claimed by then is given back within seconds, so the last of them is a dead one's."""
+    """Thread that polls the claims.
+
+    `longest_s` is the time from a kill until none of the rows claimed at that moment is claimed any
+    more. Live workers release theirs within seconds, so the last one belongs to the killed worker.
+    """
 
     def __init__(self, database_url: str, campaign_id: int) -> None:
         url = database_url.replace("postgresql://", "postgresql+psycopg://")
@@ -45,7 +48,7 @@ class LeaseMonitor:
         self._thread.join()
 
     def record_kill(self) -> None:
-        """Somebody was killed just now."""
+        """Record that a worker was killed just now."""
         killed_at = time.monotonic()
         with self._lock:
             self.kills += 1

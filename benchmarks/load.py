@@ -1,8 +1,8 @@
-"""`python -m benchmarks.load [SECONDS]`: the guide's load, on real processes.
+"""Measure Prosa under a realistic load on real processes: `python -m benchmarks.load [SECONDS]`.
 
-10,000 conversations are alive with their context in Redis, 50 people are signed in and ask for 100 pages
-a second, five customers a second write (the simulator brings it signed, the bot answers), and now and
-then another process changes a contact that somebody looks at.
+10,000 conversations have their context in Redis, 50 signed-in users request 100 pages a second, five
+customers a second write and the bot answers, and every few seconds another process changes a contact whose
+page is requested next. The report compares the figures with targets; there is no floor.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ ACTIVE_CONVERSATIONS = 10_000
 PAGES_A_SECOND, MESSAGES_A_SECOND = 100, 5
 CHANGE_EVERY_S = 4.0
 BATCH = 500
-# What a hundred requests of fifty people ask for. Decided from what the panel's pages ask by themselves,
-# before anything was measured, and not changed since. With five messages a second something moves at
-# every moment, so an open list asks for its rows once a second whichever filter it shows
-# (`data-live-on="conversation" data-live-every="1"`): half of all requests. The list opens at "all", and
-# so it leads; an agent then works from his own and from who waits; hardly anybody watches the bot's or
-# the closed ones. An open home page asks every five seconds, an open thread when its own conversation
-# moves and every three seconds without a socket. One request in five is a page that somebody opens.
+# Distribution of 100 requests. It was derived from the refresh rules of the panel's pages before the first
+# measurement and has not changed since. With five messages a second an open list reloads its rows once a
+# second whatever its filter (`data-live-on="conversation" data-live-every="1"`): half of all requests. The
+# list opens with all conversations, so these lead; agents then use their own and the waiting ones. An open
+# home page reloads every five seconds, an open thread when its conversation changes and every three seconds
+# without a socket. One request in five is a page that a user opens.
 PAGE_MIX = {
     "/conversations/rows": 20,
     "/conversations/rows?inbox=mine": 16,
@@ -60,16 +59,14 @@ PAGE_MIX = {
     "/conversations/": 4,
     "/": 3,
 }
-# One message in so many comes from somebody whose thread is on a screen: eight times what chance gives.
+# One message of 25 comes from a customer whose thread is open: eight times the share of such threads.
 WATCHED_EVERY = 25
-FIRST_BACKGROUND_CONTACT = 80_000  # who else writes
-FIRST_OPEN_CONTACT = (
-    91_000  # each person has a conversation and its contact before him: recent ones
-)
+FIRST_BACKGROUND_CONTACT = 80_000  # contacts that write the other messages
+FIRST_OPEN_CONTACT = 91_000  # recent contacts: each user has the pages of one open
 
 
 def fill_contexts(redis: RedisServer) -> float:
-    """The contexts of so many conversations, as their last turn would have left them; KB of Redis."""
+    """Store the context of each active conversation in Redis; return the KB that they take."""
     before = redis.admin.info("memory")["used_memory"]
     query = (
         sa.select(Conversation)
@@ -88,7 +85,7 @@ def fill_contexts(redis: RedisServer) -> float:
 
 
 async def sign_in(address: str, number: int) -> aiohttp.ClientSession:
-    """A person's browser, at an address of its own."""
+    """Sign in a user with an IP address of their own."""
     session = aiohttp.ClientSession(
         address,
         cookie_jar=aiohttp.CookieJar(unsafe=True),
@@ -111,7 +108,7 @@ class LoadTest:
         self._since = [""] * len(people)
 
     async def open_threads(self) -> None:
-        """Each page says from which message on it is to be kept fresh."""
+        """Open the threads and keep the position from which each page asks for updates."""
         for turn, person in enumerate(self._people):
             text = await self._read(person, f"/conversations/{FIRST_OPEN_CONTACT + turn}")
             since = re.search(r'/live\?since=([^"]+)"', text)
@@ -119,7 +116,7 @@ class LoadTest:
             self._since[turn] = html.unescape(since[1])
 
     async def run(self, seconds: float) -> LoadTimings:
-        """Everything at its pace, however long each answer takes; returns when all are answered."""
+        """Start all requests at a fixed pace, however long the answers take; wait for all."""
         self.timings = LoadTimings()
         await asyncio.gather(
             self._at_pace(seconds, 1 / PAGES_A_SECOND, self._open_page),
@@ -151,7 +148,7 @@ class LoadTest:
             return text
 
     async def _send_message(self, number: int) -> None:
-        """A customer of the data set, whom the bot answers."""
+        """Send a message of a customer of the data set, which the bot answers."""
         contact_id = FIRST_BACKGROUND_CONTACT + number
         if number % WATCHED_EVERY == 0:
             contact_id = FIRST_OPEN_CONTACT + number // WATCHED_EVERY % len(self._people)
@@ -162,7 +159,7 @@ class LoadTest:
         self.timings.written += 1
 
     async def _change_contact(self, number: int) -> None:
-        """Another process changes a contact; whoever looks next must see it."""
+        """Change a contact in another process; the next page must show it."""
         turn = number % len(self._people)
         email = f"{time.time_ns()}@prosa.test"
         await asyncio.to_thread(self._set_email, FIRST_OPEN_CONTACT + turn, email)
@@ -197,8 +194,8 @@ async def measure(
     stack: Stack, load: LoadTest, browser: aiohttp.ClientSession, seconds: float
 ) -> None:
     await load.open_threads()
-    await load.run(15)  # pages compile, the first look of each fills
-    await asyncio.sleep(6)  # each process adds its counts to the sums every few seconds
+    await load.run(15)  # templates are compiled, caches are filled
+    await asyncio.sleep(6)  # processes publish their counters every few seconds
     before = await read_state(stack, browser)
     timings = await load.run(seconds)
     web_cpu_s = cpu_s(stack.processes["web"].pid) - before.web_cpu_s
@@ -209,7 +206,7 @@ async def measure(
 
 
 def count_unanswered(first: int) -> int:
-    """Messages that came in and wait for an answer still; the bot had time."""
+    """Count inbound messages that the bot has not answered yet."""
     waiting = sa.select(sa.func.count()).where(Message.id > first, Message.needs_turn)
     found: int = db.session.scalar(waiting) or 0
     db.session.rollback()
@@ -240,25 +237,25 @@ def web_memory_mb(stack: Stack) -> Iterable[float]:
 def main(seconds: float) -> int:
     url, redis = ensure_dataset(), RedisServer()
     redis.start()
-    # A machine that others load must not look like an outage of Redis, which would empty the cache.
-    patient = f"{redis.url}?socket_timeout=5&socket_connect_timeout=5"
-    stack = Stack(Path(tempfile.mkdtemp(prefix="prosa-bench-")), url, patient, TRUSTED_PROXIES=1)
+    # A time-out on a busy machine would count as an outage of Redis and empty the cache.
+    redis_url = f"{redis.url}?socket_timeout=5&socket_connect_timeout=5"
+    stack = Stack(Path(tempfile.mkdtemp(prefix="prosa-bench-")), url, redis_url, TRUSTED_PROXIES=1)
     stack.web = stack.web.replace("wsgi:asgi", "benchmarks.web_with_sql_counts:asgi")
     try:
-        with app_on(url, patient) as app:
+        with app_on(url, redis_url) as app:
             print(
-                f"\nThe guide's load, 100,000 contacts and 1,000,000 messages on {get_backend_name(url)}"
+                f"\nRealistic load, 100,000 contacts and 1,000,000 messages on {get_backend_name(url)}"
             )
             first = get_last_message_id()
             memory_kb = fill_contexts(redis)
             stack.start("simulator", "web", "inbound", "replies", "statuses")
             asyncio.run(run_benchmark(stack, app, seconds))
             print(
-                f"\nRedis's memory for {ACTIVE_CONVERSATIONS} conversations: {memory_kb / 1024:.1f} MB"
+                f"\nMemory of Redis for {ACTIVE_CONVERSATIONS} conversations: {memory_kb / 1024:.1f} MB"
             )
-            print(f"The web process: {', '.join(f'{mb:.0f} MB' for mb in web_memory_mb(stack))}")
+            print(f"Web process: {', '.join(f'{mb:.0f} MB' for mb in web_memory_mb(stack))}")
             print(
-                f"Answered by the bot: {count_answers(first)}, waiting still: {count_unanswered(first)}"
+                f"Answered by the bot: {count_answers(first)}, not yet: {count_unanswered(first)}"
             )
     finally:
         stack.stop()

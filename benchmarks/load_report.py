@@ -1,4 +1,4 @@
-"""What `benchmarks.load` says in the end: what was wanted, what came, and where the SQL came from."""
+"""Report of `benchmarks.load`: targets and figures, times of pages, cache, and SQL by route."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATEMENT_LENGTH = 110  # characters of a statement
 
 @dataclass(slots=True)
 class LoadTimings:
-    """Seconds of the pages by path; and of changes, whether the next look showed it."""
+    """Seconds of the pages by path, and for each change whether the next request showed it."""
 
     pages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     late: list[float] = field(default_factory=list)
@@ -24,8 +24,10 @@ class LoadTimings:
 
 @dataclass(frozen=True, slots=True)
 class CounterSnapshot:
-    """What is read before the load and after it: hits and misses by namespace, and how often each
-    statement was sent, by (part, route, statement)."""
+    """Counters, read before and after the load.
+
+    `lookups` are hits and misses by cache namespace, `sql` counts by (part, route, statement).
+    """
 
     lookups: Mapping[str, tuple[int, int]]
     sql: Counter[tuple[str, str, str]]
@@ -39,17 +41,19 @@ def report(
     seconds: float,
     web_cpu_s: float,
 ) -> None:
-    looks = {name: _since(after.lookups[name], before.lookups.get(name)) for name in after.lookups}
+    lookups = {
+        name: _since(after.lookups[name], before.lookups.get(name)) for name in after.lookups
+    }
     sql = after.sql - before.sql
     pages = sum(map(len, timings.pages.values()))
     print(f"{pages / seconds:.0f} pages and {timings.written / seconds:.0f} messages a second "
           f"for {seconds:.0f} s\n")  # fmt: skip
-    _report_targets(timings, looks, sql, seconds)
+    _report_targets(timings, lookups, sql, seconds)
     print(f"| CPU of the web process | {web_cpu_s / seconds:.0%} of a core, "
           f"{1000 * web_cpu_s / pages:.1f} ms a page | |")  # fmt: skip
-    print(f"| the client was late by (p95) | {format_quantile_ms(timings.late, 0.95)} | |")
+    print(f"| delay of the load client (p95) | {format_quantile_ms(timings.late, 0.95)} | |")
     _report_pages(timings.pages)
-    _report_cache(looks)
+    _report_cache(lookups)
     _report_sql(sql, seconds)
 
 
@@ -65,16 +69,16 @@ def _report_targets(
     timings: LoadTimings, lookups: CacheLookups, sql: Counter[tuple[str, str, str]], seconds: float
 ) -> None:
     hits, misses = (sum(column) for column in zip(*lookups.values(), strict=True))
-    print("| | measured | wanted |\n|---|---|---|")
+    print("| | measured | target |\n|---|---|---|")
     print(f"| cache hit rate | {100 * hits / (hits + misses):.1f} % of {hits + misses} | ≥ 95 % |")
     parts = _summed(sql, 0)
     print(f"| SQL statements a second of the panel | {parts['panel'] / seconds:.1f} | ≤ 10 |")
     print(f"| … of the webhook ingest | {parts['ingest'] / seconds:.1f} | |")
-    print(f"| changes seen by who looked next | {sum(timings.seen)} of {len(timings.seen)} | all |")
+    print(f"| changes shown by the next page | {sum(timings.seen)} of {len(timings.seen)} | all |")
 
 
 def _report_pages(pages: Mapping[str, list[float]]) -> None:
-    print("\n| page | asked | p50 | p95 |\n|---|---|---|---|")
+    print("\n| page | requests | p50 | p95 |\n|---|---|---|---|")
     for path, times in sorted(pages.items()):
         print(
             f"| `{path}` | {len(times)} | {format_quantile_ms(times, 0.5)} "
@@ -87,7 +91,7 @@ def _report_pages(pages: Mapping[str, list[float]]) -> None:
 
 
 def _report_cache(lookups: CacheLookups) -> None:
-    print("\n| cached | looked up | not there |\n|---|---|---|")
+    print("\n| cache namespace | lookups | misses |\n|---|---|---|")
     for name, (hits, misses) in sorted(lookups.items()):
         print(f"| {name} | {hits + misses} | {misses} |")
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.memory`: the memory of a campaign's job with 1,000 people and with a million.
+"""Measure the memory of a campaign job with 1,000 and with 1,000,000 recipients.
 
-A real worker of the queue, whose job is rung by RQ as always, on PostgreSQL where one answers, else on
-SQLite. The figure is the most that the process of the job had at any moment (the kernel's own VmHWM),
-what it shares with its parent included.
+Run it with `python -m benchmarks.memory`. A real worker runs the job, on PostgreSQL if a server answers,
+else on SQLite. The figure is the peak resident memory of the job's process (the kernel's VmHWM), which
+includes memory shared with its parent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_MB, MAX_DIFFERENCE_MB = 150, 30
 
 @dataclass(slots=True)
 class PeakMemory:
-    """The most that the job's process, and the worker that started it, have had."""
+    """Peak memory of the job's process and of the worker that started it."""
 
     job_mb: float = 0.0
     worker_mb: float = 0.0
@@ -54,7 +54,7 @@ class PeakMemory:
 
 
 def get_peak_resident_mb(pid: int) -> float:
-    """0 of a process that is gone."""
+    """Return the peak resident memory of a process, or 0 if it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -63,12 +63,12 @@ def get_peak_resident_mb(pid: int) -> float:
 
 
 def measure(
-    places: BenchmarkEnvironment, queue_at: redis.Redis, url: str, people: int, seconds: float
+    environment: BenchmarkEnvironment, queue_at: redis.Redis, url: str, people: int, seconds: float
 ) -> PeakMemory:
-    """A campaign to so many; looked at until nobody is left, or for so many seconds of sending."""
+    """Send a campaign and sample the memory until it is done, at most for `seconds`."""
     with app_on(url, None):
         campaign_id = make_running_campaign(get_default_channel(), people)
-        worker = places.spawn("workers.run", "campaigns")
+        worker = environment.spawn("workers.run", "campaigns")
         try:
             queue = get_rq_queue(queue_at, "campaigns")
             queue.enqueue_call("campaigns.send", args=(1,), timeout=180, result_ttl=60)
@@ -98,31 +98,34 @@ def main() -> int:
     parser.add_argument("--people", type=int, nargs=2, default=[1_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--database", default=DATABASE, help="its name; what it holds is dropped")
-    asked = parser.parse_args()
-    url, server = create_empty_database(asked.database), RedisServer()
+    options = parser.parse_args()
+    url, server = create_empty_database(options.database), RedisServer()
     server.start()
     with tempfile.TemporaryDirectory(prefix="prosa-memory-") as home:
-        places = BenchmarkEnvironment(Path(home), server.url, url, MESSAGES_PER_SECOND=PACE)
+        environment = BenchmarkEnvironment(Path(home), server.url, url, MESSAGES_PER_SECOND=PACE)
         try:
             peaks = [
-                measure(places, server.admin, url, people, asked.seconds) for people in asked.people
+                measure(environment, server.admin, url, people, options.seconds)
+                for people in options.people
             ]
         finally:
-            places.close()
+            environment.close()
             server.kill()
-    print_table(get_backend_name(url), asked.people, peaks)
+    print_table(get_backend_name(url), options.people, peaks)
     return 0
 
 
 def print_table(database: str, sizes: list[int], peaks: list[PeakMemory]) -> None:
-    print(f"{database}, {os.cpu_count()} cores, pace {PACE}")
-    print("| recipients | sent meanwhile | most of the job's process MB | of its worker MB |")
+    print(f"Peak memory of a campaign job on {database}, {os.cpu_count()} cores, pace {PACE}")
+    print("| recipients | sent meanwhile | peak of the job's process MB | of its worker MB |")
     print("|---|---|---|---|")
     for people, peak in zip(sizes, peaks, strict=True):
         print(f"| {people:,} | {peak.sent:,} | {peak.job_mb:.1f} | {peak.worker_mb:.1f} |")
-    apart = max(p.job_mb for p in peaks) - min(p.job_mb for p in peaks)
+    difference = max(p.job_mb for p in peaks) - min(p.job_mb for p in peaks)
     most = max(p.job_mb for p in peaks)
-    print(f"apart {apart:.1f} MB (≤ {MAX_DIFFERENCE_MB}), at most {most:.1f} MB (≤ {MAX_MB})")
+    print(
+        f"difference {difference:.1f} MB (≤ {MAX_DIFFERENCE_MB}), peak {most:.1f} MB (≤ {MAX_MB})"
+    )
 
 
 if __name__ == "__main__":

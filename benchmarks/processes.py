@@ -1,4 +1,4 @@
-"""What a process of this machine has used, and requests sent to one as fast as it takes them."""
+"""CPU and memory of local processes, and a client that sends requests as fast as possible."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def children_of(pid: int) -> list[int]:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of its children that live."""
+    """Return the CPU seconds of a process and its live children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
     return own + sum(cpu_s(child) for child in children_of(pid))
 
 
 def resident_mb(pid: int) -> float:
-    """Its own memory; of what it shares with its parent, its part."""
+    """Return the proportional memory (PSS): memory shared with the parent counts in part."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
@@ -35,14 +35,14 @@ def resident_mb(pid: int) -> float:
 
 
 def render_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """One POST as it goes over the wire."""
+    """Return the bytes of a POST request."""
     lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def post_all(port: int, requests: Sequence[bytes], connections: int) -> float:
-    """Wall seconds for all, over so many connections that stay open; each is answered 200."""
+    """Send all requests over persistent connections; return the wall seconds. Each must get a 200."""
     waiting = iter(requests)
 
     async def send_requests() -> None:

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.redis_table`: what the panel asks for most, without Redis and with it.
+"""Measure frequent operations of the panel without and with Redis: `python -m benchmarks.redis_table`.
 
-Each operation is one of the product's own functions, on the data set of `benchmarks.dataset`, in two
-applications that differ in REDIS_ENABLED alone; pages are asked for through the application's own WSGI
-door. The floors are one round trip to Redis through the same client, and a Flask route that says "ok".
+The operations are functions and pages of the product, on the data set of `benchmarks.dataset`, in two
+applications that differ only in REDIS_ENABLED. Pages are requested through a WSGI test client. The floors
+are one round trip to Redis through the same client, and a Flask route that answers "ok".
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tests.support.clients import PanelClient, make_client
 from tests.support.redis_server import RedisServer
 from tests.support.stack_users import PASSWORD
 
-MIN_RUNS, MIN_SECONDS = 30, 1.5  # each is done so often, and for so long
-PEOPLE = 5  # who open pages by turns: each may open 600 a minute
-CONTACTS = 25  # all are in the cache once it is warm
+MIN_RUNS, MIN_SECONDS = 30, 1.5  # of each operation
+PEOPLE = 5  # users who open pages in turn, since one may open 600 a minute
+CONTACTS = 25  # all are cached after the warm-up
 LISTS = (Inbox.ALL, Inbox.WAITING, Inbox.MINE, Inbox.CLOSED)
 UNLIMITED = parse("100000000 per minute")
 
@@ -79,7 +79,7 @@ PAGES = {"the page `/`": "/", "the page `/conversations/`": "/conversations/"}
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds: the median of the wall, and the mean of this process's CPU."""
+    """Milliseconds: median of the wall time, and mean CPU time of this process."""
 
     median_ms: float
     cpu_ms: float
@@ -89,7 +89,7 @@ class Times:
 
 
 def measure(operation: Operation) -> Times:
-    """After some that warm up; what a request does at its end is part of each."""
+    """Measure an operation, with what a request does at its end, after a warm-up."""
     turns = itertools.count()
     for _ in range(MIN_RUNS):
         operation(next(turns))
@@ -104,7 +104,7 @@ def measure(operation: Operation) -> Times:
 
 
 def in_read_transaction(operation: Operation) -> Operation:
-    """As in a GET: it reads, and its transaction ends."""
+    """Wrap an operation in a read-only transaction, as a GET does."""
 
     def call(turn: int) -> None:
         with read_only():
@@ -139,7 +139,7 @@ def measure_app(app: Flask) -> dict[str, Times]:
 
 
 def measure_bare_page() -> Times:
-    """The floor of a page, through the same test client."""
+    """Measure the floor of a page: a bare Flask route through the same test client."""
     app = Flask("bare")
     app.add_url_rule("/", view_func=lambda: "ok")
     return measure(request_page(app, "/", [make_client(app)]))
@@ -175,9 +175,12 @@ def main() -> int:
             with_redis = measure_app(app)
             trip, page = measure(get_redis_key), measure_bare_page()
         print(
-            f"\n100,000 contacts, 1,000,000 messages, {get_backend_name(url)}; floors: one round trip to"
+            "\nTime of each operation without and with Redis: 100,000 contacts, 1,000,000 messages,"
+            f" {get_backend_name(url)}."
         )
-        print("Redis through the same client, and a bare Flask route in the same test client")
+        print(
+            "Floors: one round trip to Redis through the same client; for pages a bare Flask route"
+        )
         print_table(without, with_redis, trip, page)
     return 0
 

@@ -1,6 +1,6 @@
-"""One sender in a process of its own: `python -m benchmarks.senders bare|prosa|celery|rq MESSAGES`.
+"""Run one sender and print its figures as JSON: `python -m benchmarks.senders NAME MESSAGES`.
 
-Prints what it did as JSON.
+NAME is bare, prosa, celery or rq.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from config import load
 from tests.support.call_counts import count_sql
 
-NO_LIMIT = 1e6  # messages per second: the pace is off
+NO_LIMIT = 1e6  # messages per second: no throttling
 
 
 def send_bare(messages: int) -> dict[str, Any]:
-    """As many workers as Prosa has calls in the air, each sending one body after the other."""
+    """Send with as many concurrent calls as Prosa, each loop one body after the other."""
     settings = load()
     url = f"{settings.whatsapp_api_url}/{settings.whatsapp_phone_number_id}/messages"
     headers = {
@@ -59,7 +59,7 @@ def send_bare(messages: int) -> dict[str, Any]:
 
 
 def send_with_prosa(messages: int, options: argparse.Namespace) -> dict[str, Any]:
-    """What a campaign job does, from the claim to the result."""
+    """Send a campaign as its job does, from the claim to the stored result."""
     with create_app().app_context():
         channel = get_default_channel()
         if not options.prepared:
@@ -79,7 +79,7 @@ def send_with_prosa(messages: int, options: argparse.Namespace) -> dict[str, Any
             doubt_window_s=60,
         )
         gc.freeze()  # as the worker does before a job
-        sender._room = asyncio.Semaphore(options.at_once)
+        sender._call_slots = asyncio.Semaphore(options.at_once)
         sent = []
         time.sleep(max(0.0, options.begin_at - time.time()))
         with count_sql(db.engine) as sql:
@@ -92,7 +92,7 @@ def send_with_prosa(messages: int, options: argparse.Namespace) -> dict[str, Any
 
 
 def count_redis_trips() -> list[int]:
-    """Round trips: each command of ours is sent by itself, a pipeline as one."""
+    """Return a list with the number of round trips; a pipeline counts as one."""
     trips, pool = [0], prosa_redis.state().pool
     take = pool.get_connection
 
@@ -120,7 +120,7 @@ def cpu_s() -> float:
 
 
 def job_per_message(sender: str, messages: int) -> dict[str, Any] | None:
-    """A job a message, over the same rows; None where the job system is not installed."""
+    """Send with a job per message over the same rows; None if the job system is not installed."""
     if sender == "celery" and job_per_message_senders.app is None:
         return None
     with create_app().app_context():

@@ -1,8 +1,8 @@
-"""How many messages a second one simulator process accepts: `python benchmarks/simulator.py`.
+"""Measure how many messages a second one simulator process accepts: `python -m benchmarks.simulator`.
 
-The client is a bare keep-alive socket loop in a process of its own, so that it is not what is
-measured. CPU seconds of the simulator stand beside the wall time, since machines are noisy:
-messages per CPU second is what one whole core would accept.
+The client is a minimal keep-alive socket loop in another process. Wall time is noisy, so messages
+per CPU second of the simulator are printed too: what one whole core would accept. The floor is an
+aiohttp route that reads the body and answers a constant.
 """
 
 import argparse
@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 TOKEN, PHONE = "bench-token", "1001"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 32
-# Statuses come in the order of a campaign, half a second after the message.
 WITHOUT_STATUSES = {"statuses": False, "service_window": False}
 WITH_STATUSES = {"statuses": True, "service_window": False, "batch_size": 100}
 
@@ -38,7 +37,7 @@ def free_port() -> int:
 
 @contextmanager
 def simulator(callback_url: str) -> Iterator[tuple[int, int]]:
-    """(port, process id) of a fresh simulator."""
+    """Start a simulator; yield (port, process id)."""
     port = free_port()
     environ = {
         **os.environ,
@@ -74,7 +73,7 @@ def control(port: int, path: str, body: object = None) -> bytes:
 
 
 def render_request(number: int) -> bytes:
-    """One POST of a campaign: a template with two parameters and a callback id."""
+    """Return one POST of a campaign: a template with two parameters and callback data."""
     parameters = [{"type": "text", "text": text} for text in ("Maria", "10/12/2026")]
     body = json.dumps(
         {
@@ -98,7 +97,7 @@ def render_request(number: int) -> bytes:
 
 
 async def send_all(port: int, total: int) -> float:
-    """Wall seconds for `total` messages over `LANES` connections that stay open."""
+    """Send `total` messages over `CONNECTIONS` persistent connections; return the wall seconds."""
     numbers = iter(range(total))
 
     async def send_requests() -> None:
@@ -117,7 +116,7 @@ async def send_all(port: int, total: int) -> float:
 
 
 def receive_webhooks(port: int) -> None:
-    """A callback URL that does nothing, in a process of its own."""
+    """Serve a callback URL that ignores its webhooks."""
 
     async def accept(request: web.Request) -> web.Response:
         await request.read()
@@ -129,7 +128,7 @@ def receive_webhooks(port: int) -> None:
 
 
 def serve_bare(port: int) -> None:
-    """The floor: an aiohttp route that reads the body, answers a constant and does no more."""
+    """Serve the floor: an aiohttp route that reads the body and answers a constant."""
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -152,7 +151,7 @@ def measure_floor(total: int) -> None:
     asyncio.run(send_all(port, 500))
     before = cpu_seconds(process.pid or 0)
     wall = asyncio.run(send_all(port, total))
-    report("floor: bare aiohttp route", total, wall, cpu_seconds(process.pid or 0) - before)
+    report("bare aiohttp route (floor)", total, wall, cpu_seconds(process.pid or 0) - before)
     process.terminate()
 
 
@@ -176,7 +175,7 @@ def resident_mb(pid: int) -> float:
 def measure(name: str, settings: dict[str, object], total: int, callback_url: str) -> None:
     with simulator(callback_url) as (port, pid):
         control(port, "/settings", settings)
-        asyncio.run(send_all(port, 500))  # warm
+        asyncio.run(send_all(port, 500))  # warm up
         control(port, "/reset", {"keep_settings": True})
         before = cpu_seconds(pid)
         wall = asyncio.run(send_all(port, total))
@@ -203,6 +202,7 @@ def main() -> None:
     receiver.start()
     try:
         url = f"http://127.0.0.1:{hook}/hook"
+        print(f"{total:,} messages accepted by one simulator process; floor: bare aiohttp route")
         measure_floor(total)
         measure("statuses off", WITHOUT_STATUSES, total, url)
         measure("statuses on, 100 a POST", WITH_STATUSES, total, url)

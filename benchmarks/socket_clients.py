@@ -1,4 +1,4 @@
-"""A crowd of sockets on one web process, and what it and the pages beside it feel."""
+"""Web process with many WebSocket clients, and timings of live events and pages."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tests.support.stack_users import PASSWORD, create_users
 
 PAGE = "/conversations/rows"
 PAGE_EVERY_S = 0.25
-MAX_CONNECTING = 50  # at a time
+MAX_CONNECTING = 50  # at once
 
 
 class WebProcess:
-    """One web process of its own on SQLite with the demo's data, and a private Redis."""
+    """Web process on SQLite with the demo data, and a private Redis."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.redis = RedisServer()
@@ -53,7 +53,7 @@ class WebProcess:
 
     @property
     def worker(self) -> int:
-        """The process that serves; its parent only looks after it."""
+        """Process that serves requests; its parent, the gunicorn arbiter, only supervises."""
         found = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
             capture_output=True, text=True, check=True,
@@ -88,7 +88,7 @@ def web_process(*command: str) -> Iterator[WebProcess]:
 async def signed_in_session(
     address: str, role: str = "manager"
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser's session; cookies of an address without a name need the unsafe jar."""
+    """Yield a signed-in session; cookies of an IP address need the unsafe jar."""
     connector = aiohttp.TCPConnector(limit=0)
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(address, connector=connector, cookie_jar=jar) as session:
@@ -103,9 +103,9 @@ async def signed_in_session(
 
 @dataclass(slots=True)
 class SocketTimings:
-    """Seconds each: how long a hint took to each socket, and what a page took meanwhile."""
+    """Seconds that each live event took to each socket, and that each page took meanwhile."""
 
-    hints: list[float] = field(default_factory=list)
+    event_delays: list[float] = field(default_factory=list)
     pages: list[float] = field(default_factory=list)
 
 
@@ -121,7 +121,7 @@ class SocketClients:
         self._number = 0
 
     async def gather(self, size: int) -> float:
-        """Open so many sockets; returns how long that took."""
+        """Open `size` sockets; return the seconds that took."""
         started = time.perf_counter()
         slots = asyncio.Semaphore(MAX_CONNECTING)
         await asyncio.gather(*(self._open(slots) for _ in range(size)))
@@ -130,32 +130,32 @@ class SocketClients:
     async def _open(self, slots: asyncio.Semaphore) -> None:
         async with slots:
             socket = await self._session.ws_connect("/live?watch=campaign", headers=self._origin)
-            await socket.receive(30)  # hello
+            await socket.receive(30)  # the `hello` event
         self.sockets.append(socket)
         self._readers.append(asyncio.create_task(self._read(socket)))
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             now = time.perf_counter()
-            said = json.loads(message.data)
-            if said["kind"] == "beat":
+            event = json.loads(message.data)
+            if event["kind"] == "beat":
                 await socket.send_str("beat")
-            number = int(said["at"].partition("/")[2] or 0)
-            if said["kind"] == "campaign" and number in self._published_at:
-                self.timings.hints.append(now - self._published_at[number])
+            number = int(event["at"].partition("/")[2] or 0)
+            if event["kind"] == "campaign" and number in self._published_at:
+                self.timings.event_delays.append(now - self._published_at[number])
 
     def publish_event(self, client: redis.Redis) -> None:
         self._number += 1
-        hint = {"epoch": self._epoch, "seq": self._number, "kind": "campaign", "id": 1}
+        event = {"epoch": self._epoch, "seq": self._number, "kind": "campaign", "id": 1}
         self._published_at[self._number] = time.perf_counter()
-        client.publish(PUBSUB_CHANNEL, json.dumps(hint))
+        client.publish(PUBSUB_CHANNEL, json.dumps(event))
 
     async def measure(
         self, client: redis.Redis, seconds: int, *, every_s: float = 1.0
     ) -> SocketTimings:
-        """Hints at a steady pace, and a person who reads pages meanwhile."""
+        """Publish live events at a steady pace while a user reads pages; return the timings."""
         self.publish_event(client)
-        await asyncio.sleep(1)  # the first one begins an epoch
+        await asyncio.sleep(1)  # the first event starts an epoch
         self.timings = SocketTimings()
         reading = asyncio.create_task(self._read_pages(seconds))
         for _ in range(round(seconds / every_s)):
@@ -182,7 +182,7 @@ class SocketClients:
 
 @contextmanager
 def locked_database(database: Path, seconds: float) -> Iterator[None]:
-    """Another process writes to SQLite for so long, as an import or a backup may."""
+    """Hold SQLite's write lock for so many seconds, as an import or a backup may."""
     holder = sqlite3.connect(database, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     asyncio.get_running_loop().call_later(seconds, holder.rollback)
@@ -191,7 +191,7 @@ def locked_database(database: Path, seconds: float) -> Iterator[None]:
 
 
 def format_quantile_ms(values: Sequence[float], share: float) -> str:
-    """A quantile in milliseconds."""
+    """Format a quantile of seconds in milliseconds."""
     if not values:
         return "–"
     cut = (

@@ -1,7 +1,7 @@
-"""Sockets on one web process: `python -m benchmarks.sockets [HOW_MANY] [SECONDS]`.
+"""Measure sockets on one web process: `python -m benchmarks.sockets [SOCKETS] [SECONDS]`.
 
-What a hint takes from Redis to every socket at one hint a second, what a page takes meanwhile and took
-before, and what a socket costs. The floor is the same pages without any socket.
+It prints the time of a live event from Redis to each socket at one event a second, the time of a page
+meanwhile, and the memory and CPU of the sockets. The floor is the same page without sockets.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ async def main(size: int, seconds: int) -> None:
         address = served.stack.address
         async with signed_in_session(address) as session:
             alone = await SocketClients(session, address).measure(served.redis.admin, seconds // 2)
-            crowd = SocketClients(session, address)
+            clients = SocketClients(session, address)
             memory = served.memory_kb()
-            connecting_s = await crowd.gather(size)
+            connecting_s = await clients.gather(size)
             memory = served.memory_kb() - memory
             cpu = served.cpu_s()
-            timings = await crowd.measure(served.redis.admin, seconds)
+            timings = await clients.measure(served.redis.admin, seconds)
             cpu = served.cpu_s() - cpu
-            heard = len(timings.hints) / (size * seconds)
-            await crowd.leave()
-    print(f"\n{size} sockets on one web process, a hint a second for {seconds} s\n")
-    print("| | p50 | p95 | p99 | most |\n|---|---|---|---|---|")
+            received = len(timings.event_delays) / (size * seconds)
+            await clients.leave()
+    print(f"\n{size} sockets on one web process, one live event a second for {seconds} s\n")
+    print("| | p50 | p95 | p99 | max |\n|---|---|---|---|---|")
     rows = {
-        "a hint, from Redis to the socket": timings.hints,
+        "a live event, from Redis to the socket": timings.event_delays,
         "a page meanwhile": timings.pages,
         "a page without sockets (floor)": alone.pages,
     }
@@ -44,7 +44,7 @@ async def main(size: int, seconds: int) -> None:
         cells = (format_quantile_ms(values, share) for share in (0.5, 0.95, 0.99, 1))
         print(f"| {name} | {' | '.join(cells)} |")
     print(
-        f"\nheard: {heard:.1%} of all; connected in {connecting_s:.1f} s; "
+        f"\nreceived: {received:.1%} of all events; connected in {connecting_s:.1f} s; "
         f"{memory / size:.0f} KB a socket; CPU of the web process {cpu / seconds:.0%}"
     )
 

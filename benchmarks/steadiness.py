@@ -1,9 +1,9 @@
-"""`python -m benchmarks.steadiness`: the rate of a campaign while its workers are killed.
+"""Measure the rate of a campaign while its workers are killed: `python -m benchmarks.steadiness`.
 
-The whole of Prosa in real processes, on a PostgreSQL and a Redis of its own: web, statuses, maintenance,
-scheduler and some campaign workers, each started again a second after its end, as `workers.launch` does.
-Every figure is of the simulator's log of arrivals, but for the one that says how long the rows of a dead
-worker wait: that is the database's.
+Prosa runs in real processes on a private PostgreSQL and Redis: web, statuses, maintenance, scheduler and
+some campaign workers, which are restarted a second after their end, as `workers.launch` does. The
+reference is the rate that the throttle grants. Figures come from the simulator's log; only the time
+until the rows of a dead worker are reclaimed comes from the database.
 """
 
 from __future__ import annotations
@@ -46,33 +46,33 @@ SIMULATOR_SETTINGS = {"latency_ms": 50, "batch_size": 200}
 KILL_EVERY_S = 10.0
 LEASE_S = CALL_TIMEOUT_S * LEASE_CALLS
 WARM_UP_S = 5.0  # until the first jobs run
-RECOVERY_S = 60.0  # reliability.md: back to 90 % within it
+RECOVERY_S = 60.0  # target: 90 % of the rate again within it
 
 
 @dataclass
 class SteadinessRun:
-    """One campaign that is long enough for everything that is done to it."""
+    """Running campaign, long enough for all measurements."""
 
     stack: Stack
     database: PostgresqlServer
     arrivals: Arrivals
     workers: tuple[str, ...]
     campaign_id: int
-    chance: random.Random
+    rng: random.Random
     window_s: float
 
     def run_undisturbed(self) -> tuple[float, float]:
-        """A window in which nothing is done to it: when it began, and when it ended."""
+        """Wait for one window without disturbance; return its begin and end in Unix seconds."""
         begin = time.time()
         time.sleep(self.window_s)
         return begin, time.time()
 
     def run_with_kills(self, monitor: LeaseMonitor) -> tuple[float, float]:
-        """The same with a random worker killed every ten seconds, the first one at once."""
+        """Kill a random worker every ten seconds for one window; return its begin and end."""
         begin = time.time()
         for at_s in range(0, int(self.window_s), int(KILL_EVERY_S)):
             _sleep_until(begin + at_s)
-            name = self.chance.choice(self.workers)
+            name = self.rng.choice(self.workers)
             self.stack.kill(name)
             monitor.record_kill()
             _sleep_until(begin + at_s + RESTART_PAUSE_S)
@@ -81,14 +81,14 @@ class SteadinessRun:
         return begin, time.time()
 
     def restart_database(self) -> tuple[float, float]:
-        """PostgreSQL goes away as by a failover; when that began, and when we stopped looking."""
+        """Restart PostgreSQL, which cuts every connection; return begin and end of the window."""
         begin = time.time()
         self.database.restart()
         _sleep_until(begin + RECOVERY_S / 2)
         return begin, time.time()
 
     def restart_workers_at(self, per_second: int) -> None:
-        """The workers anew, with another pace."""
+        """Restart the workers with another pace."""
         self.stack.environment["MESSAGES_PER_SECOND"] = str(per_second)
         for name in self.workers:
             self.stack.kill(name)
@@ -101,8 +101,8 @@ def _sleep_until(moment: float) -> None:
 
 
 @contextmanager
-def running(asked: argparse.Namespace, home: Path) -> Iterator[SteadinessRun]:
-    workers = tuple(f"campaigns-{n}" for n in range(1, asked.workers + 1))
+def running(options: argparse.Namespace, home: Path) -> Iterator[SteadinessRun]:
+    workers = tuple(f"campaigns-{n}" for n in range(1, options.workers + 1))
     server, database = RedisServer(), PostgresqlServer()
     server.start()
     database.start()
@@ -110,20 +110,20 @@ def running(asked: argparse.Namespace, home: Path) -> Iterator[SteadinessRun]:
         home,
         database.url,
         server.url,
-        MESSAGES_PER_SECOND=asked.pace,
-        CAMPAIGN_WORKERS=asked.workers,
+        MESSAGES_PER_SECOND=options.pace,
+        CAMPAIGN_WORKERS=options.workers,
         DOUBT_WINDOW_S=5,
     )
     try:
         stack.flask("db", "upgrade")
-        campaign_id = _make_campaign(database.url, int(asked.pace * (4 * asked.seconds + 120)))
+        campaign_id = _make_campaign(database.url, int(options.pace * (4 * options.seconds + 120)))
         stack.start(*OTHER_PROCESSES, *workers)
         stack.simulator("settings", SIMULATOR_SETTINGS)
         arrivals = Arrivals(stack.simulator_address)
         wait_for(lambda: arrivals.read(), 60)
         time.sleep(WARM_UP_S)
-        chance = random.Random(asked.seed)
-        yield SteadinessRun(stack, database, arrivals, workers, campaign_id, chance, asked.seconds)
+        rng = random.Random(options.seed)
+        yield SteadinessRun(stack, database, arrivals, workers, campaign_id, rng, options.seconds)
     finally:
         stack.stop()
         server.kill()
@@ -139,14 +139,14 @@ def _make_campaign(database_url: str, people: int) -> int:
 
 
 def print_arrivals(run: SteadinessRun, pace: int, begin: float, end: float) -> float:
-    """How a quiet window agrees with what the throttle grants; returns its rate."""
+    """Print the rate of an undisturbed window beside the granted one; return the rate."""
     moments = run.arrivals.read()
     granted, found = pace * CAMPAIGN_SHARE, rate(moments, begin, end)
     print(
         f"pace {pace}, {end - begin:.0f} s: {found:.1f} a second arrived of {granted:.0f} granted"
-        f" ({found / granted:.2f}, ≥ 0.90 and ≤ 1.10), in the fullest second"
-        f" {max_in_one_second(moments, begin, end)} (≤ {pace * 1.1:.0f});"
-        f" {count_seconds_above(moments, begin, end, pace * 1.1)} of its seconds above that,"
+        f" ({found / granted:.2f}, ≥ 0.90 and ≤ 1.10), at most"
+        f" {max_in_one_second(moments, begin, end)} in one second (≤ {pace * 1.1:.0f});"
+        f" {count_seconds_above(moments, begin, end, pace * 1.1)} seconds above that,"
         f" nothing arrived for {longest_silence(moments, begin, end):.2f} s at most,"
         f" load {os.getloadavg()[0]:.1f}",
         flush=True,
@@ -178,9 +178,9 @@ def print_kills(run: SteadinessRun, undisturbed: float) -> None:
         monitor.wait_until_reclaimed(LEASE_S + 60)
     print(
         f"rows of {monitor.kills} killed workers: {monitor.count_lost_rows()} in doubt, "
-        f"the last of them taken up"
-        f" {monitor.longest_s:.1f} s after its kill (≤ {LEASE_S + 10:.0f}) and at most"
-        f" {monitor.overdue_s:.1f} s after its lease",
+        f"the last one reclaimed"
+        f" {monitor.longest_s:.1f} s after the kill (≤ {LEASE_S + 10:.0f}) and at most"
+        f" {monitor.overdue_s:.1f} s after the end of its lease",
         flush=True,
     )
 
@@ -192,18 +192,22 @@ def main() -> int:
     parser.add_argument("--low-pace", type=int, default=80)
     parser.add_argument("--seconds", type=float, default=60, help="of each window")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     if find_postgresql() is None:
         print("no PostgreSQL is installed here (Debian: postgresql)")
         return 1
     home = tempfile.TemporaryDirectory(prefix="prosa-steady-")
-    with home as folder, running(asked, Path(folder)) as run:
-        print(f"{asked.workers} campaign workers, {os.cpu_count()} cores", flush=True)
-        undisturbed = print_arrivals(run, asked.pace, *run.run_undisturbed())
+    with home as folder, running(options, Path(folder)) as run:
+        print(
+            f"Arrivals at the simulator from {options.workers} campaign workers on {os.cpu_count()}"
+            " cores; reference: the rate granted by the throttle",
+            flush=True,
+        )
+        undisturbed = print_arrivals(run, options.pace, *run.run_undisturbed())
         print_kills(run, undisturbed)
         print_restart(run, undisturbed)
-        run.restart_workers_at(asked.low_pace)
-        print_arrivals(run, asked.low_pace, *run.run_undisturbed())
+        run.restart_workers_at(options.low_pace)
+        print_arrivals(run, options.low_pace, *run.run_undisturbed())
         print(f"arrived twice: {run.arrivals.count_duplicates()}; load {os.getloadavg()[0]:.1f}")
     return 0
 

@@ -1,7 +1,7 @@
-"""The web process of `benchmarks.load`: Prosa's own, and beside it a count of the SQL that pages send.
+"""Web process of `benchmarks.load`: Prosa's own with a count of the SQL statements.
 
-`GET /health/sql` says how often each statement was sent since the start, by part (the panel's requests,
-the webhook ingest, what runs beside requests) and by route.
+`GET /health/sql` returns how often each statement was sent since the start, by part (panel, webhook
+ingest, outside of requests) and route.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ counts: Counter[StatementKey] = Counter()
 
 
 def statement_key(statement: str) -> StatementKey:
-    words = " ".join(statement.split())
+    text = " ".join(statement.split())
     if not has_request_context():
-        return "beside", "", words
+        return "background", "", text
     part = "ingest" if request.path.startswith("/webhooks/") else "panel"
-    return part, str(request.url_rule), words
+    return part, str(request.url_rule), text
 
 
 def count_statement(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.webhooks`: the door beside a bare route, and one worker that applies statuses.
+"""Measure the webhook endpoint and a worker that applies statuses: `python -m benchmarks.webhooks`.
 
-The door's floor is a bare Flask route with the same HMAC and the same INSERT, in a gunicorn of its own
-with as many threads. The worker is the Procfile's; its statuses are of a campaign's rows, three each.
+The floor of the endpoint is a bare Flask route with the same HMAC and INSERT, in a gunicorn with as many
+threads. The worker is that of the Procfile; it applies three statuses for each row of a campaign and is
+compared with a worker that sends a campaign.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ SERVERS = {
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """So many things in so many seconds, by the wall and by the CPU of who did them."""
+    """Number of items, and the wall and CPU seconds of the process that handled them."""
 
     count: int
     wall_s: float
@@ -73,17 +74,17 @@ def median(speeds: Sequence[Speed]) -> Speed:
     return sorted(speeds, key=lambda speed: speed.rate)[len(speeds) // 2]
 
 
-# --- the door ---
+# --- the endpoint ---
 
 
 def measure_ingest(stack: Stack, requests: int, rounds: int = 3) -> dict[str, Speed]:
-    """All doors are open at once and are measured by turns, since machines are noisy."""
+    """Measure all servers in turn while all run, since the speed of the machine changes."""
     raw = make_webhook_body(status_of(1, "sent"))
     posts = [render_request(PATH, raw, signature_headers(raw))] * requests
     with run_servers(stack) as servers:
         found: dict[str, list[Speed]] = {name: [] for name in SERVERS}
         for port, _pid in servers.values():
-            asyncio.run(post_all(port, posts[:200], CONNECTIONS))  # warm
+            asyncio.run(post_all(port, posts[:200], CONNECTIONS))  # warm up
         for _ in range(rounds):
             for name, (port, pid) in servers.items():
                 before = cpu_s(pid)
@@ -94,7 +95,7 @@ def measure_ingest(stack: Stack, requests: int, rounds: int = 3) -> dict[str, Sp
 
 @contextmanager
 def run_servers(stack: Stack) -> Iterator[dict[str, tuple[int, int]]]:
-    """Each door's port and process."""
+    """Start the servers; yield the port and process id of each."""
     processes, ports = [], []
     try:
         for command in SERVERS.values():
@@ -142,8 +143,10 @@ def status_of(row_id: int, step: str) -> dict[str, Any]:
 
 
 def bodies_of(row_ids: Sequence[int], size: int) -> list[bytes]:
-    """Three statuses for each row, `size` a body, in the order of a campaign: what is sent first is
-    delivered while later rows are still being sent."""
+    """Return bodies of `size` statuses, three for each row, in the order of a campaign.
+
+    The first rows are delivered while later ones are still being sent.
+    """
     lag = min(200, len(row_ids))
     steps = [
         (row_ids[position - lag * step], STEPS[step])
@@ -156,7 +159,7 @@ def bodies_of(row_ids: Sequence[int], size: int) -> list[bytes]:
 
 
 def measure_statuses(worker: subprocess.Popen[bytes], rows: int, size: int) -> Speed:
-    """From the moment at which all bodies are there to the last status applied."""
+    """Measure from the moment when all bodies are stored until the last status is applied."""
     campaign = make_campaign()
     ids = make_recipients(
         campaign, rows, state=MessageState.ACCEPTED, attempt=1, accepted_at=clock.now()
@@ -197,7 +200,7 @@ def are_all_read() -> bool:
 
 def print_ingest(found: dict[str, Speed]) -> None:
     floor = found[FLOOR]
-    print("\n| webhook door, one status a body | requests/s | ÷ floor (≥ 0.6) | CPU ms each |")
+    print("\n| webhook endpoint, one status a body | requests/s | ÷ floor (≥ 0.6) | CPU ms each |")
     print("|---|---|---|---|")
     for name, speed in found.items():
         print(f"| {name} | {speed.rate:.0f} | {speed.rate / floor.rate:.2f} | {speed.cpu_ms:.2f} |")
@@ -215,46 +218,51 @@ def print_statuses(found: dict[int, Speed], campaign: Speed) -> None:
 
 
 def measure_campaign(home: Path, redis: RedisServer, messages: int) -> Speed:
-    """One campaign worker, as `benchmarks.campaign` measures it, with the simulator's statuses off."""
-    places = BenchmarkEnvironment(home, redis.url, create_empty_database(f"{DATABASE}_campaign"))
+    """Measure one campaign worker as `benchmarks.campaign` does, without statuses."""
+    environment = BenchmarkEnvironment(
+        home, redis.url, create_empty_database(f"{DATABASE}_campaign")
+    )
     try:
-        places.reset_simulator(latency_ms=0)
+        environment.reset_simulator(latency_ms=0)
         speeds = []
         for _ in range(2):
-            found = places.run("prosa", messages) or {}
+            found = environment.run("prosa", messages) or {}
             speeds.append(Speed(found["messages"], found["wall_s"], found["cpu_s"]))
         return median(speeds)
     finally:
-        places.close()
+        environment.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000, help="to each door, three times")
+    parser.add_argument("--requests", type=int, default=2000, help="to each server, three times")
     parser.add_argument(
-        "--rows", type=int, default=6000, help="of the campaign whose statuses come"
+        "--rows", type=int, default=6000, help="of the campaign whose statuses are applied"
     )
     parser.add_argument(
-        "--messages", type=int, default=3000, help="of the campaign to compare with"
+        "--messages", type=int, default=3000, help="of the campaign sent for comparison"
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     redis, home = RedisServer(), Path(tempfile.mkdtemp(prefix="prosa-bench-"))
     redis.start()
     url = create_empty_database(DATABASE)
     try:
         with app_on(url, redis.url):
-            print(f"\nWebhooks on {get_backend_name(url)}")
+            print(
+                f"\nWebhooks on {get_backend_name(url)}; floor: a bare Flask route with the same HMAC"
+                " and INSERT"
+            )
             stack = Stack(home, url, redis.url)
-            print_ingest(measure_ingest(stack, asked.requests))
+            print_ingest(measure_ingest(stack, options.requests))
             with db.engine.begin() as connection:
                 connection.execute(sa.delete(WebhookBody))
             stack.spawn("statuses")
             worker = stack.processes["statuses"]
-            measure_statuses(worker, 200, 100)  # it has started, and is warm
-            found = {size: measure_statuses(worker, asked.rows, size) for size in (100, 1)}
+            measure_statuses(worker, 200, 100)  # waits for its start, and warms it up
+            found = {size: measure_statuses(worker, options.rows, size) for size in (100, 1)}
             assert are_all_read(), "statuses were lost"
             stack.stop()
-        print_statuses(found, measure_campaign(home, redis, asked.messages))
+        print_statuses(found, measure_campaign(home, redis, options.messages))
     finally:
         redis.kill()
     return 0
