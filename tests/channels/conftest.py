@@ -17,7 +17,7 @@ def meta() -> Iterator[MetaMediaServer]:
 
 @pytest.fixture
 def app(any_app: Flask, meta: MetaMediaServer) -> Flask:
-    """On every database there is, speaking to a Meta of the test's own."""
+    """Application on every database, connected to the test's own media server."""
     settings = any_app.extensions["prosa_settings"]
     any_app.extensions["prosa_settings"] = replace(
         settings, whatsapp_api_url=meta.url, media_max_mb=1, read_receipts=True

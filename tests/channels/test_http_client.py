@@ -1,4 +1,4 @@
-"""The sending client against a server that does what servers and proxies do, byte by byte."""
+"""HTTP client for sending, against a server with scripted responses."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def post_twice(http_client: HttpClient, _server: ScriptedServer) -> list[H
     return [await http_client.post(b"first"), await http_client.post(b"second")]
 
 
-def test_a_request_says_what_meta_wants_to_know() -> None:
+def test_a_request_has_the_headers_that_meta_requires() -> None:
     answer, server = with_server([[OK]], post_once)
     assert answer == HttpResponse(200, b"{}")
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -114,7 +114,7 @@ def test_a_request_says_what_meta_wants_to_know() -> None:
          HttpResponse(429, b"", "7")),
     ],
 )  # fmt: skip
-def test_an_answer_is_read_however_it_comes(script: Script, expected: HttpResponse) -> None:
+def test_a_response_is_read_in_any_framing(script: Script, expected: HttpResponse) -> None:
     assert with_server([script], post_once)[0] == expected
 
 
@@ -130,12 +130,12 @@ def test_an_answer_is_read_however_it_comes(script: Script, expected: HttpRespon
         [b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000],
     ],
 )
-def test_without_an_answer_that_can_be_read_it_may_have_arrived(script: Script) -> None:
+def test_an_unreadable_response_raises_response_lost(script: Script) -> None:
     with pytest.raises(ResponseLost):
         with_server([script], post_once)
 
 
-def test_one_connection_serves_one_call_after_the_other() -> None:
+def test_one_connection_is_reused_for_successive_calls() -> None:
     answers, server = with_server([[OK], [OK]], post_twice)
     assert answers == [HttpResponse(200, b"{}")] * 2
     assert server.connections == 1
@@ -149,7 +149,7 @@ def test_one_connection_serves_one_call_after_the_other() -> None:
         [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"],
     ],
 )
-def test_a_connection_that_ends_or_says_too_much_is_not_used_again(first: Script) -> None:
+def test_a_connection_that_closes_or_sends_excess_data_is_not_reused(first: Script) -> None:
     async def talk(http_client: HttpClient, _server: ScriptedServer) -> list[HttpResponse]:
         answers = [await http_client.post(b"first")]
         await asyncio.sleep(0.1)  # the server's closing arrives
@@ -160,7 +160,7 @@ def test_a_connection_that_ends_or_says_too_much_is_not_used_again(first: Script
     assert server.connections == 2
 
 
-def test_an_old_connection_is_not_used_again() -> None:
+def test_an_idle_connection_past_its_keepalive_is_not_reused() -> None:
     async def talk(http_client: HttpClient, server: ScriptedServer) -> None:
         await http_client.post(b"first")
         await asyncio.sleep(0.1)
@@ -169,7 +169,7 @@ def test_an_old_connection_is_not_used_again() -> None:
     assert with_server([[OK], [OK]], talk, keepalive_s=0.05)[1].connections == 2
 
 
-def test_a_late_answer_answers_nobody() -> None:
+def test_a_late_response_is_not_taken_for_another_call() -> None:
     async def talk(http_client: HttpClient, _server: ScriptedServer) -> HttpResponse:
         with pytest.raises(TimeoutError):
             await http_client.post(b"first")
@@ -195,7 +195,7 @@ def test_a_cancelled_call_leaves_no_connection_behind() -> None:
     assert server.connections == 2
 
 
-def test_where_nobody_listens_nothing_was_sent() -> None:
+def test_a_refused_connection_raises_not_connected() -> None:
     async def talk(http_client: HttpClient, server: ScriptedServer) -> None:
         nowhere = make_http_client(1)
         with pytest.raises(NotConnected, match="Refused"):
@@ -204,7 +204,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
     with_server([], talk)
 
 
-def test_an_address_that_nobody_knows_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_did_not_resolve_is_resolved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def talk(http_client: HttpClient, server: ScriptedServer) -> HttpResponse:
         asked, loop = [], asyncio.get_running_loop()
 
@@ -225,7 +225,7 @@ def test_an_address_that_nobody_knows_is_looked_up_again(monkeypatch: pytest.Mon
     assert with_server([[OK], [OK]], talk)[0] == HttpResponse(200, b"{}")
 
 
-def test_an_untrusted_certificate_is_sent_nothing(
+def test_nothing_is_sent_to_an_untrusted_certificate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def talk(http_client: HttpClient, server: ScriptedServer) -> None:
@@ -242,13 +242,13 @@ def test_an_untrusted_certificate_is_sent_nothing(
 
 
 @pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\nb", "a\x00"])
-def test_no_token_splits_a_request(token: str) -> None:
+def test_a_token_with_line_breaks_is_rejected(token: str) -> None:
     with pytest.raises(ValueError, match="line breaks"):
         HttpClient("http://127.0.0.1/", {"Authorization": f"Bearer {token}"},
              timeout_s=1.0, connect_timeout_s=1.0, keepalive_s=1.0)  # fmt: skip
 
 
-def test_so_many_calls_at_once_take_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_calls_share_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def talk(http_client: HttpClient, server: ScriptedServer) -> list[HttpResponse]:
         made: list[float] = []
         loop = asyncio.get_running_loop()

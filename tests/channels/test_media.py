@@ -1,4 +1,4 @@
-"""Files from and to Meta: moved in the background, judged by their content, kept in SQL."""
+"""Transfer of files from and to Meta: checked by content, stored in SQL, cached on disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def count_chunks() -> int:
     return found
 
 
-def test_a_contacts_file_is_fetched_kept_in_chunks_and_cached_on_disk(
+def test_a_contacts_file_is_downloaded_stored_in_chunks_and_cached_on_disk(
     app: Flask, meta: MetaMediaServer
 ) -> None:
     content = JPEG + bytes(range(256)) * 3000
@@ -84,7 +84,7 @@ def test_a_contacts_file_is_fetched_kept_in_chunks_and_cached_on_disk(
     assert get_cached_path(file).read_bytes() == content
 
 
-def test_an_address_that_has_grown_old_is_asked_for_anew(app: Flask, meta: MetaMediaServer) -> None:
+def test_an_expired_address_is_looked_up_again(app: Flask, meta: MetaMediaServer) -> None:
     meta.files["77"] = PDF
     meta.expired_urls = 1
     file_id = want_inbound_file("document", "application/pdf", filename="../../boleto maio.pdf")
@@ -139,7 +139,7 @@ def test_a_correctly_labelled_file_is_kept_under_its_type(
     assert (reload_file(file_id).mime_type, reload_file(file_id).problem) == (kept, None)
 
 
-def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaMediaServer) -> None:
+def test_the_token_is_sent_only_to_meta(app: Flask, meta: MetaMediaServer) -> None:
     with MetaMediaServer(files={"77": JPEG}) as stranger:
         meta.files["77"] = JPEG
         for url in (
@@ -155,7 +155,7 @@ def test_the_token_is_shown_to_nobody_but_meta(app: Flask, meta: MetaMediaServer
 
 
 @pytest.mark.parametrize("says", [{}, {"file_size": 1}, {"file_size": None}])
-def test_a_file_beyond_the_limit_is_not_kept_whatever_its_look_up_says(
+def test_a_file_above_the_limit_is_not_kept_even_if_its_declared_size_is_smaller(
     app: Flask, meta: MetaMediaServer, says: dict[str, Any]
 ) -> None:
     meta.files["77"] = JPEG + b"\0" * 1024 * 1024
@@ -166,7 +166,7 @@ def test_a_file_beyond_the_limit_is_not_kept_whatever_its_look_up_says(
     assert meta.downloads == ([] if not says else [TOKEN])
 
 
-def test_a_file_that_meta_no_longer_has_is_said_to_be_gone(
+def test_a_file_that_meta_no_longer_has_is_marked_as_gone(
     app: Flask, meta: MetaMediaServer
 ) -> None:
     file_id = want_inbound_file()
@@ -174,7 +174,7 @@ def test_a_file_that_meta_no_longer_has_is_said_to_be_gone(
     assert (reload_file(file_id).problem, reload_file(file_id).transfer) == ("gone", None)
 
 
-def test_a_failure_that_may_pass_is_tried_again_later_and_in_the_end_given_up(
+def test_a_temporary_failure_is_retried_later_and_finally_given_up(
     app: Flask, meta: MetaMediaServer
 ) -> None:
     meta.files["77"] = JPEG
@@ -190,7 +190,7 @@ def test_a_failure_that_may_pass_is_tried_again_later_and_in_the_end_given_up(
     assert (reload_file(file_id).problem, reload_file(file_id).transfer) == ("failed", None)
 
 
-def test_a_worker_that_dies_is_succeeded_and_one_that_froze_writes_nothing(
+def test_a_dead_workers_transfer_is_taken_over_and_a_late_worker_writes_nothing(
     app: Flask, meta: MetaMediaServer
 ) -> None:
     file_id = keep_outbound_file(PNG, "foto.png")

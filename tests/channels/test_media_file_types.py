@@ -1,4 +1,4 @@
-"""What may be sent: by content, name and size (whatsapp_cloud_api.md section 6)."""
+"""Checks of files to be sent: content, name and size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ACCEPTED_FILES = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED_FILES)
-def test_what_whatsapp_takes_is_known_by_its_content(name: str) -> None:
+def test_an_accepted_type_is_detected_by_its_content(name: str) -> None:
     content, mime_type = ACCEPTED_FILES[name]
     assert check_outbound_type(io.BytesIO(content), name, len(content)) == mime_type
 
@@ -62,16 +62,16 @@ REFUSED_FILES = {
     "foto.jpg": (PNG, "called .jpg, but its content is something else"),
     "boleto.pdf": (HTML, "called .pdf"),
     "novo.docx": (office("xl/workbook.xml"), "called .docx"),
-    "pagina.html": (HTML, "doesn't take this kind"),
-    "virus.exe": (b"MZ\0\0", "doesn't take this kind"),
-    "animado.gif": (b"GIF89a", "doesn't take this kind"),
-    "pacote.zip": (b"PK\3\4\0", "doesn't take this kind"),
+    "pagina.html": (HTML, "does not accept this type"),
+    "virus.exe": (b"MZ\0\0", "does not accept this type"),
+    "animado.gif": (b"GIF89a", "does not accept this type"),
+    "pacote.zip": (b"PK\3\4\0", "does not accept this type"),
     "nada.pdf": (b"", "empty"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED_FILES)
-def test_what_it_does_not_take_is_refused_with_a_sentence(name: str) -> None:
+def test_an_unsupported_file_is_refused_with_a_reason(name: str) -> None:
     content, sentence = REFUSED_FILES[name]
     with pytest.raises(InvalidInput, match=sentence) as refusal:
         check_outbound_type(io.BytesIO(content), name, len(content))
@@ -81,15 +81,15 @@ def test_what_it_does_not_take_is_refused_with_a_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "most", "sentence"),
     [
-        ("a.png", PNG, 5 * MB, "picture.*5 MB.*5.1 MB"),
+        ("a.png", PNG, 5 * MB, "image.*5 MB.*5.1 MB"),
         ("a.mp4", mp4(b"isom"), 16 * MB, "video.*16 MB"),
-        ("a.ogg", OGG, 16 * MB, "sound.*16 MB"),
+        ("a.ogg", OGG, 16 * MB, "audio file.*16 MB"),
         ("a.pdf", PDF, 100 * MB, "document.*100 MB"),
         ("a.webp", webp(0), 100 * 1024, "sticker.*100 KB.*100.1 KB"),
         ("a.webp", webp(2), 500 * 1024, "sticker.*500 KB"),
     ],
 )
-def test_a_size_is_taken_up_to_its_limit(
+def test_a_size_is_accepted_up_to_its_limit(
     name: str, content: bytes, most: int, sentence: str
 ) -> None:
     check_outbound_type(io.BytesIO(content), name, most)

@@ -1,4 +1,4 @@
-"""Each body is refused here where Meta would refuse it, and taken by the simulator where not."""
+"""Message bodies: refused where Meta would refuse them, and otherwise accepted by the simulator."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ ACCEPTED_BODIES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_BODIES)
-def test_what_stands_at_the_limit_is_taken_by_the_platform(kind: str) -> None:
+def test_a_body_at_its_limits_is_accepted_by_the_simulator(kind: str) -> None:
     request = render_request(ACCEPTED_BODIES[kind](), "5511987650001", "m:1:1")
     parse_message(msgspec.json.encode(request))
 
 
 REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
     "empty text": (lambda: text_body(" \n"), "empty"),
-    "4,097 characters": (lambda: text_body("x" * 4097), "4097 characters; WhatsApp takes at most 4096"),
+    "4,097 characters": (lambda: text_body("x" * 4097), "4097 characters; WhatsApp accepts at most 4096"),
     "no button": (lambda: buttons_body("x", []), "from 1 to 3"),
     "four buttons": (lambda: buttons_body("x", [(str(n), str(n)) for n in range(4)]), "from 1 to 3"),
     "a long button": (lambda: buttons_body("x", [("a", "t" * 21)]), "21 characters.*at most 20"),
@@ -81,7 +81,7 @@ REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
     "a long footer": (lambda: buttons_body("x", [("a", "Sim")], footer="f" * 61), "at most 60"),
     "a row title of 25": (
         lambda: list_body("x", "Abrir", [ListSection(rows(1, title="t" * 25))]),
-        "25 characters; WhatsApp takes at most 24",
+        "25 characters; WhatsApp accepts at most 24",
     ),
     "a row text of 73": (
         lambda: list_body("x", "Abrir", [ListSection(rows(1, description="d" * 73))]),
@@ -90,7 +90,7 @@ REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
     "a row id of 201": (lambda: list_body("x", "A", [ListSection(rows(1, id="i" * 201))]), "at most 200"),
     "eleven rows": (
         lambda: list_body("x", "A", [ListSection(rows(6), "um"), ListSection(rows(5), "dois")]),
-        "has 11 rows; WhatsApp takes 1 to 10",
+        "has 11 rows; WhatsApp accepts 1 to 10",
     ),
     "eleven sections": (
         lambda: list_body("x", "A", [ListSection(rows(1), str(n)) for n in range(11)]),
@@ -107,9 +107,9 @@ REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a long list button": (lambda: list_body("x", "b" * 21, [ListSection(rows(1))]), "at most 20"),
     "no link": (lambda: link_button_body("x", "Pagar", "javascript:alert(1)"), "https://example"),
-    "a link with a blank": (lambda: link_button_body("x", "Pagar", "https://a.b/c d"), "blanks"),
+    "a link with a blank": (lambda: link_button_body("x", "Pagar", "https://a.b/c d"), "spaces"),
     "an unreadable link": (lambda: link_button_body("x", "Pagar", "http://[::1"), "https://example"),
-    "id and link": (lambda: media_body(MediaKind.IMAGE, media_id="1", link=PUBLIC), "not by both"),
+    "id and link": (lambda: media_body(MediaKind.IMAGE, media_id="1", link=PUBLIC), "not both"),
     "a link without TLS": (lambda: media_body(MediaKind.IMAGE, link="http://a.b/c"), "https://"),
     "a long caption": (lambda: media_body(MediaKind.IMAGE, media_id="1", caption="c" * 1025), "1024"),
     "a sound with words": (lambda: media_body(MediaKind.AUDIO, media_id="1", caption="x"), "no text"),
@@ -123,7 +123,7 @@ REFUSED_BODIES: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED_BODIES)
-def test_what_meta_would_refuse_is_refused_with_the_limit(kind: str) -> None:
+def test_a_body_above_its_limits_is_refused_with_the_limit(kind: str) -> None:
     build, sentence = REFUSED_BODIES[kind]
     with pytest.raises(InvalidInput, match=sentence) as refusal:
         build()
@@ -171,18 +171,18 @@ def test_a_template_is_filled_in_all_its_parts() -> None:
         ),
     ],
 )
-def test_a_header_may_be_a_file_or_a_place(values: dict[str, str], parameter: Any) -> None:
+def test_a_header_may_be_a_file_or_a_location(values: dict[str, str], parameter: Any) -> None:
     body = template_body("a", "pt_BR", values, named=False)
     assert body["template"]["components"] == [{"type": "header", "parameters": [parameter]}]
 
 
-def test_reading_and_typing_are_one_request() -> None:
+def test_a_read_receipt_and_typing_are_one_request() -> None:
     for typing in (False, True):
         message = parse_message(msgspec.json.encode(render_read_receipt("wamid.x", typing=typing)))
         assert (message.status, bool(message.typing_indicator)) == ("read", typing)
 
 
-def test_a_body_that_waited_for_its_upload_is_made_whole() -> None:
+def test_a_body_that_waited_for_its_upload_gets_the_media_id() -> None:
     waiting = media_body(MediaKind.DOCUMENT, file_name="a.pdf")
     assert with_media_id(waiting, "9")["document"] == {"filename": "a.pdf", "id": "9"}
     assert "id" not in waiting["document"]

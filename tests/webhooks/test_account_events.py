@@ -1,4 +1,4 @@
-"""What Meta says of templates, account and number takes effect, once, and shows on the channel's page."""
+"""Events of templates, account and number take effect once and show on the channel's page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOW = int(time.time())
 
 
 def receive_field(field: str, at: int = NOW, **changes: Any) -> None:
-    """Meta says it, `at` a moment of Meta's."""
+    """Receive a webhook of a field with Meta's timestamp `at`."""
     body = json.loads(make_webhook_body({**VALUES.get(field, {}), **changes}, field=field))
     body["entry"][0]["time"] = at
     store_body(json.dumps(body).encode())
@@ -62,7 +62,7 @@ def test_each_type_of_account_event_has_a_description() -> None:
     assert set(DESCRIPTIONS) == set(get_args(AccountEvent))
 
 
-def test_a_paused_template_pauses_its_campaigns_and_they_go_on_with_it(any_app: Flask) -> None:
+def test_a_paused_template_pauses_its_campaigns_until_it_is_approved_again(any_app: Flask) -> None:
     make_running_campaign()
     make_campaign(template=make_template(name="outro"))
     receive_field("message_template_status_update")
@@ -72,7 +72,7 @@ def test_a_paused_template_pauses_its_campaigns_and_they_go_on_with_it(any_app: 
     assert (get_campaign().state, get_campaign().paused_reason) == ("running", None)
 
 
-def test_what_a_person_paused_stays_paused(any_app: Flask) -> None:
+def test_a_campaign_paused_by_a_user_stays_paused(any_app: Flask) -> None:
     make_running_campaign()
     db.session.execute(sa.update(Campaign).values(state="paused"))
     db.session.commit()
@@ -80,15 +80,15 @@ def test_what_a_person_paused_stays_paused(any_app: Flask) -> None:
     assert get_campaign().state == "paused"
 
 
-def test_a_late_word_about_a_template_changes_nothing(any_app: Flask) -> None:
+def test_a_late_event_about_a_template_changes_nothing(any_app: Flask) -> None:
     make_running_campaign()
     receive_field("message_template_status_update", at=NOW, event="APPROVED")
     receive_field("message_template_status_update", at=NOW - 60, event="PAUSED")
     assert (list_all(MessageTemplate)[0].status, get_campaign().state) == ("APPROVED", "running")
-    assert len(list_events()) == 2, "but it is written down"
+    assert len(list_events()) == 2, "but it is recorded"
 
 
-def test_the_same_word_twice_is_one_event(any_app: Flask) -> None:
+def test_the_same_webhook_twice_is_one_event(any_app: Flask) -> None:
     make_running_campaign()
     for _ in range(2):
         receive_field("message_template_status_update")
@@ -106,13 +106,13 @@ def test_red_quality_of_a_template_pauses_and_yellow_warns(any_app: Flask) -> No
     assert [severity for _, _, severity in list_events()] == ["warn", "bad"]
 
 
-def test_a_quality_update_under_a_wrong_name_is_known_by_its_keys(app: Flask) -> None:
+def test_a_quality_update_with_a_wrong_name_is_detected_by_its_keys(app: Flask) -> None:
     make_running_campaign()
     receive_field("message_template_status_update", event=None, new_quality_score="RED")
     assert get_campaign().state == "paused"
 
 
-def test_a_category_changes_when_it_does_and_not_with_the_notice(any_app: Flask) -> None:
+def test_a_category_changes_with_the_event_and_not_with_its_notice(any_app: Flask) -> None:
     make_running_campaign()
     notice = {"correct_category": "UTILITY", "new_category": "MARKETING"}
     receive_field("template_category_update", at=NOW, **notice)
@@ -123,7 +123,7 @@ def test_a_category_changes_when_it_does_and_not_with_the_notice(any_app: Flask)
 
 @pytest.mark.parametrize("field", ["message_template_components_update",
                                    "message_template_status_update"])  # fmt: skip
-def test_what_we_do_not_know_of_a_template_is_fetched_anew(app: Flask, field: str) -> None:
+def test_an_unknown_or_changed_template_requests_a_sync(app: Flask, field: str) -> None:
     make_channel()
     db.session.execute(sa.update(Channel).values(templates_synced_at=sa.func.now()))
     db.session.commit()
@@ -169,7 +169,7 @@ def test_other_events_of_the_account_stop_nothing(app: Flask) -> None:
     ("value", "limit"),
     [("TIER_2K", 2000), (10_000, 10_000), ("250", 250), (-1, None), ("TIER_UNLIMITED", None)],
 )
-def test_the_limit_of_people_a_day_is_the_channels(
+def test_the_daily_limit_is_stored_with_the_channel(
     app: Flask, value: object, limit: int | None
 ) -> None:
     make_channel()
@@ -179,7 +179,7 @@ def test_the_limit_of_people_a_day_is_the_channels(
     assert get_channel().daily_limit == limit
 
 
-def test_a_limit_nobody_can_read_changes_nothing(app: Flask) -> None:
+def test_an_unreadable_limit_changes_nothing(app: Flask) -> None:
     make_channel()
     db.session.execute(sa.update(Channel).values(daily_limit=7))
     db.session.commit()
@@ -187,7 +187,9 @@ def test_a_limit_nobody_can_read_changes_nothing(app: Flask) -> None:
     assert get_channel().daily_limit == 7
 
 
-def test_a_flagged_number_pauses_all_and_an_upgrade_is_faster(any_app: Flask) -> None:
+def test_a_flagged_number_pauses_all_campaigns_and_an_upgrade_raises_the_throughput(
+    any_app: Flask,
+) -> None:
     make_running_campaign()
     receive_field("phone_number_quality_update")
     found = get_channel()
@@ -197,7 +199,7 @@ def test_a_flagged_number_pauses_all_and_an_upgrade_is_faster(any_app: Flask) ->
     assert (get_channel().throughput, get_channel().daily_limit) == ("HIGH", None)
 
 
-def test_an_error_without_a_message_halts_when_our_access_is_dead(app: Flask) -> None:
+def test_an_error_without_a_message_halts_the_channel_if_our_token_is_invalid(app: Flask) -> None:
     make_running_campaign()
     store_body(make_webhook_body({"metadata": {"phone_number_id": make_channel().phone_number_id},
                         "errors": [{"code": 0, "title": "AuthException"}]}))  # fmt: skip
@@ -206,7 +208,7 @@ def test_an_error_without_a_message_halts_when_our_access_is_dead(app: Flask) ->
     assert get_campaign().state == "paused"
 
 
-def test_an_account_that_is_not_ours_is_set_aside(app: Flask) -> None:
+def test_an_event_of_an_unknown_account_is_quarantined(app: Flask) -> None:
     make_channel()
     body = json.loads(make_webhook_body(VALUES["security"], field="security"))
     body["entry"][0]["id"] = "999"
@@ -216,16 +218,16 @@ def test_an_account_that_is_not_ours_is_set_aside(app: Flask) -> None:
     assert quarantined.reason == "account 999 is not one of ours"
 
 
-def test_a_field_nobody_knows_is_kept_and_counted(any_app: Flask) -> None:
+def test_an_unknown_field_is_kept_and_counted(any_app: Flask) -> None:
     make_channel()
     receive_field("brand_new_field", x=1)
     assert {c.kind: c.number for c in list_all(WebhookCount)} == {"field:brand_new_field": 1}
     assert list_all(WebhookUpdate) == []
 
 
-def test_all_of_it_shows_on_the_channels_page_in_both_languages(app: Flask) -> None:
+def test_all_events_show_on_the_channels_page_in_both_languages(app: Flask) -> None:
     make_running_campaign()
-    store_body(make_webhook_body(make_message_value()))  # which says what our number is
+    store_body(make_webhook_body(make_message_value()))  # contains our phone number
     for number, (field, value) in enumerate(FIELD_VALUES):
         receive_field(field, at=NOW + number, **value)
     manager, _ = make_signed_in_client(app, Role.MANAGER)
@@ -247,7 +249,7 @@ def test_all_of_it_shows_on_the_channels_page_in_both_languages(app: Flask) -> N
     assert TEMPLATE["message_template_name"] in page
 
 
-def test_a_halted_number_says_why_and_a_person_lets_it_go_on(app: Flask) -> None:
+def test_a_halted_number_shows_the_reason_and_can_be_resumed(app: Flask) -> None:
     make_channel()
     db.session.execute(sa.update(Channel).values(halted_reason="(190) Session has expired"))
     db.session.commit()

@@ -1,4 +1,4 @@
-"""Many bodies at once: everything once, and each person's messages in their order."""
+"""Concurrent workers apply each update once, and the messages of each person in order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def run_together(app: Flask, works: list[Callable[[], None]]) -> None:
-    """All at once, each in a thread with an application of its own; the first error is raised."""
+    """Run functions at once, each in a thread with its own app context, and raise the first error."""
     barrier, errors = threading.Barrier(len(works)), []
 
     def begin(work: Callable[[], None]) -> None:
@@ -61,10 +61,10 @@ def run_together(app: Flask, works: list[Callable[[], None]]) -> None:
 
 
 def drain_until_empty(*functions: Callable[[], Any]) -> None:
-    """As a worker's loop does, which outlives a database that is busy for too long."""
+    """Drain like a worker's loop, which survives errors of a busy database."""
     until = time.monotonic() + PATIENCE_S
     while has_work(WebhookQueue.MESSAGES) or has_work(WebhookQueue.STATUSES):
-        assert time.monotonic() < until, "the queues do not run dry"
+        assert time.monotonic() < until, "the queues do not become empty"
         is_idle = True
         for function in functions:
             with suppress(sa.exc.OperationalError):
@@ -110,7 +110,7 @@ def test_a_thousand_updates_posted_by_eight_clients_three_times_are_applied_once
     assert counted == {"message:text": 200 * 24, "status:delivered": 800 * 24}
 
 
-def test_2000_messages_of_50_people_over_4_workers_are_in_order_with_one_answer_a_burst(
+def test_2000_messages_of_50_people_over_4_workers_are_in_order_with_one_answer_each(
     richest_app: Flask,
 ) -> None:
     make_channel()

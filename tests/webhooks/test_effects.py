@@ -57,12 +57,12 @@ def test_a_new_number_is_the_same_person(any_app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "limit"),
+    ("reported", "limit"),
     [(2000, 2000), ("TIER_10K", 10_000), ("TIER_250", 250), ("TIER_UNLIMITED", None), ("?", 77)],
 )
-def test_the_daily_limit_comes_from_meta(app: Flask, told: object, limit: int | None) -> None:
+def test_the_daily_limit_comes_from_meta(app: Flask, reported: object, limit: int | None) -> None:
     make_channel()
-    for value in (77, told):
+    for value in (77, reported):
         store_webhook(
             {"max_daily_conversations_per_business": value}, field="business_capability_update"
         )

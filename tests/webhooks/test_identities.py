@@ -1,4 +1,4 @@
-"""Who writes: people without a phone, with a new number, known twice; each is one contact, one thread."""
+"""Identities of senders: without a phone, with a new number, known twice; each is one contact."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOW = int(time.time())
 def make_hidden_sender_value(
     text: str = "oi", bsuid: str = ID, username: str | None = "ana.lima"
 ) -> dict[str, Any]:
-    """A message of somebody who hides the phone behind a username."""
+    """Make a message of a person who hides their phone behind a username."""
     value = make_message_value(text, **{"from": None, "from_user_id": bsuid})
     profile = {"name": "Ana"} | ({"username": username} if username else {})
     value["contacts"] = [{"profile": profile, "user_id": bsuid}]
@@ -47,7 +47,7 @@ def list_unmerged() -> list[Contact]:
     return [contact for contact in list_all(Contact) if contact.merged_into_id is None]
 
 
-def test_who_has_no_phone_is_answered_by_user_id(any_app: Flask) -> None:
+def test_a_person_without_a_phone_is_answered_by_user_id(any_app: Flask) -> None:
     store_webhook(make_hidden_sender_value())
     drain_queues(1)
     (contact,) = list_unmerged()
@@ -64,7 +64,7 @@ def test_who_has_no_phone_is_answered_by_user_id(any_app: Flask) -> None:
     assert (body["recipient"], "to" in body) == (ID, False)
 
 
-def test_a_campaign_reaches_who_has_no_phone(app: Flask) -> None:
+def test_a_campaign_reaches_a_person_without_a_phone(app: Flask) -> None:
     store_webhook(make_hidden_sender_value())
     drain_queues(1)
     campaign, contact = make_campaign(), list_unmerged()[0]
@@ -90,7 +90,7 @@ def test_the_phone_is_preferred_once_it_is_shared(any_app: Flask) -> None:
     assert (contact.wa_id, contact.bsuid, contact.address) == (ANNA, ID, ANNA)
 
 
-def test_a_card_of_somebody_else_is_not_the_senders_phone(app: Flask) -> None:
+def test_a_card_of_another_person_is_not_the_senders_phone(app: Flask) -> None:
     shared = make_hidden_sender_value()
     shared["messages"][0] |= {"type": "contacts", "contacts": [
         {"origin": "other", "name": {"formatted_name": "Bia"}, "phones": [{"wa_id": BIA}]}]}  # fmt: skip
@@ -100,7 +100,7 @@ def test_a_card_of_somebody_else_is_not_the_senders_phone(app: Flask) -> None:
     assert list_all(Message)[0].text == "Bia"
 
 
-def test_two_contacts_that_prove_to_be_one_have_one_thread(any_app: Flask) -> None:
+def test_two_contacts_of_one_person_are_merged_with_one_conversation(any_app: Flask) -> None:
     store_webhook(make_message_value("pelo telefone", sender=ANNA, at=NOW - 50))
     store_webhook(make_hidden_sender_value("pelo nome"))
     drain_queues(1)
@@ -124,7 +124,7 @@ def make_number_change(at: int, new: str = BIA, old: str = ANNA) -> dict[str, An
     return value
 
 
-def test_a_number_that_was_left_is_a_strangers_from_then_on(any_app: Flask) -> None:
+def test_a_number_given_up_belongs_to_a_new_contact_from_then_on(any_app: Flask) -> None:
     store_webhook(make_message_value("oi", sender=ANNA, at=NOW - 100))
     store_webhook(make_number_change(NOW - 60))
     drain_queues(1)
@@ -139,7 +139,9 @@ def test_a_number_that_was_left_is_a_strangers_from_then_on(any_app: Flask) -> N
     assert len(list_unmerged()) == 2
 
 
-def test_the_change_of_number_stands_in_the_thread_and_opens_no_window(any_app: Flask) -> None:
+def test_a_change_of_number_is_recorded_in_the_conversation_and_opens_no_window(
+    any_app: Flask,
+) -> None:
     store_webhook(make_message_value("oi", sender=ANNA, at=NOW - 90_000))
     store_webhook(make_number_change(NOW - 60))
     drain_queues(1)
@@ -147,7 +149,7 @@ def test_the_change_of_number_stands_in_the_thread_and_opens_no_window(any_app: 
     assert int(list_all(Conversation)[0].last_inbound_at.timestamp()) == NOW - 90_000
 
 
-def test_an_import_of_a_number_that_was_left_makes_a_new_contact(any_app: Flask) -> None:
+def test_an_import_of_a_number_given_up_makes_a_new_contact(any_app: Flask) -> None:
     store_webhook(make_message_value("oi", sender=ANNA, at=NOW - 100))
     store_webhook(make_number_change(NOW - 60))
     drain_queues(1)
@@ -168,7 +170,7 @@ def test_a_new_user_id_is_the_same_person(any_app: Flask) -> None:
     assert len(list_all(Conversation)) == 1
 
 
-def test_a_status_teaches_which_user_id_a_phone_has(any_app: Flask) -> None:
+def test_a_status_records_the_user_id_of_a_phone(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state="accepted", attempt=1)
     contact = make_contact(digits=ANNA)
     callback = f"r:{row_id}:1"
@@ -180,8 +182,8 @@ def test_a_status_teaches_which_user_id_a_phone_has(any_app: Flask) -> None:
     assert list_all(Conversation)[0].contact_id == contact.id
 
 
-def test_what_meta_answers_to_a_send_is_known_when_they_write(any_app: Flask) -> None:
-    """Mexico's old and new form, say: another match key than the number that was imported."""
+def test_the_wa_id_from_a_send_is_recognized_when_the_person_writes(any_app: Flask) -> None:
+    """For example Mexico's old and new form, whose match key differs from that of the imported number."""
     campaign = make_campaign()
     make_recipients(campaign, 1)
     source = CampaignSource(db.engine, campaign.channel_id)
@@ -192,7 +194,7 @@ def test_what_meta_answers_to_a_send_is_known_when_they_write(any_app: Flask) ->
     assert len(list_unmerged()) == 1
 
 
-def test_a_stop_of_who_is_no_contact_yet_is_kept(any_app: Flask) -> None:
+def test_a_stop_of_a_person_who_is_no_contact_yet_is_kept(any_app: Flask) -> None:
     make_channel()
     store_webhook({"user_preferences": [{"wa_id": ANNA, "value": "stop", "timestamp": NOW - 60,
                                    "category": "marketing_messages"}]}, field="user_preferences")  # fmt: skip
@@ -202,7 +204,7 @@ def test_a_stop_of_who_is_no_contact_yet_is_kept(any_app: Flask) -> None:
     assert (contact.name, contact.opted_out_at is not None) == ("Ana", True)
 
 
-def test_wishes_that_come_out_of_order_end_with_the_last_one(any_app: Flask) -> None:
+def test_preferences_out_of_order_end_with_the_latest_one(any_app: Flask) -> None:
     make_channel()
     for value, at in (("resume", NOW - 10), ("stop", NOW - 60)):
         preference = {"wa_id": ANNA, "value": value, "timestamp": at}
@@ -213,7 +215,7 @@ def test_wishes_that_come_out_of_order_end_with_the_last_one(any_app: Flask) -> 
     store_webhook({"user_preferences": [{"wa_id": ANNA, "value": "stop", "timestamp": NOW - 90}]},
             field="user_preferences")  # fmt: skip
     drain_queues(1)
-    assert list_unmerged()[0].opted_out_at is None, "it is older than what they said last"
+    assert list_unmerged()[0].opted_out_at is None, "it is older than their latest preference"
 
 
 def test_a_landline_gets_no_ninth_digit(any_app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""The page of webhooks: counters by kind, what was set aside and why, and applying it again."""
+"""Webhooks page: counts by kind, quarantined bodies with the reason, and replays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def store_foreign_webhook(text: str = "para outro") -> None:
     drain_queues(1)
 
 
-def test_what_was_set_aside_shows_with_its_reason_and_is_applied_again(app: Flask) -> None:
+def test_a_quarantined_body_shows_with_its_reason_and_can_be_replayed(app: Flask) -> None:
     store_webhook(make_message_value("minha"), make_status_value("w", "in_orbit"))
     store_foreign_webhook()
     manager, _ = make_signed_in_client(app, Role.MANAGER)
@@ -46,7 +46,7 @@ def test_what_was_set_aside_shows_with_its_reason_and_is_applied_again(app: Flas
     assert "999 is not one of ours" not in manager.get("/channel/webhooks/").text
 
 
-def test_all_that_was_set_aside_is_applied_again_with_one_click(app: Flask) -> None:
+def test_all_quarantined_bodies_are_replayed_with_one_click(app: Flask) -> None:
     make_channel()
     for number in range(3):
         store_foreign_webhook(f"n{number}")
@@ -59,7 +59,7 @@ def test_all_that_was_set_aside_is_applied_again_with_one_click(app: Flask) -> N
     assert list_all(WebhookUpdate) == []
 
 
-def test_all_bodies_are_searched_by_what_stands_in_them(any_app: Flask) -> None:
+def test_all_bodies_can_be_searched_by_their_content(any_app: Flask) -> None:
     store_webhook(make_message_value("achado", sender="5511911112222"))
     store_webhook(make_message_value("outro", sender="5511933334444"))
     drain_queues(1)
@@ -69,7 +69,7 @@ def test_all_bodies_are_searched_by_what_stands_in_them(any_app: Flask) -> None:
     assert "/channel/webhooks/2" not in page
 
 
-def test_a_body_that_is_no_text_is_shown_all_the_same(app: Flask) -> None:
+def test_a_binary_body_is_shown(app: Flask) -> None:
     with db.engine.begin() as connection:
         row = {"received_at": clock.now(), "queue": "statuses", "raw": b"\xff<script>\x00"}
         connection.execute(sa.insert(WebhookBody), [row])
@@ -111,7 +111,7 @@ def test_a_replay_is_not_counted_again(app: Flask) -> None:
     assert manager.get("/channel/webhooks/").text.count(">1</td>") == 2
 
 
-def test_bodies_are_kept_as_long_as_the_setting_says(app: Flask) -> None:
+def test_bodies_are_deleted_after_the_retention_of_the_setting(app: Flask) -> None:
     store_webhook(make_message_value("velha"))
     store_foreign_webhook("velha e separada")
     store_webhook(make_message_value("nova"))

@@ -25,11 +25,11 @@ def drain_queues() -> None:
         db.session.rollback()
         if not has_work(WebhookQueue.MESSAGES) and not has_work(WebhookQueue.STATUSES):
             return
-    raise AssertionError("the queues do not run dry")
+    raise AssertionError("the queues do not become empty")
 
 
 @pytest.mark.skipif(not SAMPLES, reason="the shared samples are not on this machine")
-def test_every_sample_is_taken_and_none_is_lost(any_app: Flask) -> None:
+def test_every_sample_is_accepted_and_none_is_lost(any_app: Flask) -> None:
     client = any_app.test_client()
     for path in SAMPLES:
         raw = path.read_bytes()
@@ -49,7 +49,10 @@ def test_every_sample_is_taken_and_none_is_lost(any_app: Flask) -> None:
 
 
 def read_all(raw: bytes) -> int:
-    """As the workers do; how many updates there were. Anything but UnreadableBody comes through."""
+    """Parse, encode and decode like the workers, and return the number of updates.
+
+    Any exception but UnreadableBody is raised.
+    """
     try:
         found = parse_body(raw, NOW)
     except UnreadableBody:
@@ -73,7 +76,7 @@ def test_no_mutation_of_a_body_raises_anything_but_unreadable() -> None:
     assert readable > 500
 
 
-def test_half_an_emoji_and_a_nul_do_not_cost_the_message() -> None:
+def test_half_an_emoji_and_a_nul_do_not_lose_the_message() -> None:
     message = read_only_message(
         make_webhook_body(make_message_value("corta\ud83d e\x00 pronto"))
     ).message
@@ -86,7 +89,7 @@ def test_a_backslash_before_what_looks_like_a_nul_is_kept() -> None:
     assert message.payload == {"body": "\\u0000 \\ fim"}
 
 
-def test_the_sender_is_found_by_id_never_by_place() -> None:
+def test_the_sender_is_found_by_id_and_not_by_position() -> None:
     value = make_message_value(sender="5511987654321")
     value["contacts"] = [
         {"wa_id": "5511900000000", "profile": {"name": "Outro"}},
@@ -96,7 +99,7 @@ def test_the_sender_is_found_by_id_never_by_place() -> None:
 
 
 @pytest.mark.parametrize("place", ["from", "from_user_id"])
-def test_a_user_id_is_known_wherever_it_stands(place: str) -> None:
+def test_a_user_id_is_recognized_in_either_key(place: str) -> None:
     value = make_message_value(**{"from": None, place: "BR.13491208655302741918"})
     value["contacts"] = []
     sender = read_only_message(make_webhook_body(value)).sender

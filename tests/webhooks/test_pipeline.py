@@ -41,7 +41,7 @@ def list_texts() -> list[str]:
     return [message.text for message in list_all(Message)]
 
 
-def test_a_body_that_comes_three_times_from_eight_threads_is_recorded_once(any_app: Flask) -> None:
+def test_a_body_received_three_times_is_recorded_once_by_eight_threads(any_app: Flask) -> None:
     make_channel()
     values = [make_message_value(f"n{n}", wamid=f"w{n}", sender=f"5511{90000000 + n % 3}")
               for n in range(9)]  # fmt: skip
@@ -67,7 +67,7 @@ def test_a_body_that_comes_three_times_from_eight_threads_is_recorded_once(any_a
     for thread in threads:
         thread.join()
     assert errors == []
-    time.sleep(0.5)  # what two threads fought for is free again after a moment
+    time.sleep(0.5)  # until the leases of contended updates have ended
     drain_queues()
     assert sorted(list_texts()) == [f"n{n}" for n in range(9)]
     assert len(list_all(Contact)) == len(list_all(Conversation)) == 3
@@ -77,7 +77,7 @@ def test_a_body_that_comes_three_times_from_eight_threads_is_recorded_once(any_a
         assert [m.wamid for m in said] == sorted(m.wamid for m in said), "out of order"
 
 
-def test_one_persons_messages_are_taken_in_the_order_of_metas_time(any_app: Flask) -> None:
+def test_one_persons_messages_are_recorded_in_the_order_of_metas_timestamp(any_app: Flask) -> None:
     now = time.time()
     store_webhook(
         make_message_value("3", at=now),
@@ -113,7 +113,7 @@ def _take_due_turns() -> float | None:
     return run_turns()
 
 
-def test_a_failing_update_is_quarantined_after_its_attempts_and_its_contact_goes_on(
+def test_a_failing_update_is_quarantined_and_its_contacts_next_one_is_applied(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_inbound = message_pipeline.record_inbound
@@ -181,7 +181,7 @@ def test_a_body_whose_updates_cannot_be_stored_does_not_stop_the_queue(
     assert [body.state for body in list_all(WebhookBody)] == ["quarantined", "done"]
 
 
-def test_a_status_that_comes_before_the_answer_of_its_send_counts(any_app: Flask) -> None:
+def test_a_status_that_arrives_before_the_response_of_its_send_is_applied(any_app: Flask) -> None:
     from chatbot.campaigns.sending.send_table import SEND_TABLE
 
     named, unnamed = make_recipients(make_campaign(), 2, state="sending", attempt=1)
@@ -201,7 +201,7 @@ def test_a_status_that_comes_before_the_answer_of_its_send_counts(any_app: Flask
     assert list_all(WaitingStatus) == []
 
 
-def test_another_programs_statuses_wait_and_harm_nothing(any_app: Flask) -> None:
+def test_statuses_of_another_program_wait_without_effect(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state="sending", attempt=1)
     store_webhook(make_status_value("theirs", "failed", biz_opaque_callback_data=f"order-{row_id}"))
     drain_queues()
@@ -209,7 +209,7 @@ def test_another_programs_statuses_wait_and_harm_nothing(any_app: Flask) -> None
     assert len(list_all(WaitingStatus)) == 1
 
 
-def test_empty_queues_raise_the_watermark(any_app: Flask) -> None:
+def test_empty_queues_advance_the_watermark(any_app: Flask) -> None:
     make_channel()
     store_webhook(make_message_value())
     drain_statuses()
@@ -219,7 +219,7 @@ def test_empty_queues_raise_the_watermark(any_app: Flask) -> None:
     assert abs((clock.now() - watermark.drained_at).total_seconds()) < 5
 
 
-def test_a_foreign_number_is_quarantined_shown_and_can_be_replayed(any_app: Flask) -> None:
+def test_an_unknown_number_is_quarantined_shown_and_can_be_replayed(any_app: Flask) -> None:
     value = make_message_value("para outro")
     value["metadata"]["phone_number_id"] = "999"
     store_webhook(value)
@@ -241,7 +241,7 @@ def test_a_foreign_number_is_quarantined_shown_and_can_be_replayed(any_app: Flas
     assert (missing.exit_code, "no webhook body 77777" in missing.output) == (1, True)
 
 
-def test_replaying_what_was_applied_does_nothing_twice(any_app: Flask) -> None:
+def test_replaying_an_applied_body_has_no_effect(any_app: Flask) -> None:
     store_webhook(make_message_value("uma vez"))
     drain_queues()
     any_app.test_cli_runner().invoke(args=["webhooks", "replay", "1"])
@@ -249,7 +249,7 @@ def test_replaying_what_was_applied_does_nothing_twice(any_app: Flask) -> None:
     assert list_texts() == ["uma vez"]
 
 
-def test_a_thousand_statuses_are_a_few_statements_from_the_body_on(any_app: Flask) -> None:
+def test_a_thousand_statuses_take_a_few_statements(any_app: Flask) -> None:
     ids = make_recipients(make_campaign(), 1000, state="accepted", attempt=1)
     for start in range(0, 1000, 100):
         store_webhook(*(make_status_value(f"w{i}", recipient_id=f"5521{i:09d}", recipient_user_id=f"BR.{i}",

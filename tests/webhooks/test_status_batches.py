@@ -1,4 +1,4 @@
-"""Statuses are applied as their bodies are split; what spoils that is found, and harms nobody else."""
+"""Statuses are applied while their bodies are split; one that breaks a batch is isolated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def list_states() -> list[str]:
 
 @pytest.fixture
 def failing_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Applying a batch with the poison in it fails, as by a bug of ours."""
+    """Make applying a batch with FAILING_WAMID fail, as by a bug of ours."""
     apply_receipts = status_pipeline.apply_receipts
 
     def picky(connection: sa.Connection, send_tables: Any, receipts: Sequence[Any]) -> Any:
@@ -97,7 +97,7 @@ def _fail(*_: Any) -> None:
 def test_a_batch_that_ends_its_worker_is_tried_again_body_by_body(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that is gone leaves nothing but the count of its attempt."""
+    """A killed worker leaves only the count of its attempt."""
     ids = make_accepted(5)
     for row_id in ids:
         store_webhook(make_status(row_id, FAILING_WAMID if row_id == ids[2] else ""))
@@ -108,7 +108,7 @@ def test_a_batch_that_ends_its_worker_is_tried_again_body_by_body(
     assert quarantined.reason == "its worker ended each time it was tried"
 
 
-def test_a_deadly_status_at_the_end_costs_no_more_workers_than_one_in_front(
+def test_a_deadly_status_at_the_end_kills_no_more_workers_than_one_at_the_start(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = make_accepted(60)
@@ -139,11 +139,11 @@ def _full_disk(*_: Any) -> None:
 
 
 class WorkerKilled(BaseException):
-    """The worker is no more: nothing of ours catches this."""
+    """Stands for the end of a worker: none of our code catches it."""
 
 
 def _count_killed_workers(monkeypatch: pytest.MonkeyPatch) -> int:
-    """One worker after the other, each killed by the poison; returns how many were."""
+    """Run workers one after the other, and return how many FAILING_WAMID has killed."""
     apply_receipts, ended = status_pipeline.apply_receipts, 0
 
     def deadly(connection: sa.Connection, send_tables: Any, receipts: Sequence[Any]) -> Any:
@@ -184,18 +184,18 @@ def test_a_body_that_kills_its_worker_before_it_is_split_is_quarantined_and_can_
     assert list_states() == ["delivered", "delivered"]
 
 
-def _kill_on(mark: bytes) -> Any:
+def _kill_on(wamid: bytes) -> Any:
     from chatbot.webhooks.parsing.payloads import parse_body
 
     def deadly(raw: bytes, *rest: Any) -> Any:
-        if mark + b'"' in raw:
+        if wamid + b'"' in raw:
             raise WorkerKilled
         return parse_body(raw, *rest)
 
     return deadly
 
 
-def test_a_status_before_its_message_waits_and_is_told_of_twice_without_harm(
+def test_a_status_before_its_message_waits_even_if_received_twice(
     any_app: Flask,
 ) -> None:
     store_webhook(make_status_value("wamid.early", "sent"))
@@ -205,10 +205,10 @@ def test_a_status_before_its_message_waits_and_is_told_of_twice_without_harm(
     assert list_all(WebhookUpdate) == []
 
 
-def test_a_body_that_another_worker_has_split_meanwhile_is_not_given_up(
+def test_a_body_that_another_worker_has_split_meanwhile_is_not_quarantined(
     any_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five workers may have begun with the same body, one after the other."""
+    """Up to five workers may have begun with the same body."""
     (row_id,) = make_accepted(1)
     store_webhook(make_status(row_id))
 
