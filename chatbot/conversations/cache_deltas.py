@@ -1,10 +1,10 @@
-"""How a message moves its conversation in the list of all, told so that cached lists can follow.
+"""Deltas that keep the cached inbox of all conversations current without reading it from SQL again.
 
-A message comes in several times a second and changes a line or two of a list that everybody looks at:
-each open list would be read from SQL again for it. So the change itself is added to the list's topic
-(`core.cache.store`), and whoever looks applies it to the list as it was. Only the plainest change is
-told this way: a later message of a conversation that stays with whom it was. All else makes the list stale,
-and so does its age, after some seconds: a worker may die before it has told.
+Several messages a second change one row each of a list that every agent has open. Instead of invalidating
+the list, such a change is appended to the version of its cache tag (`core.cache.store`), and readers apply
+it to the cached page. Only a later message of a conversation whose state and agent stay the same becomes a
+delta; every other change invalidates. Cached pages also expire after seconds, because a worker may die
+between its commit and the delta.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ConversationDelta(msgspec.Struct, array_like=True, frozen=True):
-    """What a line of the list shows since a message. Without a `name` its writer did not know the contact:
-    whoever shows the conversation already does."""
+    """New values of a conversation's row in the inbox after a message.
+
+    `name` and `address` are None if the writer had not loaded the contact.
+    """
 
     id: int
     state: str
@@ -40,7 +42,7 @@ _decode = msgspec.json.Decoder(ConversationDelta).decode
 
 
 def encode_delta(conversation: Any) -> bytes | None:
-    """The change that is about to be flushed, or None when it is more than a later message."""
+    """Encode the change that is about to be flushed, or return None if it must invalidate the list."""
     if has_changed(conversation, "state", "assigned_user_id"):
         return None
     before = sa.inspect(conversation).attrs.last_message_at.history.deleted
@@ -59,7 +61,7 @@ def encode_delta(conversation: Any) -> bytes | None:
 
 
 def _get_loaded_contact(conversation: Any) -> tuple[str, str] | tuple[()]:
-    """As the session has it already: nothing is read for it."""
+    """Return name and address if the session has the contact loaded, without any query."""
     session = sa.inspect(conversation).session
     contact = session.identity_map.get(identity_key(Contact, conversation.contact_id))
     if contact is None or not {"name", "phone", "wa_id"} <= contact.__dict__.keys():
@@ -68,7 +70,7 @@ def _get_loaded_contact(conversation: Any) -> tuple[str, str] | tuple[()]:
 
 
 def decode_deltas(encoded: bytes) -> list[ConversationDelta] | None:
-    """In the order in which they were told; None for what is not ours."""
+    """Decode the deltas in the order they were appended, or return None if the bytes are malformed."""
     try:
         return [_decode(line) for line in encoded.splitlines()]
     except (msgspec.MsgspecError, ValueError, RecursionError):

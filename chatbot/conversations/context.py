@@ -1,8 +1,8 @@
-"""What the bot remembers of a conversation: in Redis for 24 hours, rebuilt from SQL.
+"""Context of a conversation for the bot: cached in Redis for 24 hours, rebuilt from SQL.
 
-SQL is the truth (`Conversation` keeps intent and slots, `Message` the words); Redis saves the reading.
-A copy counts only if its version is the conversation's, and replaces only an older one: of two workers
-that commit one after the other and reach Redis in the other order, the later turn is kept.
+SQL is authoritative: `Conversation` has the intent and slots, `Message` the texts. A cached copy is
+used only if its version equals the conversation's, and it replaces only an older version: if two
+workers reach Redis in the opposite order of their commits, the later turn is kept.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MAX_CONTEXT_TEXT = 500
 
 
 class ContextMessage(msgspec.Struct, frozen=True):
-    """One thing that was said."""
+    """One earlier message, cut to MAX_CONTEXT_TEXT characters."""
 
     author: str
     text: str
 
 
 class Context(msgspec.Struct):
-    """`version` is that of the conversation it was written for."""
+    """Intent, slots and latest messages as of one `version` of the conversation."""
 
     version: int
     last_intent: str | None = None
@@ -47,8 +47,8 @@ class Context(msgspec.Struct):
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Context).decode
 
-# KEYS: the context. ARGV: its version, the context, its life. The version stands before the context,
-# ended by a space; what does not begin so, or has another type, was not written by us.
+# KEYS: the context. ARGV: its version, the encoded context, the TTL in seconds. The value is the version,
+# a space and the context; a value of another form or type was not written by us and is replaced.
 _STORE_SCRIPT = """
 local present = redis.call('MGET', KEYS[1])[1] or ''
 local version = tonumber(string.match(present, '^(%d+) '))
@@ -59,7 +59,7 @@ return 1
 
 
 def load_context(conversation: Conversation) -> Context:
-    """One round trip; three fields and ten messages of SQL where Redis has nothing fit."""
+    """Return the cached context, or rebuild it from SQL if Redis has no current copy."""
     try:
         raw: Any = prosa_redis.client().get(key("conversation", conversation.id))
         found = _decode(raw.partition(b" ")[2]) if isinstance(raw, bytes) else None
@@ -71,7 +71,7 @@ def load_context(conversation: Conversation) -> Context:
 
 
 def rebuild_context(conversation: Conversation) -> Context:
-    """What was said up to the messages that wait for an answer."""
+    """Build the context from SQL, without the messages that still wait for an answer."""
     rows = db.session.execute(
         sa.select(Message.author, Message.text)
         .where(Message.conversation_id == conversation.id, ~Message.needs_turn)
@@ -89,8 +89,10 @@ def rebuild_context(conversation: Conversation) -> Context:
 
 
 def store_context(conversation_id: int, context: Context) -> None:
-    """Write through with the commit, on the trip that rings the bells. Without Redis the next turn
-    rebuilds it."""
+    """Store the context in Redis after the commit, in the round trip that enqueues the tasks.
+
+    If Redis fails, the next turn rebuilds it.
+    """
     name = key("conversation", conversation_id)
 
     def commands(pipe: Pipeline) -> None:

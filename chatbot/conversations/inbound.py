@@ -1,4 +1,4 @@
-"""A message in: contact and conversation found or made, the message recorded once, a turn due."""
+"""Inbound messages: resolve contact and conversation, record the message once, schedule a bot turn."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ from chatbot.core.db import db, upsert
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
 
-# The bot waits a moment after a message, since people write in bursts; but not for ever.
+# People write in bursts: the bot waits BURST_PAUSE_S after each message, MAX_BURST_S in total.
 BURST_PAUSE_S = 1.0
 MAX_BURST_S = 5.0
 MAX_PREVIEW = 200
 
-# More has arrived already and is being recorded: the answer waits for the last of it, at most so long.
+# Wait for messages that have arrived but are not recorded yet; recording the last one shortens this.
 MORE_QUEUED_PAUSE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundMessage:
-    """A message as a provider delivered it. `is_urgent`: a tapped button is answered at once.
-    `opens_window`: the person wrote it, so that the service window begins anew."""
+    """Message as a provider delivered it.
+
+    `is_urgent`: answered without waiting for more, as a tapped button is.
+    `opens_window`: written by the person, so it opens the service window again.
+    """
 
     wamid: str
     kind: str
@@ -60,9 +63,9 @@ def record_inbound(
     *,
     has_more_queued: bool = False,
 ) -> Message | None:
-    """Record a message once, in its place; None when it was recorded before.
+    """Record a message once, or return None if it is recorded already.
 
-    `has_more_queued`: more of this contact has arrived, so that the answer is to wait for it.
+    `has_more_queued`: later messages of this contact are queued, so the answer waits for them.
 
     Raises:
         ValueError: the sender has no identity.
@@ -77,9 +80,9 @@ def record_inbound(
 def record_inbound_from_contact(
     channel: Channel, contact: Contact, message: InboundMessage, *, has_more_queued: bool = False
 ) -> Message | None:
-    """The same for a contact who is known already."""
+    """Record a message of a contact who is already resolved; see `record_inbound`."""
     conversation = get_or_create_conversation(channel, contact, lock=True)
-    # A message older than one already answered is part of the story, but no question any more.
+    # A message older than one already answered is recorded but gets no answer of its own.
     is_answered = (
         conversation.answered_until is not None
         and message.occurred_at < conversation.answered_until
@@ -96,7 +99,7 @@ def record_inbound_from_contact(
 def _insert_once(
     conversation: Conversation, message: InboundMessage, needs_turn: bool
 ) -> Message | None:
-    """The unique wamid is the guard: the same webhook in two workers records one message."""
+    """Insert the message; the unique wamid keeps two workers from recording the same webhook twice."""
     session = db.session
     row_id = session.scalar(
         upsert(session.connection(), Message)
@@ -147,7 +150,7 @@ def _update_conversation(
 def compute_turn_due_at(
     conversation: Conversation, is_urgent: bool, has_more_queued: bool = False
 ) -> datetime:
-    """When the bot may answer: after a pause in the burst, at most BURST_MOST_S after its begin."""
+    """Return when the bot may answer: after a pause, at most MAX_BURST_S after the burst began."""
     now = clock.now()
     if is_urgent:
         return now

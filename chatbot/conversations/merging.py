@@ -1,5 +1,4 @@
-"""The one conversation of a contact on a channel: found, made, and made one when two people turn out
-to be the same."""
+"""Find or create the conversation of a contact on a channel; merge those of merged contacts."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from chatbot.core import clock
 from chatbot.core.cache import invalidate
 from chatbot.core.db import db, upsert
 
-# Whose state wins where two conversations become one: a person's over the bot's.
+# The state with the higher number wins in a merge: an agent's over the bot's.
 _STATE_PRECEDENCE = {
     ConversationState.CLOSED: 0,
     ConversationState.BOT: 1,
@@ -33,9 +32,9 @@ _STATE_PRECEDENCE = {
 def get_or_create_conversation(
     channel: Channel, contact: Contact, *, lock: bool = False
 ) -> Conversation:
-    """The one conversation of this contact on this channel; made if there is none.
+    """Return the conversation of this contact on this channel; create it if there is none.
 
-    Conversations of contacts that were merged into this one follow here.
+    Conversations of contacts that were merged into this one are merged into it.
     """
     conversation = _find(channel, contact, lock=lock) or _create(channel, contact)
     for other in _list_merged_contacts_conversations(channel, contact):
@@ -85,7 +84,7 @@ def _list_merged_contacts_conversations(channel: Channel, contact: Contact) -> l
 
 
 def _merge(other: Conversation, *, into: Conversation) -> None:
-    """Its messages move, and what it was waiting for is waited for here; then it is no more."""
+    """Move the messages and pending turn of `other` into `into`, then delete `other`."""
     session = db.session
     session.flush()
     session.execute(
@@ -116,4 +115,4 @@ def _merge(other: Conversation, *, into: Conversation) -> None:
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)
+    return max((at for at in (one, other) if at is not None), default=None)

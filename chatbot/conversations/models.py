@@ -1,4 +1,4 @@
-"""The inbox: one conversation per contact and channel, and its messages in both directions."""
+"""Tables of the inbox: one conversation per contact and channel, and messages in both directions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chatbot.core.cache.invalidation import CacheDelta, has_changed, old_and_new
 from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
 from chatbot.delivery.models import MessageState, SendTableMixin
 
-INBOX_CACHE_TAG = "inbox:all"  # the cache's topic of what shows all conversations
-WAITING_COUNT_CACHE_TAG = "inbox:count:waiting"  # the cache's topic of how many wait
+INBOX_CACHE_TAG = "inbox:all"  # pages that list all conversations
+WAITING_COUNT_CACHE_TAG = "inbox:count:waiting"  # number of conversations waiting for a person
 
 
 def state_inbox_cache_tag(state: str) -> str:
@@ -30,17 +30,17 @@ def user_inbox_cache_tag(user_id: int) -> str:
 
 
 def user_count_cache_tag(user_id: int) -> str:
-    """What counts this user's conversations: unlike his list, no message moves it."""
+    """Return the tag of this user's conversation count, which messages leave unchanged."""
     return f"inbox:count:user:{user_id}"
 
 
 def thread_cache_tag(conversation_id: int) -> str:
-    """What is cached of one conversation's head and messages."""
+    """Return the tag of a conversation's cached head and messages."""
     return f"thread:{conversation_id}"
 
 
 class ConversationState(StrEnum):
-    """Who must move next."""
+    """State of a conversation: bot, waiting for an agent, assigned to one, or closed."""
 
     BOT = "bot"
     WAITING = "waiting"
@@ -58,7 +58,7 @@ class Author(StrEnum):
     BOT = "bot"
     AGENT = "agent"
     CAMPAIGN = "campaign"
-    PREVIEW = "preview"  # of a campaign, by a person of the company to themselves
+    PREVIEW = "preview"  # a campaign's test message to a colleague
 
 
 class Conversation(Base):
@@ -74,20 +74,20 @@ class Conversation(Base):
         sa.ForeignKey("users.id"), active_history=True
     )
     handoff_reason: Mapped[str | None] = mapped_column(sa.String(200))
-    # The bot's memory of this conversation, as of its last turn.
+    # Intent and slots after the bot's last turn.
     last_intent: Mapped[str | None] = mapped_column(sa.String(40))
     slots: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    # Raised by every turn and every move: a copy of the context with another number is stale.
+    # Incremented by every turn and state change; a cached context with another version is stale.
     version: Mapped[int] = mapped_column(default=0)
-    # The turn: when the bot is to answer, and which worker is answering until when.
+    # The bot's turn: when it is due, and the lease of the worker that is answering.
     turn_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     turn_token: Mapped[str | None] = mapped_column(sa.String(32))
     turn_leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     turn_attempts: Mapped[int] = mapped_column(default=0)
     answered_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Meta's time of the contact's last message: the service window counts from it.
+    # Meta's time of the contact's last message, from which the service window counts.
     last_inbound_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # When Meta refused a message because the window was closed by her count (131047).
+    # When Meta refused a message because its service window was closed (error 131047).
     window_refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_message_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     last_message_text: Mapped[str] = mapped_column(sa.String(200), default="")
@@ -115,8 +115,10 @@ class Conversation(Base):
     )
 
     def cache_tags(self) -> Iterable[str | CacheDelta]:
-        """The lists in which it stands or stood, the counts that it enters or leaves, and its contact's
-        profile; a worker's lease shows nowhere."""
+        """Yield the tags of the thread, lists, counts and profile that a change affects.
+
+        A worker's lease is shown nowhere and affects none.
+        """
         if has_changed(self, *THREAD_COLUMNS):
             yield thread_cache_tag(self.id)
         if not has_changed(self, *INBOX_COLUMNS):
@@ -153,12 +155,12 @@ def _initial_state(context: Any) -> MessageState | None:
 
 
 class Message(SendTableMixin, Base):
-    """One item of a thread. Inbound rows have no state; outbound rows are the ledger of replies."""
+    """Message of a thread. Inbound rows have no state; outbound rows form the send table of replies."""
 
     __tablename__ = "messages"
 
-    # SQLAlchemy puts a default even where None is given, so the ledger's own would have the
-    # contact's words sent back to them.
+    # SQLAlchemy applies a default even to an explicit None, so the mixin's default would queue
+    # inbound messages for sending.
     state: Mapped[str | None] = mapped_column(EnumString(10), default=_initial_state)
     conversation_id: Mapped[int] = mapped_column(sa.ForeignKey("conversations.id"))
     direction: Mapped[str] = mapped_column(sa.String(10))
@@ -166,16 +168,15 @@ class Message(SendTableMixin, Base):
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"))
     kind: Mapped[str] = mapped_column(sa.String(30))
     text: Mapped[str] = mapped_column(sa.Text, default="")
-    # Outbound: the body for Meta, without its address. Inbound: what Meta sent.
+    # Outbound: the body for Meta, without the recipient. Inbound: the message as Meta sent it.
     payload: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    # The file of a picture, a recording or a document, in either direction.
     media_file_id: Mapped[int | None] = mapped_column(sa.ForeignKey("media_files.id"))
     context_wamid: Mapped[str | None] = mapped_column(sa.String(255))
-    # Inbound: Meta's time. Outbound: when it was written here.
+    # Inbound: Meta's time. Outbound: when it was queued here.
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     needs_turn: Mapped[bool] = mapped_column(default=False)
-    # Made with the form that an agent typed in: sent twice, the form is one message.
+    # Token of the agent's form: a form submitted twice queues one message.
     client_token: Mapped[str | None] = mapped_column(sa.String(40))
 
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""A message out: written into the thread as a queued row; the replies worker delivers it."""
+"""Queue outbound messages as rows of the thread; the replies worker delivers them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def queue_message(
     client_token: str | None = None,
     media_file_id: int | None = None,
 ) -> Message:
-    """Queue `body` (for Meta, without its address) as the next message of the thread.
+    """Queue `body` (for Meta, without the recipient) as the next message of the thread.
 
-    `text` is what people read of it. Several queued in one transaction keep their order. One with a
-    file goes out once the file has been uploaded, and what comes after it waits for it.
+    `text` is shown in the thread. Messages queued in one transaction keep their order. A message with a
+    file is sent once the file is uploaded; later messages of the thread wait for it.
     """
     now = clock.now()
     message = Message(
@@ -45,7 +45,7 @@ def queue_message(
         recorded_at=now,
     )
     db.session.add(message)
-    db.session.flush()  # ids in the order of writing are the order of sending
+    db.session.flush()  # sending follows the order of ids
     conversation.last_message_at = now
     conversation.last_message_text = (text or f"[{message.kind}]")[:MAX_PREVIEW]
     publish(LiveEventKind.CONVERSATION, conversation.id)

@@ -1,4 +1,4 @@
-"""That a contact sees the two blue ticks, and that somebody is writing."""
+"""Read receipts of conversations: select the messages; `channels.read_receipts` sends them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from chatbot.extensions import get_settings
 def send_read_receipts(
     conversation_ids: Sequence[int], *, typing: bool = False, only_bots: bool = False
 ) -> None:
-    """For each contact's latest message; one query for all, and never a wait for Meta.
+    """Queue a read receipt for the latest inbound message of each conversation.
 
-    `only_bots`: not where a person has taken over, who may not have looked yet.
+    Takes one query and does not wait for Meta. `typing` also shows the typing indicator. `only_bots`
+    leaves out conversations that an agent has taken over but may not have read yet.
     """
     if not conversation_ids or not get_settings(current_app).read_receipts:
         return

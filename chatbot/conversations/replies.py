@@ -1,4 +1,4 @@
-"""The ledger of replies: what a bot or an agent says, sent in order to each contact."""
+"""Send table of replies: messages of the bot and of agents, sent in order within a conversation."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class ReplySource:
         self._channel_id = channel_id
         due = _select_due(channel_id).limit(sa.bindparam("most", type_=sa.Integer))
         self._claim = claim_statement(engine, REPLY_SEND_TABLE, due, _fence())
-        self.claimed_conversation_ids: set[int] = set()  # conversations whose replies were taken
+        self.claimed_conversation_ids: set[int] = set()
 
     def claim(self, token: str, limit: int, lease_s: float) -> int:
         with self._engine.begin() as connection:
-            # Two claims at once could each take one message of a thread, and lose their order.
+            # Concurrent claims could split a thread between them and break its order.
             advisory_lock(connection, f"replies.claim:{self._channel_id}")
             return claim_rows(connection, REPLY_SEND_TABLE, self._claim, token, lease_s, most=limit)
 
@@ -92,12 +92,12 @@ class ReplySource:
         with self._engine.begin() as connection:
             if policy is ErrorPolicy.TOKEN:
                 halt_channel(connection, self._channel_id, f"({code}) {detail}")
-            else:  # a reply has no campaign to pause: this one message is given up
+            else:  # a reply has no campaign to pause, so only this message fails
                 mark_failed(connection, row_id, code, detail)
 
 
 def find_conversation_ids(connection: sa.Connection, row_ids: Iterable[int]) -> set[int]:
-    """The conversations in which these messages stand."""
+    """Return the ids of the conversations that these messages belong to."""
     query = sa.select(Message.conversation_id).where(Message.id.in_(id_list(connection, row_ids)))
     return set(connection.scalars(query))
 
@@ -117,8 +117,10 @@ def mark_failed(connection: sa.Connection, row_id: int, code: int, detail: str) 
 
 
 def _select_due(channel_id: int) -> sa.Select[Any]:
-    """Due replies whose file Meta has; passing over a thread in which an earlier one is on the wire,
-    put off, or waits for its file."""
+    """Select due replies whose file, if any, is uploaded.
+
+    Skips threads in which an earlier reply is being sent, deferred or waiting for its file.
+    """
     earlier = aliased(Message)
     blocked = sa.exists().where(
         earlier.conversation_id == Message.conversation_id,
@@ -153,13 +155,19 @@ def _has_uploaded_file(message: Any) -> sa.ColumnElement[bool]:
 
 
 def _has_file_where(message: Any, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """That a message's file fulfils a condition; however deep it stands, it is about that message."""
+    """Return the condition that the message's file meets `condition`.
+
+    It is correlated explicitly, so it refers to this message in nested queries too.
+    """
     return sa.exists().where(MediaFile.id == message.media_file_id, condition).correlate(message)
 
 
 def _fence() -> sa.ColumnElement[bool]:
-    """The window must be open, unless it is a template; and a bot must not speak once a person has
-    taken over."""
+    """Return the condition that is checked again when rows are claimed.
+
+    The service window must be open unless the message is a template, and the bot must not answer once
+    an agent has taken over.
+    """
     return sa.exists().where(
         Conversation.id == Message.conversation_id,
         sa.or_(window_is_open_condition(), Message.kind == "template"),
@@ -168,13 +176,13 @@ def _fence() -> sa.ColumnElement[bool]:
 
 
 def count_due(connection: sa.Connection, channel_id: int, most: int) -> int:
-    """How many replies are due, counted up to `most`."""
+    """Return the number of due replies, at most `most`."""
     due = _select_due(channel_id).limit(most).subquery()
     return connection.scalar(sa.select(sa.func.count()).select_from(due)) or 0
 
 
 def skip_unsendable(connection: sa.Connection) -> int:
-    """What the fence keeps back for good is said to be skipped, and why."""
+    """Mark replies that can no longer be sent as skipped, with the reason; return their number."""
     skipped = 0
     reasons = {
         "window_closed": sa.and_(Message.kind != "template", ~window_is_open_condition()),
@@ -185,12 +193,12 @@ def skip_unsendable(connection: sa.Connection) -> int:
     }
     for reason, condition in reasons.items():
         holds = sa.exists().where(Conversation.id == Message.conversation_id, condition)
-        no_more = (
+        statement = (
             sa.update(Message)
             .where(Message.state == MessageState.QUEUED, holds)
             .values(state=MessageState.SKIPPED, skip_reason=reason)
         )
-        skipped += len(REPLY_SEND_TABLE.update(connection, no_more))
+        skipped += len(REPLY_SEND_TABLE.update(connection, statement))
     return skipped
 
 

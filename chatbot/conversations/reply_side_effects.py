@@ -1,4 +1,4 @@
-"""What a reply's failure means for the person, the conversation and the number."""
+"""Side effects of failed and delivered replies on the contact, the conversation and the channel."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class MessageSideEffects:
 
 
 def select_message_contacts() -> sa.Select[int, int]:
-    """(message id, contact id)"""
+    """Select pairs of message id and contact id."""
     return sa.select(Message.id, Conversation.contact_id).join(
         Conversation, Conversation.id == Message.conversation_id
     )
 
 
 def _close_windows(connection: sa.Connection, refused: Sequence[DeliveryFailure]) -> None:
-    """By Meta's count the day is over, whatever ours says."""
+    """Record that Meta refused a message because the service window is closed (error 131047)."""
     rows = [(f.row_id, timestamp_text(f.happened_at)) for f in refused]
     v = json_rows(connection, rows, row_id=sa.BigInteger(), at=UtcDateTime())
-    of = (
+    refusals = (
         sa.select(Message.conversation_id, sa.func.max(v.c.at).label("at"))
         .join(v, v.c.row_id == Message.id)
         .group_by(Message.conversation_id)
@@ -58,8 +58,8 @@ def _close_windows(connection: sa.Connection, refused: Sequence[DeliveryFailure]
     )
     closed = connection.scalars(
         sa.update(Conversation)
-        .where(Conversation.id == of.c.conversation_id)
-        .values(window_refused_at=of.c.at)
+        .where(Conversation.id == refusals.c.conversation_id)
+        .values(window_refused_at=refusals.c.at)
         .returning(Conversation.id)
     ).all()
     invalidate_with(connection, *map(thread_cache_tag, closed))

@@ -1,4 +1,4 @@
-"""Who moves next in a conversation: bot, waiting, assigned to a person, closed."""
+"""State of a conversation (bot, waiting, assigned, closed) and its service window."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chatbot.core.db import db, db_now
 from chatbot.core.errors import Conflict, NotFound
 from chatbot.core.live_events import LiveEventKind, publish
 
-# Meta's service window is 24 h from the contact's last message, by her clock; the margin is for
-# clocks and queues (whatsapp_cloud_api.md section 7.1).
+# Meta accepts free-form messages for 24 hours after the contact's last message (Meta, "Customer service
+# windows"); five minutes are left for clock differences and queues.
 SERVICE_WINDOW = timedelta(hours=23, minutes=55)
 
 
 class ConversationLike(Protocol):
-    """A conversation, or the copy of it that a page shows."""
+    """Conversation, or the cached copy of it that a page shows."""
 
     @property
     def state(self) -> str: ...
@@ -33,7 +33,7 @@ class ConversationLike(Protocol):
 
 
 def get_window_end(conversation: ConversationLike | Conversation) -> datetime | None:
-    """By our count, unless Meta has refused a message since the contact's last one: hers counts."""
+    """Return when the service window closes; the time of Meta's refusal if there was one since."""
     last, refused = conversation.last_inbound_at, conversation.window_refused_at
     if last is None:
         return None
@@ -46,7 +46,7 @@ def is_window_open(conversation: ConversationLike | Conversation) -> bool:
 
 
 def window_is_open_condition() -> sa.ColumnElement[bool]:
-    """The same of a conversation in SQL, by the database's clock; never NULL."""
+    """Return `is_window_open` as an SQL condition by the database's clock; it is never NULL."""
     since = db_now(-SERVICE_WINDOW.total_seconds())
     is_refused = Conversation.window_refused_at >= Conversation.last_inbound_at
     is_recent = Conversation.last_inbound_at > since
@@ -56,7 +56,7 @@ def window_is_open_condition() -> sa.ColumnElement[bool]:
 
 
 def get_for_update(conversation_id: int) -> Conversation:
-    """Raises NotFound."""
+    """Load and lock a conversation. Raises NotFound."""
     query = (
         sa.select(Conversation)
         .where(Conversation.id == conversation_id)
@@ -70,27 +70,27 @@ def get_for_update(conversation_id: int) -> Conversation:
 
 
 def get_state_token(conversation: ConversationLike | Conversation) -> str:
-    """Who must move next, as a page shows it and its forms send it back."""
+    """Return the state and agent as a token that forms send back; see `check_state_token`."""
     return f"{conversation.state}:{conversation.assigned_user_id or ''}"
 
 
 def check_state_token(conversation: Conversation, seen: str) -> None:
-    """Raises Conflict when the page that a person decided by shows another situation."""
+    """Raise Conflict if the state has changed since the page with this token was loaded."""
     if seen != get_state_token(conversation):
         raise Conflict(
-            "The conversation has changed while you were looking at it: "
-            "see how it stands now, then decide again."
+            "The conversation has changed since you opened it: look at its current state, "
+            "then decide again."
         )
 
 
 def _record_state_change(conversation: Conversation) -> None:
-    """Copies of the bot's memory are stale from now on, and so is what pages show."""
+    """Make cached contexts stale and refresh open pages."""
     conversation.version += 1
     publish(LiveEventKind.CONVERSATION, conversation.id)
 
 
 def hand_off(conversation: Conversation, reason: str) -> None:
-    """The bot steps back; a person is to take over."""
+    """Stop the bot and let the conversation wait for an agent."""
     conversation.state = ConversationState.WAITING
     conversation.assigned_user_id = None
     conversation.handoff_reason = reason[:200]
@@ -98,11 +98,11 @@ def hand_off(conversation: Conversation, reason: str) -> None:
 
 
 def assign(conversation: Conversation, user_id: int) -> None:
-    """Raises Conflict when somebody else was faster, saying who."""
+    """Assign the conversation to an agent. Raises Conflict if another agent has it."""
     if conversation.assigned_user_id not in (None, user_id):
         owner = db.session.get(User, conversation.assigned_user_id)
         raise Conflict(
-            "%(who)s has taken this conversation already.", who=owner.name if owner else "?"
+            "%(who)s has already taken this conversation.", who=owner.name if owner else "?"
         )
     conversation.state = ConversationState.ASSIGNED
     conversation.assigned_user_id = user_id
@@ -111,7 +111,7 @@ def assign(conversation: Conversation, user_id: int) -> None:
 
 
 def hand_back(conversation: Conversation) -> None:
-    """The bot answers again from the contact's next message on."""
+    """Return the conversation to the bot, which answers from the contact's next message."""
     conversation.state = ConversationState.BOT
     conversation.assigned_user_id = None
     conversation.handoff_reason = None
@@ -128,7 +128,7 @@ def close(conversation: Conversation) -> None:
 
 
 def find_by_client_token(conversation: Conversation, client_token: str | None) -> Message | None:
-    """The message that this very form was already; a form sent twice is one message."""
+    """Return the message that an earlier submission of the same form queued."""
     if client_token is None:
         return None
     return db.session.scalar(
@@ -139,7 +139,7 @@ def find_by_client_token(conversation: Conversation, client_token: str | None) -
 
 
 def mark_read(conversation: Conversation, user_id: int) -> bool:
-    """Only the agent who has the conversation reads it for everybody; False for anybody else."""
+    """Reset the unread count if this user is the assigned agent; else return False."""
     if conversation.assigned_user_id != user_id:
         return False
     if conversation.unread_count:

@@ -1,4 +1,4 @@
-"""The replies worker's batch, and the sweep over replies in doubt."""
+"""Tasks: send due replies, and settle replies whose sending was interrupted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def deliver_replies() -> float | None:
 
 
 def _list_channels_with_due_replies() -> list[tuple[Channel, int]]:
-    """Counted first: time is booked for what there is, and an idle loop books none."""
+    """Return channels and their number of due replies, so an idle loop reserves no sending time."""
     query = sa.select(Channel).where(
         Channel.halted_reason.is_(None),
         sa.exists().where(Message.state == MessageState.QUEUED, Message.due_at <= db_now()),
@@ -71,12 +71,12 @@ def _seconds_until_next_due() -> float | None:
 
 
 def list_due_sweeps() -> list[tuple[()]]:
-    """There is always something to look at; the scheduler decides how often."""
+    """Return one argument tuple each time; the scheduler decides how often."""
     return [()]
 
 
 def sweep_replies() -> None:
-    """Rows of a worker that died are in doubt; replies that may no longer go out are skipped."""
+    """Mark replies of dead workers as unknown, and skip replies that can no longer be sent."""
     window_s = get_settings(current_app).doubt_window_s
     with db.engine.begin() as connection:
         changed = expire_leases(connection, REPLY_SEND_TABLE, window_s) + skip_unsendable(

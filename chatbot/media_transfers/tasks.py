@@ -1,4 +1,4 @@
-"""The media worker's batch: fetches what contacts sent, uploads what is to be sent; nobody waits for it."""
+"""Task of the media worker: transfer due files between Meta and SQL."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MB = 1024 * 1024
 
 
 def transfer_media() -> float | None:
-    """Move what is due; see `core.tasks.Task` for the return value."""
+    """Transfer a batch of due files; see `core.tasks.Task` for the return value."""
     claimed = claim_transfers(MAX_CONCURRENT_TRANSFERS)
     if not claimed:
         return None
@@ -58,11 +58,11 @@ async def _transfer_all(files: list[MediaFile], channels: dict[int, Channel]) ->
 
 
 async def _transfer_one(file: MediaFile, channel: Channel) -> None:
-    act = _upload if file.transfer == MediaTransfer.UPLOAD else _download
+    transfer = _upload if file.transfer == MediaTransfer.UPLOAD else _download
     try:
         with tempfile.TemporaryFile() as content:
             async with make_media_client(channel) as client:
-                await act(client, file, content)
+                await transfer(client, file, content)
     except MediaError as error:
         log.warning("media file %d (attempt %d): %s", file.id, file.attempts, error)
         record_transfer_failure(file, error.problem)
@@ -70,11 +70,11 @@ async def _transfer_one(file: MediaFile, channel: Channel) -> None:
 
 
 async def _download(client: MediaClient, file: MediaFile, content: BinaryIO) -> None:
-    most = get_settings(current_app).media_max_mb * MB
-    await client.download(file.media_id or "", content, most)
+    max_bytes = get_settings(current_app).media_max_mb * MB
+    await client.download(file.media_id or "", content, max_bytes)
     mime_type = resolve_inbound_type(content, file.kind, file.mime_type)
     if mime_type is None:
-        raise MediaError(f"{file.mime_type} by name only", "not_what_it_says")
+        raise MediaError(f"the content is not {file.mime_type}", "not_what_it_says")
     store_download(file, content, mime_type)
     _commit_and_publish(file)
 
@@ -91,7 +91,7 @@ async def _upload(client: MediaClient, file: MediaFile, content: BinaryIO) -> No
 
 
 def _commit_and_publish(file: MediaFile) -> None:
-    """Threads that show the file look again; a message that waited for it may go out."""
+    """Commit, refresh threads that show the file, and deliver a message that waited for its upload."""
     conversation_ids = sa.select(Message.conversation_id).where(Message.media_file_id == file.id)
     for conversation_id in db.session.scalars(conversation_ids.distinct()):
         invalidate(thread_cache_tag(conversation_id))

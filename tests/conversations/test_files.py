@@ -115,7 +115,7 @@ class TestShown:
         page = ana.get(
             f"/conversations/{message.conversation_id}", headers={"Accept-Language": "en"}
         )
-        assert "its content is not what it says it is" in page.text
+        assert "its content does not match its declared type" in page.text
         assert "<img class" not in page.text
         assert ana.get(address_of(message)).status_code == 404
 

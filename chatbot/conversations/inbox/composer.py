@@ -1,6 +1,6 @@
-"""What an agent sends: a text with or without buttons, a file, a message template.
+"""Queue what an agent sends: text with or without buttons, a file, or a message template.
 
-All write in the caller's transaction: a refusal is followed by a rollback and leaves no half behind.
+The functions write in the caller's transaction; after an error the caller must roll back.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_usable
 from chatbot.message_templates.values import check_values
 
-# Of a button that an agent wrote; a tap comes back with it, and the bot reads the title.
+# Prefix of the ids of an agent's buttons. A tap returns the id; the bot reads the button's title instead.
 BUTTON_PREFIX = "agent:"
 
 
@@ -47,7 +47,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyDraft:
-    """What stands in the form. `client_token` was made with it: sent twice, it is one message."""
+    """Reply as the form has it. `client_token` identifies the form, so resubmitting queues nothing."""
 
     text: str = ""
     buttons: Sequence[str] = ()
@@ -56,20 +56,20 @@ class ReplyDraft:
 
 
 def queue_reply(conversation: Conversation, draft: ReplyDraft, user_id: int) -> Message:
-    """Queue an agent's answer; the conversation, which must be locked, becomes the agent's.
+    """Queue an agent's reply and assign them the conversation, which must be locked.
 
     Raises:
-        Conflict: outside the service window, or somebody else has the conversation.
-        InvalidInput: WhatsApp would not take it, with the limit.
+        Conflict: the service window is closed, or another agent has the conversation.
+        InvalidInput: a limit of WhatsApp is exceeded; the message names it.
     """
-    # The conversation is locked, so the second of two at once finds the first one's message.
+    # The lock makes the second of two concurrent submissions find the message of the first.
     existing = find_by_client_token(conversation, draft.client_token)
     if existing is not None:
         return existing
     if not is_window_open(conversation):
         raise Conflict(
-            "More than 24 hours have passed since this contact's last message: "
-            "WhatsApp takes only a message template now."
+            "More than 24 hours have passed since this contact's last message: WhatsApp now "
+            "accepts only a message template."
         )
     assign(conversation, user_id)
     if draft.attachment is not None:
@@ -90,7 +90,7 @@ def _queue_file(
 ) -> Message:
     if draft.buttons:
         raise InvalidInput(
-            "Buttons can't stand beside a file: send them after it.", field="buttons"
+            "Buttons can't be combined with a file: send them after it.", field="buttons"
         )
     file = queue_upload(conversation.channel_id, attachment.stream, attachment.file_name)
     kind = SENDABLE_TYPES[file.mime_type].kind
@@ -107,7 +107,7 @@ def _queue_file(
         draft.client_token,
         file.id,
     )
-    if draft.text and not is_caption:  # a sound carries no words: they follow it
+    if draft.text and not is_caption:  # audio has no caption, so the text follows
         queue_message(conversation, text_body(draft.text), draft.text, Author.AGENT, user_id)
     return message
 
@@ -119,11 +119,11 @@ def queue_template_message(
     user_id: int,
     client_token: str | None = None,
 ) -> Message:
-    """Queue a filled template; it goes out whether the service window is open or not.
+    """Queue a filled template, which needs no open service window.
 
     Raises:
-        Conflict: somebody else has the conversation, or the contact wants no marketing.
-        InvalidInput: the template is not approved, or a value is missing or can't be right.
+        Conflict: another agent has the conversation, or the contact has opted out of marketing.
+        InvalidInput: the template is not approved, or a value is missing or invalid.
     """
     existing = find_by_client_token(conversation, client_token)
     if existing is not None:
@@ -149,6 +149,6 @@ def _check_consent(conversation: Conversation, template: MessageTemplate) -> Non
     contact = db.session.get_one(Contact, conversation.contact_id)
     if contact.opted_out_at is not None and template.category.upper() == "MARKETING":
         raise Conflict(
-            "This contact wants no marketing: choose a template of another category, or wait "
-            "until the contact writes."
+            "This contact has refused marketing: choose a template of another category, or "
+            "wait until the contact writes."
         )

@@ -1,4 +1,4 @@
-"""WhatsApp's way of writing (*bold*, _italic_, ~struck~, `code`) as safe HTML."""
+"""Render WhatsApp's text formatting (*bold*, _italic_, ~struck~, `code`) as safe HTML."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from markupsafe import Markup, escape
 
 _CODE = re.compile(r"```(.+?)```|`([^`\n]+)`", re.DOTALL)
-# A mark opens after a blank or sign and closes before one, as in WhatsApp: 2*3*4 stays as it is.
+# As in WhatsApp, delimiters next to a letter or digit outside don't count: 2*3*4 stays as it is.
 _MARKS = tuple(
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^\n{mark}]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
@@ -16,7 +16,7 @@ _LINK = re.compile(r"https?://[^\s<>\"'*~`]+[^\s<>\"'*~`.,;:!?)\]_]")
 
 
 def format_text(text: str) -> Markup:
-    """Everything is escaped first; then our few tags, and no others, are put in."""
+    """Escape the text, then add tags for formatting, links and line breaks."""
     parts, last = [], 0
     for found in _CODE.finditer(text):
         parts.append(_format_prose(text[last : found.start()]))
@@ -27,7 +27,7 @@ def format_text(text: str) -> Markup:
 
 
 def _format_prose(text: str) -> str:
-    """Links are kept apart from the marks, since an address may hold underscores."""
+    """Format the text around links; underscores in an address are no formatting."""
     parts, last = [], 0
     for found in _LINK.finditer(text):
         address = str(escape(found[0]))

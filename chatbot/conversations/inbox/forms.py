@@ -21,7 +21,7 @@ MAX_PARAMETER = 1024
 
 
 def _normalize_line_breaks(text: str | None) -> str:
-    """Browsers send line breaks as CR LF; counted and sent, one is one character."""
+    """Replace CR LF, as browsers send it, by LF, so that a line break counts as one character."""
     return (text or "").replace("\r\n", "\n").replace("\x00", "").strip()
 
 
@@ -38,7 +38,9 @@ class ReplyForm(FlaskForm):
     text = TextAreaField(
         _l("Reply"),
         [
-            Length(max=MAX_MESSAGE_TEXT, message=_l("WhatsApp takes at most %(max)d characters.")),
+            Length(
+                max=MAX_MESSAGE_TEXT, message=_l("WhatsApp accepts at most %(max)d characters.")
+            ),
         ],
         filters=[_normalize_line_breaks],
     )
@@ -46,7 +48,7 @@ class ReplyForm(FlaskForm):
     button_2 = _button_field()
     button_3 = _button_field()
     file = FileField(_l("Attach a file"), render_kw={"accept": ACCEPT})
-    # Made with the form: sent twice, it is still one message.
+    # Made with the form: a form submitted twice queues one message.
     client_token = HiddenField(validators=[Length(max=MAX_CLIENT_TOKEN)])
 
     def validate_text(self, field: TextAreaField) -> None:
@@ -67,7 +69,7 @@ class ReplyForm(FlaskForm):
         )
 
     def problem_at(self, field: str | None, sentence: str) -> None:
-        """Show a refusal beside what it is about."""
+        """Show an error beside the field that it is about."""
         at = {"file": self.file, "buttons": self.button_1}.get(field or "", self.text)
         at.errors = [sentence]
 
@@ -82,7 +84,7 @@ class ReplyForm(FlaskForm):
 
 
 class StateChangeForm(FlaskForm):
-    """A button. `seen` is the situation that the page showed when it was pressed."""
+    """Button that changes the state. `seen` is the state token of the page that showed it."""
 
     seen = HiddenField(validators=[Length(max=40)])
 
@@ -95,7 +97,7 @@ def build_reply_form(**given: Any) -> ReplyForm:
 
 
 class TemplateForm:
-    """A chosen template and the values of its blanks, which are named after the template's."""
+    """Chosen template and the values of its parameters, in fields named `value-<parameter>`."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         number = given.get("template_id", "")
@@ -108,6 +110,6 @@ class TemplateForm:
         self._given = given
 
     def values_for(self, names: Iterable[str]) -> dict[str, str]:
-        """Those that are filled in."""
+        """Return the filled-in values of these parameters."""
         given = {name: self._given.get(f"value-{name}", "").strip() for name in names}
         return {name: value[:MAX_PARAMETER] for name, value in given.items() if value}

@@ -1,4 +1,4 @@
-"""What the states, kinds and failures of messages are called on the page."""
+"""Labels and icons of conversation states, message kinds and failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatbot.channels.whatsapp.errors import explain_error
 from chatbot.conversations.inbox.formatting import format_text
 from chatbot.conversations.inbox.threads import Bubble
 from chatbot.conversations.models import Author, ConversationState, Direction
-from chatbot.delivery.states import MessageState
+from chatbot.delivery.models import MessageState
 
 STATE_LABELS: dict[str, LazyString] = {
     ConversationState.BOT: _l("With the bot"),
@@ -29,7 +29,7 @@ AUTHOR_LABELS: dict[str, LazyString] = {
     Author.PREVIEW: _l("Test of a campaign"),
 }
 
-# Why the bot handed over: its own reasons and intents; other reasons are a person's own words.
+# Reasons and intents for which the bot hands over; any other reason is free text and shown as it is.
 HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "requested": _l("asked for a person"),
     "talk_to_human": _l("asked for a person"),
@@ -44,7 +44,7 @@ HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "agent": _l("handed over by an agent"),
 }
 
-# Beside the word in lists, and instead of it on a phone.
+# Shown beside the label in lists, and instead of it on small screens.
 STATE_ICONS: dict[str, str] = {
     ConversationState.BOT: "robot",
     ConversationState.WAITING: "person-raised-hand",
@@ -52,9 +52,9 @@ STATE_ICONS: dict[str, str] = {
     ConversationState.CLOSED: "check2",
 }
 
-# Icon and name of what is not plain text.
+# Icon and label of messages that are not plain text.
 MESSAGE_KIND_LABELS: dict[str, tuple[str, LazyString]] = {
-    "image": ("image", _l("Picture")),
+    "image": ("image", _l("Image")),
     "audio": ("mic", _l("Voice message")),
     "video": ("play-fill", _l("Video")),
     "document": ("file-earmark-text", _l("Document")),
@@ -65,13 +65,12 @@ MESSAGE_KIND_LABELS: dict[str, tuple[str, LazyString]] = {
     "order": ("list-check", _l("Order")),
     "template": ("megaphone", _l("Message template")),
     "button": ("check", _l("Tapped a button")),
-    "edit": ("pencil", _l("Changed an earlier message")),
+    "edit": ("pencil", _l("Edited an earlier message")),
     "revoke": ("trash", _l("Deleted an earlier message")),
-    "system": ("info-circle", _l("Notice of WhatsApp")),
+    "system": ("info-circle", _l("Notice from WhatsApp")),
     "request_welcome": ("chat-dots", _l("Opened the chat")),
-    "unsupported": ("question-circle", _l("A kind of message that WhatsApp doesn't pass on")),
+    "unsupported": ("question-circle", _l("A type of message that WhatsApp does not pass on")),
 }
-# Their words say it all.
 _UNLABELLED_KINDS = frozenset({"text", "interactive"})
 
 SKIP_REASON_LABELS: dict[str, LazyString] = {
@@ -85,7 +84,7 @@ SKIP_REASON_LABELS: dict[str, LazyString] = {
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The small sign beside an outbound message; `label` is read aloud."""
+    """State icon beside an outbound message; `label` is for screen readers."""
 
     icon: str
     style: str
@@ -93,8 +92,8 @@ class Tick:
 
 
 TICKS: dict[str, Tick] = {
-    MessageState.QUEUED: Tick("clock", "tick", _l("Waits to be sent")),
-    MessageState.SENDING: Tick("clock", "tick", _l("Is being sent")),
+    MessageState.QUEUED: Tick("clock", "tick", _l("Waiting to be sent")),
+    MessageState.SENDING: Tick("clock", "tick", _l("Being sent")),
     MessageState.ACCEPTED: Tick("clock", "tick", _l("Handed to WhatsApp")),
     MessageState.SENT: Tick("check2", "tick", _l("Sent")),
     MessageState.DELIVERED: Tick("check2-all", "tick", _l("Delivered")),
@@ -110,7 +109,7 @@ def tick_of(message: Bubble) -> Tick | None:
 
 
 def kind_of(message: Bubble) -> tuple[str, str] | None:
-    """Sign and name of what is not plain text."""
+    """Return icon and label of a message that is not plain text."""
     if message.kind in _UNLABELLED_KINDS:
         return None
     icon, label = MESSAGE_KIND_LABELS.get(
@@ -120,7 +119,7 @@ def kind_of(message: Bubble) -> tuple[str, str] | None:
 
 
 def shown_as(file: FileSummary | None) -> str | None:
-    """How the page shows a file: `image`, `audio`, `video`, or `download`; None when it can't."""
+    """Return `image`, `audio`, `video` or `download`, or None for a file that is not complete."""
     if file is None or not file.is_complete:
         return None
     if file.mime_type not in INLINE_TYPES:
@@ -133,7 +132,7 @@ def file_status_of(file: FileSummary | None) -> str | None:
 
 
 def problem_of(message: Bubble) -> str | None:
-    """What went wrong with an outbound message, in a sentence."""
+    """Return a sentence about the failure of an outbound message, or None."""
     if message.direction == Direction.INBOUND:
         return None
     if message.state == MessageState.FAILED:
@@ -141,20 +140,20 @@ def problem_of(message: Bubble) -> str | None:
     if message.state == MessageState.SKIPPED:
         return str(SKIP_REASON_LABELS.get(message.skip_reason or "") or _l("It was not sent."))
     if message.state == MessageState.UNKNOWN:
-        return str(_l("No answer came from WhatsApp: nobody can tell yet whether it arrived."))
+        return str(_l("WhatsApp did not answer: it is not known yet whether the message arrived."))
     if message.state == MessageState.QUEUED and message.error_code is not None:
         return explain_error(message.error_code)
     return None
 
 
 def version_of(message: Bubble) -> str:
-    """Changes whenever the message looks different."""
+    """Return a string that changes whenever the message is rendered differently."""
     of_file = f"{message.file.transfer}-{message.file.problem}" if message.file else ""
     return f"{message.state}-{message.error_code}-{message.skip_reason}-{of_file}"
 
 
 def preview_of(text: str) -> tuple[str | None, str]:
-    """Icon and words of the last message; one without words is stored as [kind]."""
+    """Return icon and text of the last message; a message without text is stored as `[kind]`."""
     if text.startswith("[") and text.endswith("]"):
         icon, label = MESSAGE_KIND_LABELS.get(text[1:-1], (None, None))
         return icon, str(label or _l("Another kind of message"))

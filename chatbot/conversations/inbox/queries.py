@@ -1,4 +1,4 @@
-"""What the inbox lists, by filter; each page in a constant number of statements."""
+"""Lists and counts of the inbox by filter, in a constant number of statements a page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_BADGE_COUNT = 99  # a badge need not count further
 
 
 class Inbox(StrEnum):
-    """The filters of the list."""
+    """Filter of the list."""
 
     ALL = "all"
     WAITING = "waiting"
@@ -51,7 +51,7 @@ class Inbox(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """One conversation in the list."""
+    """Conversation as the list shows it."""
 
     id: int
     state: str
@@ -66,7 +66,7 @@ class InboxRow:
 INBOX_CACHE: CacheSpec[Page[InboxRow]] = CacheSpec(
     "conversations", Page[InboxRow], fresh_s=300, stale_s=60
 )
-# What was never told, since the worker died after its commit, is made good by reading anew.
+# Short, because a delta is lost if its worker dies after the commit.
 DELTA_INBOX_CACHE: CacheSpec[Page[InboxRow]] = CacheSpec(
     "conversations", Page[InboxRow], fresh_s=20, stale_s=10
 )
@@ -76,8 +76,10 @@ COUNT_CACHE: CacheSpec[int] = CacheSpec("conversations", int, fresh_s=300, stale
 def get_inbox(
     inbox: Inbox, user_id: int, typed: str = "", after: str | None = None
 ) -> tuple[Page[InboxRow], dict[str, int]]:
-    """A page of the list and the counts of its badges; what everybody looks at, which is the first
-    page without a search, is cached. Raises InvalidInput for a broken cursor."""
+    """Return a page of the list and the counts of its badges.
+
+    The counts and the first page without a search are cached. Raises InvalidInput for a broken cursor.
+    """
     counts = [_count_cache_entry(Inbox.WAITING, user_id), _count_cache_entry(Inbox.MINE, user_id)]
     if typed or after:
         waiting, mine = get_or_compute_all(*counts)
@@ -88,7 +90,6 @@ def get_inbox(
 
 
 def _inbox_cache_entry(inbox: Inbox, user_id: int) -> CacheEntry[Page[InboxRow]]:
-    """Only one's own list depends on who looks."""
     cache_tag = {Inbox.ALL: INBOX_CACHE_TAG, Inbox.MINE: user_inbox_cache_tag(user_id)}.get(
         inbox, state_inbox_cache_tag(inbox.value)
     )
@@ -102,32 +103,36 @@ def _inbox_cache_entry(inbox: Inbox, user_id: int) -> CacheEntry[Page[InboxRow]]
     return CacheEntry(INBOX_CACHE, cache_name, compute, cache_tags)
 
 
-def apply_deltas(page: Page[InboxRow], news: bytes) -> Page[InboxRow] | None:
-    """The first page of all conversations after the messages that came since it was read; None when it
-    has to be read again."""
-    deltas = decode_deltas(news)
+def apply_deltas(page: Page[InboxRow], encoded: bytes) -> Page[InboxRow] | None:
+    """Apply encoded deltas to the first page of all conversations; return None if it must be read again."""
+    deltas = decode_deltas(encoded)
     if deltas is None:
         return None
-    lines = {line.id: line for line in page.rows}
+    by_id = {row.id: row for row in page.rows}
     for delta in deltas:
-        line = lines.get(delta.id)
-        if line is None and (page.after is None or delta.name is None or delta.assigned_user_id):
-            return None  # a list that is whole lacks nothing, and of others we don't know the names
-        if line is None or delta.last_message_at > line.last_message_at:
-            lines[delta.id] = _apply_delta(line, delta)
-    rows = sorted(lines.values(), key=_sort_key, reverse=True)[:PAGE_SIZE]
+        row = by_id.get(delta.id)
+        if row is None and (page.after is None or delta.name is None or delta.assigned_user_id):
+            return (
+                None  # a complete page can't lack a row, and the contact or agent has no known name
+            )
+        if row is None or delta.last_message_at > row.last_message_at:
+            by_id[delta.id] = _apply_delta(row, delta)
+    rows = sorted(by_id.values(), key=_sort_key, reverse=True)[:PAGE_SIZE]
     return Page(rows, page.after and encode_cursor(*_sort_key(rows[-1])))
 
 
-def _sort_key(line: InboxRow) -> tuple[datetime, int]:
-    return line.last_message_at, line.id
+def _sort_key(row: InboxRow) -> tuple[datetime, int]:
+    return row.last_message_at, row.id
 
 
-def _apply_delta(line: InboxRow | None, delta: ConversationDelta) -> InboxRow:
-    """A name that is shown is newer than the move's: a change of it ends the list."""
+def _apply_delta(row: InboxRow | None, delta: ConversationDelta) -> InboxRow:
+    """Return the row after the delta.
+
+    The name of an existing row is kept: a change of name would have invalidated the page.
+    """
     at, name, address = delta.last_message_at, delta.name or "", delta.address or ""
     return replace(
-        line or InboxRow(delta.id, "", 0, at, "", name, address, None),
+        row or InboxRow(delta.id, "", 0, at, "", name, address, None),
         state=delta.state,
         unread_count=delta.unread_count,
         last_message_at=delta.last_message_at,
@@ -136,8 +141,10 @@ def _apply_delta(line: InboxRow | None, delta: ConversationDelta) -> InboxRow:
 
 
 def _count_cache_entry(inbox: Inbox, user_id: int) -> CacheEntry[int]:
-    """How many wait is one value for all; each has a topic of its own, since the messages that move
-    the lists leave the counts as they are."""
+    """Return the cache entry of a badge's count.
+
+    Counts have cache tags of their own, because most messages change the lists but not the counts.
+    """
     is_own = inbox is Inbox.MINE
     cache_tag = user_count_cache_tag(user_id) if is_own else WAITING_COUNT_CACHE_TAG
     name = f"count:{inbox}:{user_id}" if is_own else f"count:{inbox}"
@@ -147,7 +154,7 @@ def _count_cache_entry(inbox: Inbox, user_id: int) -> CacheEntry[int]:
 def list_conversations(
     inbox: Inbox, user_id: int, typed: str = "", after: str | None = None
 ) -> Page[InboxRow]:
-    """The same, read from SQL."""
+    """Read a page of the list from SQL."""
     rows = db.session.execute(build_list_query(inbox, user_id, typed, after)).all()
     page = build_page(rows, PAGE_SIZE, lambda row: (row[0].last_message_at, row[0].id))
     return Page([_build_row(row) for row in page.rows], page.after)
@@ -155,8 +162,8 @@ def list_conversations(
 
 def build_list_query(inbox: Inbox, user_id: int, typed: str = "", after: str | None = None) -> Any:
     order = (Conversation.last_message_at, Conversation.id)
-    # Outer joins, though both always fit: the list is walked in the order of its index, and
-    # names are looked up for the rows that are shown.
+    # Outer joins, so that the planner walks the index in order and looks up names only for the rows
+    # of the page.
     query = (
         sa.select(
             Conversation,
@@ -200,7 +207,7 @@ def _inbox_conditions(inbox: Inbox, user_id: int) -> list[sa.ColumnElement[bool]
 
 
 def count_inbox(inbox: Inbox, user_id: int) -> int:
-    """How many it lists; counted up to COUNTED + 1."""
+    """Return the number of conversations in the list, at most MAX_BADGE_COUNT + 1."""
     some = (
         sa.select(Conversation.id)
         .where(*_inbox_conditions(inbox, user_id))

@@ -1,4 +1,4 @@
-"""The inbox: the list of conversations, a thread, and what an agent does in it."""
+"""Pages of the inbox: the list of conversations, a thread, and the agent's actions in it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def inbox() -> ResponseReturnValue:
 
 @bp.get("/rows")
 def rows() -> ResponseReturnValue:
-    """The list's moving part."""
+    """Return the part of the list that is refreshed."""
     return render_template("conversations/_rows.html", **_list_context())
 
 
@@ -101,7 +101,7 @@ def _head_context(conversation: ThreadHead) -> dict[str, object]:
 
 @bp.get("/<int:conversation_id>/live")
 def live(conversation_id: int) -> ResponseReturnValue:
-    """What has moved since the page was loaded: the head, new messages, ticks."""
+    """Return the current head and messages of an open thread as JSON."""
     thread = threads.get_live_thread(conversation_id, request.args.get("since", ""))
     head = _head_context(thread.head)
     closes_at = service.get_window_end(thread.head)
@@ -110,7 +110,7 @@ def live(conversation_id: int) -> ResponseReturnValue:
         unread=thread.head.unread_count if head["is_mine"] else 0,
         is_open=head["is_open"],
         closes_at=closes_at.isoformat() if closes_at else None,
-        # The HTML carries a fresh CSRF token each time: this says whether more than that changed.
+        # The HTML always differs in its CSRF token; the version tells whether anything else changed.
         head_version=_head_version(head),
         head=render_template("conversations/_head.html", **head),
         messages=render_template(
@@ -153,22 +153,22 @@ def reply(conversation_id: int) -> ResponseReturnValue:
 STATE_CHANGES: dict[str, tuple[Callable[[Conversation], None], object]] = {
     "hand-off": (
         lambda conversation: service.hand_off(conversation, "agent"),
-        _l("The conversation waits for a person."),
+        _l("The conversation is waiting for a person."),
     ),
-    "hand-back": (service.hand_back, _l("The bot answers again from the next message on.")),
+    "hand-back": (service.hand_back, _l("The bot answers again from the next message.")),
     "close": (service.close, _l("The conversation is closed. A new message opens it again.")),
 }
 
 
 @bp.post("/<int:conversation_id>/take")
 def assign_to_me(conversation_id: int) -> ResponseReturnValue:
-    """Without looking at what the page showed: whoever comes second is told who was first."""
+    """Assign the conversation to the current user; no state token, because `assign` detects conflicts."""
     try:
         service.assign(service.get_for_update(conversation_id), current_user.id)
         db.session.commit()
     except AppError as error:
         return _show_problem(conversation_id, error)
-    flash(_("The conversation is yours: the bot keeps quiet until you give it back."), "success")
+    flash(_("The conversation is yours: the bot stays quiet until you give it back."), "success")
     return _redirect_to_thread(conversation_id)
 
 
@@ -176,11 +176,11 @@ def assign_to_me(conversation_id: int) -> ResponseReturnValue:
 @bp.post("/<int:conversation_id>/hand-back", defaults={"move": "hand-back"})
 @bp.post("/<int:conversation_id>/close", defaults={"move": "close"})
 def change_state(conversation_id: int, move: str) -> ResponseReturnValue:
-    act, sentence = STATE_CHANGES[move]
+    change, sentence = STATE_CHANGES[move]
     try:
         conversation = service.get_for_update(conversation_id)
         service.check_state_token(conversation, StateChangeForm().seen.data or "")
-        act(conversation)
+        change(conversation)
         db.session.commit()
     except AppError as error:
         return _show_problem(conversation_id, error)
@@ -190,7 +190,7 @@ def change_state(conversation_id: int, move: str) -> ResponseReturnValue:
 
 @bp.post("/<int:conversation_id>/read")
 def mark_read(conversation_id: int) -> ResponseReturnValue:
-    """The thread is on its agent's screen. `typing`: the agent is writing an answer."""
+    """Mark the thread as read by its agent; the form's `typing` says that they are writing."""
     conversation = service.get_for_update(conversation_id)
     is_mine = service.mark_read(conversation, current_user.id)
     db.session.commit()
@@ -200,7 +200,7 @@ def mark_read(conversation_id: int) -> ResponseReturnValue:
 
 
 def _show_problem(conversation_id: int, error: AppError) -> ResponseReturnValue:
-    """The thread as it stands now, with the reason why nothing was done."""
+    """Return the current thread with the reason why the action failed."""
     db.session.rollback()
     problem = _(error.message, **error.values)
     page = _thread_page(conversation_id, build_reply_form(formdata=None), problem)

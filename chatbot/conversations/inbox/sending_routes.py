@@ -1,4 +1,4 @@
-"""What a thread sends and shows besides words: message templates and files."""
+"""Files of a thread, and the page that sends a message template."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ bp = Blueprint("sending", __name__, url_prefix="/conversations")
 
 @bp.get("/<int:conversation_id>/files/<int:message_id>")
 def file(conversation_id: int, message_id: int) -> ResponseReturnValue:
-    """A message's file, in parts where a player asks for parts. What a contact sent never runs here:
-    only sounds, pictures and videos are shown, and all of it in a sandbox."""
+    """Return a message's file, or a range of it.
+
+    Files of contacts are untrusted: only audio, images and videos are shown inline, and a CSP sandbox
+    keeps any of them from running scripts.
+    """
     found = threads.get_file(conversation_id, message_id)
     is_shown = found.mime_type in INLINE_TYPES
     response: Response = send_file(
@@ -35,21 +38,21 @@ def file(conversation_id: int, message_id: int) -> ResponseReturnValue:
         etag=found.sha256 or False,
     )
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    # Kept by the browser, but asked for again each time: whoever has signed out sees nothing.
+    # The browser may keep the file but must revalidate it, so it is gone after sign-out.
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
 @bp.get("/<int:conversation_id>/template")
 def template(conversation_id: int) -> ResponseReturnValue:
-    """Choose a template, fill its blanks, look at it."""
+    """Return the page on which a template is chosen, filled and previewed."""
     return _template_page(conversation_id, TemplateForm(request.args))
 
 
 @bp.get("/<int:conversation_id>/template/preview")
 def template_preview(conversation_id: int) -> ResponseReturnValue:
-    """The page's moving part, as the blanks are filled."""
-    threads.get_head(conversation_id)  # a preview of no conversation is of nothing
+    """Return the preview, refreshed while parameters are typed."""
+    threads.get_head(conversation_id)  # raises NotFound
     form = TemplateForm(request.args)
     chosen = get_template_by_id(form.template_id)
     shown = render_preview(chosen.components, form.values_for(list_parameters(chosen.components)))

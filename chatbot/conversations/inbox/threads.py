@@ -1,4 +1,4 @@
-"""What a thread's page shows: the head and the messages, as copies that can be cached."""
+"""Head and messages of a thread's page, as cacheable copies."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from chatbot.core.pagination import (
 T = TypeVar("T")
 
 PAGE_SIZE = 50
-MAX_LIVE_MESSAGES = 200  # messages that a page keeps fresh
+MAX_LIVE_MESSAGES = 200  # messages that an open page refreshes
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadHead:
-    """The conversation, its contact, and the name of the agent who has it."""
+    """Conversation with its contact and the name of its agent."""
 
     id: int
     channel_id: int
@@ -54,7 +54,7 @@ class ThreadHead:
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """A message, the name of the agent who wrote it, and its file."""
+    """Message with the name of the agent who wrote it and its file."""
 
     id: int
     direction: str
@@ -71,7 +71,7 @@ class Bubble:
 
 @dataclass(frozen=True, slots=True)
 class LiveThread:
-    """What moves on a thread's page."""
+    """Part of a thread's page that is refreshed while it is open."""
 
     head: ThreadHead
     bubbles: list[Bubble]
@@ -79,7 +79,7 @@ class LiveThread:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """What a thread's page begins with."""
+    """Content of a thread's page when it is loaded."""
 
     head: ThreadHead
     page: Page[Bubble]
@@ -94,15 +94,19 @@ LIVE_THREAD_CACHE: CacheSpec[LiveThread | None] = CacheSpec(
 
 
 def get_live_thread(conversation_id: int, since: str) -> LiveThread:
-    """The head, and the messages from the first shown one on; cached. Raises NotFound, and
-    InvalidInput for a broken cursor."""
+    """Return the head and the messages from the first shown one on, cached.
+
+    Raises NotFound, and InvalidInput for a broken cursor.
+    """
     compute = partial(_find_live_thread, conversation_id, since)
     return _get_cached(LIVE_THREAD_CACHE, f"{conversation_id}:{since}", conversation_id, compute)
 
 
 def get_thread(conversation_id: int, before: str | None = None) -> ThreadPage:
-    """The head and a page of messages; the newest, which is what everybody opens, is cached. Raises
-    NotFound, and InvalidInput for a broken cursor."""
+    """Return the head and a page of messages; only the newest page is cached.
+
+    Raises NotFound, and InvalidInput for a broken cursor.
+    """
     if before:
         return ThreadPage(get_head(conversation_id), list_messages(conversation_id, before))
     compute = partial(_find_newest_page, conversation_id)
@@ -138,7 +142,7 @@ def _find_newest_page(conversation_id: int) -> ThreadPage | None:
 
 
 def get_head(conversation_id: int) -> ThreadHead:
-    """Raises NotFound."""
+    """Read the head from SQL. Raises NotFound."""
     row = db.session.execute(
         sa.select(Conversation, Contact, User.name)
         .join(Contact, Contact.id == Conversation.contact_id)
@@ -166,7 +170,7 @@ def get_head(conversation_id: int) -> ThreadHead:
 
 
 def list_messages(conversation_id: int, before: str | None = None) -> Page[Bubble]:
-    """A page of the thread in the order of reading; its cursor leads to older ones."""
+    """Return a page of messages, oldest first; its cursor leads to older messages."""
     order = (Message.occurred_at, Message.id)
     query = _select_messages(conversation_id)
     first = decode_cursor(before, parse_timestamp, parse_row_id)
@@ -179,7 +183,7 @@ def list_messages(conversation_id: int, before: str | None = None) -> Page[Bubbl
 
 
 def list_messages_since(conversation_id: int, since: str) -> list[Bubble]:
-    """From the first shown message on, the latest: what is new, and what has got its ticks."""
+    """Return the messages from the first shown one on, at most the latest MAX_LIVE_MESSAGES."""
     order = (Message.occurred_at, Message.id)
     query = _select_messages(conversation_id)
     first = decode_cursor(since, parse_timestamp, parse_row_id)
@@ -228,17 +232,17 @@ def _build_bubble(row: Any) -> Bubble:
 
 
 def get_file(conversation_id: int, message_id: int) -> MediaFile:
-    """The file of a message of this very conversation. Raises NotFound when it has none (yet)."""
+    """Return the file of a message of this conversation. Raises NotFound if it is absent or incomplete."""
     file = db.session.scalar(
         sa.select(MediaFile)
         .join(Message, Message.media_file_id == MediaFile.id)
         .where(Message.id == message_id, Message.conversation_id == conversation_id)
     )
     if file is None or not file.is_complete:
-        raise NotFound("There is no file here, or it has not been fetched yet.")
+        raise NotFound("There is no file here, or it has not been downloaded yet.")
     return file
 
 
 def get_start_cursor(bubbles: Sequence[Bubble]) -> str:
-    """The cursor from which a page of the thread is asked for again."""
+    """Return the cursor of the first shown message, for `get_live_thread`."""
     return encode_cursor(bubbles[0].occurred_at, bubbles[0].id) if bubbles else ""
