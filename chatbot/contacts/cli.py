@@ -1,4 +1,4 @@
-"""`flask contacts ...`"""
+"""Commands `flask contacts ...`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ def import_file(file: BinaryIO, as_json: bool) -> None:
     """Import contacts from the CSV FILE (`-` reads standard input).
 
     The header names the columns: phone is required; name, document, email, tags and opt_in
-    are known;
-    any other column becomes an attribute. Good lines are imported, bad ones reported.
+    are known; any other column becomes an attribute. Good lines are imported, bad ones reported.
     """
     bad_lines: list[BadLine] = []
-    most = None if as_json else MAX_PRINTED_ERRORS
+    limit = None if as_json else MAX_PRINTED_ERRORS
 
     def keep(_report: ImportReport, bad: Sequence[BadLine]) -> None:
-        bad_lines.extend(bad if most is None else bad[: most - len(bad_lines)])
+        bad_lines.extend(bad if limit is None else bad[: limit - len(bad_lines)])
 
     try:
         report = import_contacts(file, keep, file=_get_file_name(file))

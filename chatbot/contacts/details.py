@@ -1,4 +1,4 @@
-"""What a person of the company changes about a contact."""
+"""Edit the name, e-mail and tags of a contact; parse what users type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_EVIDENCE = 240
 
 
 def parse_tags(typed: str) -> list[str]:
-    """Tags between commas; one that differs only in case is the same. Raises InvalidInput."""
+    """Split tags at `,`, `;` or `|`, without case-insensitive duplicates. Raises InvalidInput."""
     names = (" ".join(name.split()) for name in re.split(r"[,;|]", typed))
     by_key: dict[str, str] = {}
     for name in filter(None, names):
@@ -32,31 +32,29 @@ def parse_tags(typed: str) -> list[str]:
 
 
 def parse_email(typed: str) -> str | None:
-    """Raises InvalidInput."""
+    """Return the normalized e-mail, or None if nothing was typed. Raises InvalidInput."""
     email = typed.strip().lower()
     if email and not EMAIL.fullmatch(email):
         raise InvalidInput(
-            "This is no e-mail address: write one such as ana@empresa.com.br.", field="email"
+            "This is not an e-mail address: write one such as ana@empresa.com.br.", field="email"
         )
     return email or None
 
 
 def parse_evidence(typed: str) -> str:
-    """How somebody agreed, in words. Raises InvalidInput: without it, it can't be shown that they did."""
+    """Return the description of how a contact agreed. Raises InvalidInput if it is empty or too long."""
     evidence = " ".join(typed.split())
     if not evidence:
         raise InvalidInput(
-            "Say how the contact agreed: where, when, in which words.", field="evidence"
+            "Describe how the contact agreed: where, when, in which words.", field="evidence"
         )
     if len(evidence) > MAX_EVIDENCE:
-        raise InvalidInput(
-            "Say it in at most %(most)s characters.", field="evidence", most=MAX_EVIDENCE
-        )
+        raise InvalidInput("Use at most %(most)s characters.", field="evidence", most=MAX_EVIDENCE)
     return evidence
 
 
 def update_contact(contact: Contact, *, name: str, email: str, tags: str) -> None:
-    """Raises InvalidInput, naming the field; then nothing has been changed."""
+    """Save name, e-mail and tags. Raises InvalidInput with the field, before any change."""
     wanted, address = parse_tags(tags), parse_email(email)
     contact.name = " ".join(name.split())[:200]
     contact.email = address
@@ -65,16 +63,16 @@ def update_contact(contact: Contact, *, name: str, email: str, tags: str) -> Non
 
 
 def _set_tags(contact_id: int, wanted: list[str]) -> None:
-    present = set(
+    current = set(
         db.session.scalars(sa.select(ContactTag.name).where(ContactTag.contact_id == contact_id))
     )
-    gone = present - set(wanted)
-    if gone:
+    removed = current - set(wanted)
+    if removed:
         db.session.execute(
             sa.delete(ContactTag).where(
-                ContactTag.contact_id == contact_id, ContactTag.name.in_(gone)
+                ContactTag.contact_id == contact_id, ContactTag.name.in_(removed)
             )
         )
     db.session.add_all(
-        ContactTag(contact_id=contact_id, name=name) for name in wanted if name not in present
+        ContactTag(contact_id=contact_id, name=name) for name in wanted if name not in current
     )

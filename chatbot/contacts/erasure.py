@@ -1,4 +1,4 @@
-"""What is left of a contact whose data is erased: a row without a name, and that they opted out."""
+"""Erase the personal data of a contact; an anonymous row and the opt-out remain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from chatbot.core.db import db
 
 
 def anonymize_contact(contact: Contact) -> list[int]:
-    """Take away all that tells who it is; returns the ids of the contacts that this person was.
+    """Erase what identifies the person; return the ids of the contact and those merged into it.
 
-    Their opt-out stays, by hash alone. That they agreed or not stays too, without the words: it is the
-    proof that the company wrote to somebody who let it.
+    The opt-out is kept as a hash. Consent events are kept without their evidence, as proof that the
+    company had consent to write.
     """
     session = db.session
     ids = [contact.id, *session.scalars(sa.select(Contact.id).filter_by(merged_into_id=contact.id))]

@@ -21,7 +21,9 @@ class ContactForm(FlaskForm):
     tags = StringField(
         _l("Tags"),
         [Length(max=2000, message=_l("At most %(max)d characters."))],
-        description=_l("Separate them with commas. A campaign can go to all contacts of a tag."),
+        description=_l(
+            "Separate them with commas. A campaign can be sent to all contacts with a tag."
+        ),
         render_kw={"autocomplete": "off"},
     )
 
@@ -30,6 +32,6 @@ class UploadForm(FlaskForm):
     file = FileField(
         _l("CSV file"),
         [FileRequired(_l("Choose a file first."))],
-        description=_l("CSV with a header line, at most 20 MB."),
+        description=_l("CSV with a header line, up to 20 MB."),
         render_kw={"accept": ".csv,.txt,text/csv,text/plain"},
     )

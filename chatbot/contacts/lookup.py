@@ -1,4 +1,4 @@
-"""The one contact that somebody names at the command line."""
+"""Find the contact that a command names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from chatbot.contacts.queries import get_contact
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 
-MAX_ID_DIGITS = 9  # a phone has ten with its area code
+MAX_ID_DIGITS = 9  # a phone with its area code has at least ten
 
 
 def get_by_id_or_phone(typed: str) -> Contact:
-    """Raises NotFound, also for what is neither an id nor a phone."""
+    """Return the contact with this id or phone. Raises NotFound."""
     if typed.isdecimal() and len(typed) <= MAX_ID_DIGITS:
         return get_contact(int(typed))
     try:
         key = parse_phone(typed).match_key
     except InvalidPhone:
-        raise NotFound("Name the contact by its id, or by its phone with the area code.") from None
+        raise NotFound("Give the contact's id, or its phone with the area code.") from None
     identity = db.session.get(ContactIdentity, (IdentityKind.PHONE, key))
     if identity is None or identity.released_at is not None:
         raise NotFound("No contact has this phone.")

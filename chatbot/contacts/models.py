@@ -1,4 +1,4 @@
-"""People we talk to, the identities we know them by, and what they agreed to."""
+"""Tables of contacts, their identities, tags and consent."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from chatbot.core.cache.invalidation import has_changed, old_and_new_values
 from chatbot.core.db import Base, BigId, Json, UtcDateTime
 from chatbot.core.text import fold
 
-CONTACTS_CACHE_TAG = "contacts"  # the cache's topic of names and addresses, as lists show them
+CONTACTS_CACHE_TAG = "contacts"  # lists that show names or addresses of contacts
 
 
 def contact_cache_tag(contact_id: int) -> str:
-    """What is cached of one contact."""
+    """Return the cache tag of one contact."""
     return f"contact:{contact_id}"
 
 
 def _default_search_name(context: Any) -> str:
-    """For rows that are inserted without an object, as an import does."""
+    """Compute `search_name` for rows inserted without a `Contact` object."""
     return fold(context.get_current_parameters().get("name") or "")
 
 
 class Contact(Base):
-    """One person. `wa_id` is exactly what Meta calls them, and what we send to; `phone` is E.164."""
+    """Person on WhatsApp. `wa_id` is the id that Meta uses; `phone` is E.164."""
 
     __tablename__ = "contacts"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(200), default="")
-    # The name without accents and capitals, by which lists are searched and sorted.
+    # Name without accents in lower case, for searching and sorting.
     search_name: Mapped[str] = mapped_column(
         sa.String(400), default=_default_search_name, server_default=""
     )
     wa_id: Mapped[str | None] = mapped_column(sa.String(80))
-    # Meta's business-scoped user id: the only address of who hides the phone behind a username.
+    # Meta's business-scoped user id: the only address of a person who hides the phone.
     bsuid: Mapped[str | None] = mapped_column(sa.String(160))
     username: Mapped[str | None] = mapped_column(sa.String(160))
     phone: Mapped[str | None] = mapped_column(sa.String(20))
@@ -49,9 +49,9 @@ class Contact(Base):
     email: Mapped[str | None] = mapped_column(sa.String(254))
     attributes: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     opted_out_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # WhatsApp could not deliver to them several times, and nothing has reached them since.
+    # Set when delivery failed repeatedly, cleared when a message reaches or comes from them.
     unreachable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Until when Meta wants them to have no more marketing (its error 131049).
+    # No marketing until then, after Meta's error 131049.
     marketing_paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contacts.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -79,22 +79,24 @@ class Contact(Base):
 
     def cache_tags(self) -> Iterable[str]:
         if not sa.inspect(self).persistent:
-            return ()  # nothing that is cached shows a contact that nobody has seen
+            return ()  # a new contact is in no cached value
         is_shown_in_lists = has_changed(self, "name", "phone", "wa_id", "opted_out_at") or (
-            # Meta tells it with each person's first message; it is shown of who hides the phone.
+            # Set with each person's first message, but shown only if there is no phone.
             has_changed(self, "bsuid") and not (self.wa_id or self.phone)
         )
-        people = {self.id, *old_and_new_values(self, "merged_into_id")} - {None}
+        contact_ids = {self.id, *old_and_new_values(self, "merged_into_id")} - {None}
         return (
-            *map(contact_cache_tag, people),
+            *map(contact_cache_tag, contact_ids),
             *([CONTACTS_CACHE_TAG] if is_shown_in_lists else ()),
         )
 
     @hybrid_property
     def address(self) -> str | None:
-        """Where a message to this contact goes: the id that Meta uses, else the phone's digits, else
-        the user id. The phone comes first where it is known: so Meta goes on telling it
-        (whatsapp_cloud_api.md section 2.5)."""
+        """Recipient of messages to this contact: wa_id, else the phone's digits, else the BSUID.
+
+        The phone is preferred, because Meta keeps including it in webhooks for 30 days after a
+        message to or from it (Meta, "Business-scoped user IDs").
+        """
         return self.wa_id or (self.phone or "").lstrip("+") or self.bsuid or None
 
     @address.inplace.expression
@@ -104,14 +106,14 @@ class Contact(Base):
 
 
 class IdentityKind(StrEnum):
-    PHONE = "phone"  # value: core.phone.match_key, so that the ninth digit splits nobody
+    PHONE = "phone"  # value: Phone.match_key, equal with and without the ninth digit
     BSUID = "bsuid"
-    PARENT_BSUID = "parent"  # of portfolios that Meta has joined to a family
+    PARENT_BSUID = "parent"  # shared by linked business portfolios
     USERNAME = "username"
 
 
 class ContactIdentity(Base):
-    """What a payload may call a contact by; the primary key lets no two contacts share one."""
+    """Identity by which a payload names a contact; the primary key makes it unique."""
 
     __tablename__ = "contact_identities"
 
@@ -120,7 +122,7 @@ class ContactIdentity(Base):
     contact_id: Mapped[int] = mapped_column(
         sa.ForeignKey("contacts.id"), index=True, active_history=True
     )
-    # A number that its owner left: what was said from it later is somebody else's.
+    # When the contact gave the number up; later messages from it are another person's.
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     def cache_tags(self) -> Iterable[str]:
@@ -140,7 +142,7 @@ class ContactTag(Base):
 
 
 class Suppression(Base):
-    """Somebody who opted out, by a keyed hash of what names them: it outlives the contact's row."""
+    """Opt-out stored under a keyed hash of an identity, so that it outlives the contact."""
 
     __tablename__ = "suppressions"
 
@@ -149,10 +151,10 @@ class Suppression(Base):
 
 
 class ConsentEvent(Base):
-    """A contact's choice about being written to, with where it came from; only ever added.
+    """Opt-in or opt-out of a contact and its source; append-only.
 
-    `source`: bot (words), button (of a template), meta (in WhatsApp itself, or its error 131050), agent,
-    cli, import, or suppression (they said so before their contact was erased).
+    `source`: bot (a text), button (of a template), meta (in WhatsApp, or error 131050), agent, cli,
+    import, or suppression (an opt-out from before the contact was erased).
     """
 
     __tablename__ = "consent_events"
@@ -169,5 +171,5 @@ class ConsentEvent(Base):
 
 
 def is_dated_consent() -> sa.ColumnElement[bool]:
-    """Consent events that say when somebody decided: a list says so of many, without the moment."""
+    """Return the condition for events with a known time of decision, which imports lack."""
     return ConsentEvent.source != "import"

@@ -1,4 +1,4 @@
-"""Contacts as lists show them, in keyset pages; and as an export writes them."""
+"""Queries for lists, profiles and exports of contacts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_i
 
 PAGE_SIZE = 50
 EXPORT_PAGE_SIZE = 1000
-MAX_FILTER_TAGS = 200  # in a filter
+MAX_FILTER_TAGS = 200  # tags offered as a filter
 MAX_MERGES = 10
 
 ORDER = (Contact.search_name, Contact.id)
 
 
 def list_contacts(typed: str = "", tag: str = "", after: str | None = None) -> Page[Contact]:
-    """A page in the order of names. Raises InvalidInput for a broken cursor."""
+    """Return a page ordered by name. Raises InvalidInput for a broken cursor."""
     query = build_list_query(typed, tag, after).limit(PAGE_SIZE + 1)
     return build_page(db.session.scalars(query).all(), PAGE_SIZE, lambda c: (c.search_name, c.id))
 
@@ -59,7 +59,7 @@ def list_tags() -> list[str]:
 
 
 def get_contact(contact_id: int) -> Contact:
-    """The person, also by the id of a contact that was merged into them. Raises NotFound."""
+    """Return the contact, or the one that it was merged into. Raises NotFound."""
     found = db.session.get(Contact, contact_id)
     for _ in range(MAX_MERGES):
         if found is None or found.merged_into_id is None:
@@ -76,7 +76,7 @@ def list_identities(contact_id: int) -> list[ContactIdentity]:
 
 
 def list_consent_events(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
-    """Also what was said as a contact that was merged into this one, the newest first."""
+    """Return consent events of the contact and those merged into it, newest first."""
     merged = sa.select(Contact.id).where(Contact.merged_into_id == contact_id)
     query = sa.select(ConsentEvent).where(
         sa.or_(ConsentEvent.contact_id == contact_id, ConsentEvent.contact_id.in_(merged))
@@ -85,7 +85,7 @@ def list_consent_events(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
 
 
 def iterate_contacts(typed: str, tag: str) -> Iterator[tuple[Contact, list[str]]]:
-    """All contacts of a list with their tags, read in pages; no transaction stays open between."""
+    """Yield all contacts of a list with their tags; no transaction stays open between pages."""
     after: str | None = None
     while True:
         rows = db.session.scalars(

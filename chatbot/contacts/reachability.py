@@ -1,5 +1,4 @@
-"""What deliveries and statuses teach about contacts, for many at once: each function is a statement or
-two, whatever the number of contacts."""
+"""Bulk updates of contacts from deliveries and statuses, in a constant number of statements each."""
 
 from __future__ import annotations
 
@@ -24,12 +23,12 @@ from chatbot.core.cache.invalidation import invalidate_with
 from chatbot.core.db import UtcDateTime, db_now, timestamp_text, upsert
 from chatbot.core.db.bulk_sql import json_rows
 
-# How long somebody gets no marketing after Meta held some back (131049): she asks for a day at least.
+# Meta asks to wait at least 24 hours after error 131049 (Meta, Cloud API error codes).
 MARKETING_PAUSE_S = 24 * 3600.0
 
 
 def record_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evidence: str) -> None:
-    """People who stopped marketing at Meta (contact id → moment), unless they decided otherwise since."""
+    """Opt out the contacts (id → time) who stopped marketing, unless they decided otherwise since."""
     rows = [(contact_id, timestamp_text(at)) for contact_id, at in when.items()]
     v = json_rows(connection, rows, contact_id=sa.BigInteger(), at=UtcDateTime())
     decided = sa.exists().where(
@@ -62,7 +61,7 @@ def record_opt_outs(connection: sa.Connection, when: Mapping[int, datetime], evi
 
 
 def mark_unreachable(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
-    """No campaign writes to them until they write to us or something reaches them."""
+    """Exclude contacts from campaigns until they write or a message reaches them."""
     invalidate_with(connection, CONTACTS_CACHE_TAG, *map(contact_cache_tag, contact_ids))
     connection.execute(
         sa.update(Contact)
@@ -82,7 +81,7 @@ def mark_reachable(connection: sa.Connection, contacts: sa.Select[int]) -> None:
 
 
 def pause_marketing(connection: sa.Connection, when: Mapping[int, datetime]) -> None:
-    """Nothing of marketing for a day from the moment at which Meta held some back."""
+    """Pause marketing to contacts (id → time of Meta's refusal) for MARKETING_PAUSE_S."""
     invalidate_with(connection, *map(contact_cache_tag, when))
     rows = [
         (i, timestamp_text(at + timedelta(seconds=MARKETING_PAUSE_S))) for i, at in when.items()
@@ -101,7 +100,7 @@ def pause_marketing(connection: sa.Connection, when: Mapping[int, datetime]) -> 
 
 
 def record_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
-    """What Meta calls these contacts (contact id → wa_id): where we send to, and know them by."""
+    """Save the ids that Meta gives these contacts (contact id → wa_id), to send to and recognize them."""
     invalidate_with(connection, CONTACTS_CACHE_TAG, *map(contact_cache_tag, wa_ids))
     v = json_rows(connection, list(wa_ids.items()), contact_id=sa.BigInteger(), wa_id=sa.String(80))
     connection.execute(
@@ -117,8 +116,10 @@ def record_wa_ids(connection: sa.Connection, wa_ids: Mapping[int, str]) -> None:
 
 
 def record_bsuids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None:
-    """Which phone has which user id (wa_id → BSUID), as statuses say: so that who hides the phone one
-    day is known by the other. Of phones that are nobody's nothing is learnt."""
+    """Save business-scoped user ids from statuses (wa_id → BSUID) for contacts known by the phone.
+
+    A contact who later hides the phone behind a username is then recognized by the BSUID.
+    """
     keys = {match_key(wa_id): bsuid for wa_id, bsuid in bsuids.items()}
     v = json_rows(connection, list(keys.items()), phone=sa.String(160), bsuid=sa.String(160))
     other = aliased(ContactIdentity)
@@ -148,7 +149,7 @@ def record_bsuids(connection: sa.Connection, bsuids: Mapping[str, str]) -> None:
 
 
 def _add_identities(connection: sa.Connection, rows: Sequence[tuple[str, str, int]]) -> None:
-    """An identity that is another contact's already stays so: only a message proves them one."""
+    """Insert identities that no contact has; only an inbound message may move or merge one."""
     connection.execute(
         upsert(connection, ContactIdentity)
         .values([{"kind": kind, "value": value, "contact_id": i} for kind, value, i in rows])

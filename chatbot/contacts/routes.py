@@ -1,4 +1,4 @@
-"""Contacts for agents: the list, changing one, and what they agreed to."""
+"""Pages of contacts for agents: the list, editing, opt-out and opt-in."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _get_form_data(contact: Contact) -> dict[str, str]:
 
 
 def _save(contact: Contact, form: ContactForm) -> bool:
-    """False when the form says what is wrong."""
+    """Save the form, or add the error to it and return False."""
     given = {name: form[name].data or "" for name in ("name", "email", "tags")}
     try:
         update_contact(contact, **given)
@@ -67,7 +67,7 @@ def opt_out(contact_id: int) -> ResponseReturnValue:
     contact = queries.get_contact(contact_id)
     service.opt_out(contact, "agent", current_user.email)
     db.session.commit()
-    flash(_("From now on no campaign goes to this contact."), "success")
+    flash(_("From now on, no campaigns are sent to this contact."), "success")
     return _redirect_to_profile(contact)
 
 
@@ -81,7 +81,7 @@ def opt_in(contact_id: int) -> ResponseReturnValue:
         return _redirect_to_profile(contact)
     service.opt_in(contact, "agent", f"{evidence} ({current_user.email})")
     db.session.commit()
-    flash(_("Recorded: campaigns may go to this contact."), "success")
+    flash(_("Recorded: campaigns may be sent to this contact."), "success")
     return _redirect_to_profile(contact)
 
 

@@ -1,4 +1,4 @@
-"""Which contacts a person means who types part of a name or a phone."""
+"""Search contacts by part of a name or phone."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ _PHONE_LIKE = re.compile(r"[0-9\s()+.\-]+")
 
 
 def search_condition(typed: str) -> sa.ColumnElement[bool] | None:
-    """The condition on Contact, or None for nothing typed.
+    """Return the condition on Contact, or None if nothing was typed.
 
-    Accents and capitals don't count; a phone is found in any spelling, with or without its ninth
-    digit.
+    Ignores accents and case; finds a phone in any spelling, with or without its ninth digit.
     """
     typed = typed.strip()[:MAX_SEARCH_LENGTH]
     if not typed:

@@ -1,4 +1,4 @@
-"""Who a contact is: found or made by any of the names that the outside world uses for them."""
+"""Resolve contacts by their identities, merge duplicates, and record opt-outs and opt-ins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from chatbot.core.db import advisory_lock, db
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderIdentity:
-    """What a webhook says about who wrote: any of it may be missing."""
+    """Identity of a sender as a webhook gives it; any field may be missing."""
 
     wa_id: str | None = None
     bsuid: str | None = None
@@ -39,7 +39,7 @@ class SenderIdentity:
 
     @property
     def strong_identities(self) -> list[tuple[str, str]]:
-        """What names one person and nobody else, ever: phone and user ids."""
+        """Phone and user ids, each of which identifies one person."""
         found = [
             (IdentityKind.PHONE, match_key(self.wa_id) if self.wa_id else None),
             (IdentityKind.BSUID, self.bsuid),
@@ -49,7 +49,7 @@ class SenderIdentity:
 
     @property
     def normalized_username(self) -> str:
-        """The username as it is compared: without @ and capitals."""
+        """Username for comparison: without @, in lower case."""
         return (self.username or "").lstrip("@").lower()
 
     @property
@@ -59,11 +59,10 @@ class SenderIdentity:
 
 
 def resolve_contact(sender: SenderIdentity, at: datetime | None = None) -> Contact:
-    """Find the contact by any of its identities, else make it; learn what is new; merge those that
-    the payload proves to be one.
+    """Find the contact by its identities or create it; save new ones and merge duplicates.
 
-    `at` is when the sender used these names (now, if it is not given): a number that was given up
-    before is somebody else's.
+    Contacts that share the payload's phone or user ids are one person and are merged. `at` is when
+    the sender used these identities (default: now); identities released before `at` don't match.
 
     Raises:
         ValueError: the sender has no identity at all.
@@ -73,14 +72,14 @@ def resolve_contact(sender: SenderIdentity, at: datetime | None = None) -> Conta
         raise ValueError("a sender without phone, user id or username")
     at = at or clock.now()
     session = db.session
-    # A username can be given up and taken by somebody else: alone it finds, beside others it proves
-    # nothing, or a stranger would be merged into a customer and see his invoices.
-    names = sender.strong_identities or identities
-    contacts = _find_by_identities(names, at)
+    # A username can pass to another person, so it is used only if nothing else is known. Merging by
+    # it could show a stranger the invoices of a customer.
+    keys = sender.strong_identities or identities
+    contacts = _find_by_identities(keys, at)
     if not contacts:
-        # Two workers may meet a new person at once; they pass here one after the other.
+        # Two workers may create the same contact at once: look again under a lock.
         advisory_lock(session.connection(), "contacts.resolve")
-        contacts = _find_by_identities(names, at)
+        contacts = _find_by_identities(keys, at)
     contact = contacts[0] if contacts else _create_contact(sender)
     for other in contacts[1:]:
         _merge(other, into=contact)
@@ -89,8 +88,10 @@ def resolve_contact(sender: SenderIdentity, at: datetime | None = None) -> Conta
 
 
 def get_or_create_by_phone(phone: Phone, name: str) -> Contact:
-    """The contact with this number, made with the name if nobody has it. Somebody of the company typed
-    it, which proves nothing: what Meta calls them stays as it is known."""
+    """Return the contact with this phone, or create it with the name.
+
+    The phone was typed by a user of the panel, so an existing contact keeps its wa_id and name.
+    """
     number = (IdentityKind.PHONE.value, phone.match_key)
     contacts = _find_by_identities([number], clock.now())
     if not contacts:
@@ -107,9 +108,9 @@ def get_or_create_by_phone(phone: Phone, name: str) -> Contact:
 
 
 def change_identity(old: SenderIdentity, new: SenderIdentity, at: datetime) -> Contact:
-    """The person known as `old` is `new` since `at`; whoever we knew as `new` is merged into them.
+    """Record that the person `old` uses the identity `new` since `at`, and merge contacts with it.
 
-    A number that is left is no longer theirs: some day a stranger will write from it.
+    The old number is released, because another person may get it.
     """
     contact = resolve_contact(old, at)
     for other in _find_by_identities(new.identities, at):
@@ -117,24 +118,24 @@ def change_identity(old: SenderIdentity, new: SenderIdentity, at: datetime) -> C
             _merge(other, into=contact)
     _update_from_sender(contact, new, at)
     if new.wa_id and old.wa_id and match_key(new.wa_id) != match_key(old.wa_id):
-        left = db.session.get(ContactIdentity, (IdentityKind.PHONE, match_key(old.wa_id)))
-        if left is not None and left.contact_id == contact.id:
-            left.released_at = at
-            # What was said under it is known by the new number; whoever has it next said nothing.
-            unsuppress_identities(db.session.connection(), [(left.kind, left.value)])
+        released = db.session.get(ContactIdentity, (IdentityKind.PHONE, match_key(old.wa_id)))
+        if released is not None and released.contact_id == contact.id:
+            released.released_at = at
+            # The opt-out is kept under the new number; it must not apply to the next owner of the old.
+            unsuppress_identities(db.session.connection(), [(released.kind, released.value)])
         if contact.phone and match_key(contact.phone) == match_key(old.wa_id):
             contact.phone = f"+{new.wa_id}"
     return contact
 
 
 def _find_by_identities(identities: Sequence[tuple[str, str]], at: datetime) -> list[Contact]:
-    """The contacts that carry one of them, the oldest first."""
+    """Return the contacts that have one of the identities, oldest first."""
     pairs = [
         sa.and_(ContactIdentity.kind == kind, ContactIdentity.value == value)
         for kind, value in identities
     ]
-    theirs = sa.or_(ContactIdentity.released_at.is_(None), ContactIdentity.released_at >= at)
-    ids = sa.select(ContactIdentity.contact_id).where(sa.or_(*pairs), theirs)
+    is_current = sa.or_(ContactIdentity.released_at.is_(None), ContactIdentity.released_at >= at)
+    ids = sa.select(ContactIdentity.contact_id).where(sa.or_(*pairs), is_current)
     query = sa.select(Contact).where(Contact.id.in_(ids)).order_by(Contact.id)
     return list(db.session.scalars(query))
 
@@ -147,11 +148,11 @@ def _create_contact(sender: SenderIdentity) -> Contact:
 
 
 def _update_from_sender(contact: Contact, sender: SenderIdentity, at: datetime) -> None:
-    """What Meta calls them is what we send to; a name that somebody gave is kept."""
-    left, new = _assign_identities(contact, sender.identities, at)
+    """Save the sender's ids, and their profile name if the contact has no name."""
+    is_released, new = _assign_identities(contact, sender.identities, at)
     if new:
         _apply_suppression(contact, new)
-    if sender.wa_id and not left and contact.wa_id != sender.wa_id:
+    if sender.wa_id and not is_released and contact.wa_id != sender.wa_id:
         contact.wa_id = sender.wa_id
     if sender.bsuid:
         contact.bsuid = sender.bsuid
@@ -160,15 +161,17 @@ def _update_from_sender(contact: Contact, sender: SenderIdentity, at: datetime) 
     if sender.name and not contact.name:
         contact.name = sender.name[:200]
     if contact.unreachable_at is not None:
-        contact.unreachable_at = None  # who writes can be written to
+        contact.unreachable_at = None  # a message from them proves that they can be reached
 
 
 def _assign_identities(
     contact: Contact, identities: Sequence[tuple[str, str]], at: datetime
 ) -> tuple[bool, list[tuple[str, str]]]:
-    """Make them the contact's. Whether its number was left by the contact after `at`, and which of
-    them nobody had before."""
-    left = False
+    """Assign the identities to the contact.
+
+    Returns whether one of them was released after `at`, and the identities that are new.
+    """
+    is_released = False
     new = []
     for kind, value in identities:
         identity = db.session.get(ContactIdentity, (kind, value))
@@ -176,15 +179,15 @@ def _assign_identities(
             new.append((kind, value))
             db.session.add(ContactIdentity(kind=kind, value=value, contact_id=contact.id))
         elif identity.released_at is not None and identity.released_at >= at:
-            left = True
+            is_released = True
         else:
             identity.contact_id = contact.id
             identity.released_at = None
-    return left, new
+    return is_released, new
 
 
 def _apply_suppression(contact: Contact, new: Sequence[tuple[str, str]]) -> None:
-    """Who opted out stays so under each of their names, also when the contact who did was erased."""
+    """Restore an opt-out stored for a new identity, and store one for the new identities."""
     session = db.session
     since = find_suppressed_since(session.connection(), new)
     if since is not None and contact.opted_out_at is None and not has_decided_since(contact, since):
@@ -200,7 +203,7 @@ def _suppress_contact(contact: Contact) -> None:
 
 
 def _merge(other: Contact, *, into: Contact) -> None:
-    """A pointer and moved identities; what lies to the right needs no call."""
+    """Merge `other` into `into`; later features follow `merged_into_id` and need no call."""
     other.merged_into_id = into.id
     db.session.execute(
         sa.update(Contact)
@@ -236,7 +239,7 @@ def _merge(other: Contact, *, into: Contact) -> None:
 
 
 def opt_out(contact: Contact, source: str, evidence: str = "", at: datetime | None = None) -> None:
-    """Record that this person wants no more campaigns. Harmless when they said so before."""
+    """Record that this person wants no campaigns; do nothing if that is recorded already."""
     if contact.opted_out_at is None:
         contact.opted_out_at = at or clock.now()
         _record_consent(contact, "opt_out", source, evidence, at)
@@ -244,8 +247,11 @@ def opt_out(contact: Contact, source: str, evidence: str = "", at: datetime | No
 
 
 def opt_in(contact: Contact, source: str, evidence: str = "", at: datetime | None = None) -> None:
-    """Record that this person agrees to campaigns, each time they do: the company must be able to show
-    it (LGPD, article 8, paragraph 2). What is told twice, with its moment, is recorded once."""
+    """Record that this person agrees to campaigns.
+
+    Each consent is kept, because the company must be able to prove it (LGPD, article 8, paragraph 2).
+    One with the same source and `at` is recorded once.
+    """
     if at is not None and _is_consent_recorded(contact, "opt_in", source, at):
         return
     contact.opted_out_at = None
@@ -278,7 +284,7 @@ def _record_consent(
 
 
 def has_decided_since(contact: Contact, at: datetime) -> bool:
-    """Whether a later word of this person's is known: an older one that comes late changes nothing."""
+    """Return whether a decision of this person later than `at` is recorded."""
     later = sa.exists().where(
         ConsentEvent.contact_id == contact.id, ConsentEvent.happened_at > at, is_dated_consent()
     )

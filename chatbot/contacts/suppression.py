@@ -1,7 +1,7 @@
-"""Who opted out, remembered under a keyed hash: it survives the erasure of the contact, and so a list
-that is imported again brings back nobody who said no.
+"""Opt-outs stored under a keyed hash of the identity.
 
-The hash is HMAC-SHA256 with SUPPRESSION_KEY: phones are few enough to try them all against a plain one.
+They survive the erasure of the contact, so importing a list again does not undo an opt-out. The hash is
+HMAC-SHA256 with SUPPRESSION_KEY, because a plain hash of a phone can be reversed by trying all phones.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from chatbot.contacts.models import Contact, ContactIdentity, IdentityKind, Supp
 from chatbot.core.db import upsert
 from chatbot.extensions import get_settings
 
-# What names one person for good; a username may be somebody else's tomorrow.
+# A username is left out, because it can pass to another person.
 PERMANENT_KINDS = (IdentityKind.PHONE, IdentityKind.BSUID, IdentityKind.PARENT_BSUID)
 
 IdentityKey = tuple[str, str]  # kind and value, as in contact_identities
 
 
 def compute_digest(kind: str, value: str) -> str:
-    """What a name is called in `suppressions`: 64 hexadecimal digits."""
+    """Return the keyed hash of an identity: 64 hexadecimal digits."""
     key = get_settings(current_app).suppression_key.encode()
     return hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex()
 
 
 def suppress_contacts(connection: sa.Connection, contact_ids: Sequence[int]) -> None:
-    """Remember all names of those of them who are opted out. Harmless when that was done before."""
+    """Store the identities of those contacts who are opted out; skip stored ones."""
     rows = connection.execute(
         sa.select(ContactIdentity.kind, ContactIdentity.value, Contact.opted_out_at)
         .join(Contact, Contact.id == ContactIdentity.contact_id)
@@ -46,7 +46,7 @@ def suppress_contacts(connection: sa.Connection, contact_ids: Sequence[int]) -> 
 
 
 def unsuppress_contact(connection: sa.Connection, contact_id: int) -> None:
-    """They agreed again: nothing of theirs is suppressed any more."""
+    """Delete the stored opt-outs of a contact who agreed again."""
     query = sa.select(ContactIdentity.kind, ContactIdentity.value).where(_belong_to([contact_id]))
     unsuppress_identities(connection, [(kind, value) for kind, value in connection.execute(query)])
 
@@ -59,7 +59,7 @@ def unsuppress_identities(connection: sa.Connection, identities: Sequence[Identi
 def find_suppressed_since(
     connection: sa.Connection, identities: Sequence[IdentityKey]
 ) -> datetime | None:
-    """When whoever has one of these names said no for the last time; None if nobody did."""
+    """Return the time of the latest opt-out stored for these identities, or None."""
     digests = [compute_digest(kind, value) for kind, value in identities if kind in PERMANENT_KINDS]
     query = sa.select(sa.func.max(Suppression.since)).where(Suppression.digest.in_(digests))
     since: datetime | None = connection.scalar(query) if digests else None

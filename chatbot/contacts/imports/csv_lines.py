@@ -1,10 +1,10 @@
-"""The bytes of an uploaded CSV as numbered lines of text, in constant memory.
+"""Decode an uploaded CSV into numbered lines of text, in constant memory.
 
-The encoding is decided line by line, never by reading ahead through the file: UTF-16 has its BOM;
-every other line is tried as UTF-8, which text in Windows-1252 practically never is by accident.
-Once a file has shown itself to be UTF-8 (by a BOM, by at least half of the lines with accents in
-its first chunk, or by its first accent), a line that is not is damaged: it is reported, not
-guessed. In a file that began as Windows-1252 such a line is ordinary text.
+The encoding is decided line by line without reading ahead. UTF-16 is recognized by its BOM. Every other
+line is tried as UTF-8, which text in Windows-1252 practically never is by accident. Once a file is known
+to be UTF-8 (by a BOM, by at least half of the lines with accents in its first chunk, or by its first
+accent), a line that is not UTF-8 is reported as damaged. In a file that began as Windows-1252, such a
+line is decoded as Windows-1252.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 CHUNK_BYTES = 65_536
-MAX_LINE_BYTES = 100_000  # below csv.field_size_limit(); a longer line is no contact
+MAX_LINE_BYTES = 100_000  # below csv.field_size_limit(); longer lines are errors
 
-# First bytes -> what the file really is (a reason of CsvError).
+# First bytes of a file that is no CSV -> reason of CsvError.
 _SIGNATURES = {
     b"PK\x03\x04": "spreadsheet_file",  # xlsx, ods and other zip files
     b"\xd0\xcf\x11\xe0": "spreadsheet_file",  # xls
@@ -26,14 +26,14 @@ _SIGNATURES = {
     b"%PDF": "binary_file",
 }
 _UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Tab is a delimiter; NUL and the others have no place in a contact and PostgreSQL refuses NUL.
+# Control characters are removed, except tab, which is a delimiter; PostgreSQL refuses NUL.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 CsvLineProblem = Literal["encoding", "line_too_long"]
 
 
 class CsvError(ValueError):
-    """The whole file cannot be read; `reason` is a code, `details` the labels of columns."""
+    """Raised if the whole file cannot be read; `reason` is a code, `details` the labels of columns."""
 
     def __init__(self, reason: str, *details: str) -> None:
         super().__init__(" ".join((reason, *details)))
@@ -43,7 +43,7 @@ class CsvError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CsvLine:
-    """One physical line, counted from 1, without its end; with a problem it is only for showing."""
+    """Physical line, numbered from 1, without its line break; with a problem, `text` is only for display."""
 
     number: int
     text: str
@@ -51,7 +51,7 @@ class CsvLine:
 
 
 def read_lines(stream: BinaryIO) -> Iterator[CsvLine]:
-    """Lines that end in LF, CRLF or CR. Raises CsvError at once for an empty or binary file."""
+    """Return the lines, ended by LF, CRLF or CR. Raises CsvError at once for an empty or binary file."""
     first = _read_first_chunk(stream)
     if not first:
         raise CsvError("empty_file")
@@ -66,7 +66,7 @@ def read_lines(stream: BinaryIO) -> Iterator[CsvLine]:
 
 
 def _read_first_chunk(stream: BinaryIO) -> bytes:
-    """One chunk, even from a stream that gives less than it is asked for."""
+    """Read a full chunk, even from a stream that returns less than requested."""
     parts, missing = [], CHUNK_BYTES
     while missing > 0 and (part := stream.read(missing)):
         parts.append(part)
@@ -81,7 +81,7 @@ def _read_chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _reencode_utf16(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    """The same text as UTF-8; half characters pass through, so that their line is found damaged."""
+    """Convert UTF-16 to UTF-8; lone surrogates pass through, so that their line is reported as damaged."""
     decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
     for chunk in _read_chunks(first, stream):
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
@@ -90,11 +90,11 @@ def _reencode_utf16(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
-    """Lines without their ends; None stands for one longer than MAX_LINE_BYTES."""
+    """Yield lines without line breaks, and None for a line longer than MAX_LINE_BYTES."""
     rest, is_skipping = b"", False
     for chunk in chunks:
         data = rest + chunk
-        # A CR at the very end may be the first half of CRLF: it waits for the next chunk.
+        # A CR at the end may be the first half of CRLF, so it is held back for the next chunk.
         held = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = data.split(b"\n")
@@ -141,11 +141,11 @@ class _LineDecoder:
 
 
 def _guess_encoding(first: bytes) -> str | None:
-    """UTF-8 by its BOM, or if half of the lines with accents are good; None if nothing tells."""
+    """Return UTF-8 by BOM or by half of the lines with accents, else cp1252; None without accents."""
     if first.startswith(codecs.BOM_UTF8):
         return "utf-8"
     good = bad = 0
-    # The last line may be cut in the middle of a character, so it has no vote.
+    # The last line may be cut in the middle of a character, so it is not counted.
     for line in re.split(rb"[\r\n]+", first)[:-1]:
         if not line.isascii():
             is_good = _is_utf8(line)

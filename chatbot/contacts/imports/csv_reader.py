@@ -25,14 +25,14 @@ __all__ = ["REASONS", "BadLine", "ContactRow", "CsvError", "read_rows", "read_ta
 MAX_NAME, MAX_TAG, MAX_ATTRIBUTE, MAX_EMAIL = 200, 50, 1000, 254  # characters
 MAX_ATTRIBUTES = 50  # columns
 MAX_COLUMN = 60  # characters of an attribute's name
-MAX_RECORD_LINES = 100  # physical lines of one quoted record
-MAX_SHOWN_VALUE = 200  # characters of a bad value that are kept
-DELIMITERS = ";\t,"  # in the order of preference when a header fits several equally
+MAX_RECORD_LINES = 100  # physical lines of a record
+MAX_SHOWN_VALUE = 200  # characters of a bad value that are reported
+DELIMITERS = ";\t,"  # in order of preference, if a header fits several equally
 
-# Header (accents and case folded, signs as _) -> what it means; any other column is an attribute.
+# Slug of a header -> column; any other header becomes an attribute.
 ALIASES = {
-    alias: meaning
-    for meaning, aliases in {
+    alias: column
+    for column, aliases in {
         "phone": "phone telefone celular whatsapp fone numero",
         "name": "name nome cliente",
         "document": "document documento cpf cnpj cpf_cnpj cpf_ou_cnpj cnpj_cpf",
@@ -46,11 +46,11 @@ ALIASES = {
 REASONS: dict[str, str] = {
     # Of the whole file (CsvError)
     "empty_file": "The file is empty: export it again with a header line.",
-    "spreadsheet_file": "This is a spreadsheet file: save it as CSV (UTF-8) and send that.",
-    "binary_file": "This is not a text file: save the list as CSV (UTF-8) and send that.",
+    "spreadsheet_file": "This is a spreadsheet file: save it as CSV (UTF-8) and upload that.",
+    "binary_file": "This is not a text file: save the list as CSV (UTF-8) and upload that.",
     "unreadable_header": "The header line cannot be read: check its quotes, save as CSV (UTF-8).",
-    "missing_phone": "No column has the phones: name one of them telefone in the first line.",
-    "duplicate_column": "Two columns mean the same: keep one of them or rename the other.",
+    "missing_phone": "No column contains phones: name one of them telefone in the first line.",
+    "duplicate_column": "Two columns have the same meaning: keep one of them or rename the other.",
     "blank_column": "A column has no name in the first line: name it or remove it.",
     "column_too_long": "The name of a column is longer than 60 characters: shorten it.",
     "too_many_attributes": "There are more than 50 columns besides the known ones: remove some.",
@@ -58,12 +58,14 @@ REASONS: dict[str, str] = {
     "encoding": "The line has damaged letters: save the file as CSV (UTF-8).",
     "line_too_long": "The line is too long to be a contact: look for a missing line break.",
     "bad_quotes": 'A quotation mark is open or misplaced: close it, or write it twice ("").',
-    "too_many_cells": 'The line has more cells than the header: put text with ; or , in "".',
+    "too_many_cells": "The line has more cells than the header: put text that contains ; or , "
+    'in "".',
     "too_few_cells": "The line has fewer cells than the header: complete it.",
     "name_too_long": "The name is longer than 200 characters: shorten it.",
-    "email_invalid": "This is no e-mail address: write one such as ana@empresa.com.br.",
+    "email_invalid": "This is not an e-mail address: write one such as ana@empresa.com.br.",
     "tag_too_long": "A tag is longer than 50 characters: shorten it.",
-    "opt_in_invalid": "Write sim for who agreed to campaigns, with proof; else leave it empty.",
+    "opt_in_invalid": "Write sim for contacts who agreed to campaigns, if you can prove it; "
+    "otherwise leave it empty.",
     "attribute_too_long": "The text is longer than 1000 characters: shorten it.",
     **{f"phone_{reason}": sentence for reason, sentence in PHONE_REASONS.items()},
     **{f"document_{reason}": sentence for reason, sentence in DOCUMENT_REASONS.items()},
@@ -71,12 +73,12 @@ REASONS: dict[str, str] = {
 
 EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[a-z0-9-]+\.)+[a-z0-9-]{2,}")
 _EXCEL_SEPARATOR = re.compile(r"sep=([;,\t])", re.IGNORECASE)
-_EXCEL_TEXT = re.compile(r'="([^"]*)"')  # how spreadsheets are kept from counting with a text
+_EXCEL_TEXT = re.compile(r'="([^"]*)"')  # formula that keeps a spreadsheet from converting text
 
 
 @dataclass(frozen=True, slots=True)
 class ContactRow:
-    """One contact; `line` is where it begins. Blank cells are None, "" (name) or left out."""
+    """Row of a contact; `line` is its first line. Blank cells are None, "" (name) or left out."""
 
     line: int
     phone: Phone
@@ -90,7 +92,7 @@ class ContactRow:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line without a contact; `column` is phone, name… or an attribute, `reason` in REASONS."""
+    """Line that can't be imported; `column` is phone, name… or an attribute, `reason` a key of REASONS."""
 
     line: int
     column: str | None
@@ -105,26 +107,26 @@ class _BadCell(Exception):
 
 
 def read_rows(stream: BinaryIO) -> Iterator[ContactRow | BadLine]:
-    """Read the header at once (raises CsvError), then one row or bad line at a time."""
+    """Read the header at once, then yield rows and bad lines. Raises CsvError."""
     return read_table(stream)[1]
 
 
 def read_table(stream: BinaryIO) -> tuple[list[str], Iterator[ContactRow | BadLine]]:
-    """The same, with what each column means: phone, name... or the name of an attribute."""
+    """Return the columns (phone, name… or an attribute's name) and the rows. Raises CsvError."""
     lines = _RecordReader(read_lines(stream))
     delimiter, columns = _read_header(lines)
     return columns, _read_body(lines, delimiter, columns)
 
 
 class _RecordReader:
-    """Physical lines joined into records, with the lines of an abandoned record read again."""
+    """Joins physical lines into records; lines of an abandoned record can be pushed back."""
 
     def __init__(self, lines: Iterator[CsvLine]) -> None:
         self._lines = lines
         self._pushed_back: deque[CsvLine] = deque()
 
     def next_line(self) -> CsvLine | None:
-        """The next line that is not blank, or None at the end."""
+        """Return the next line that is not blank, or None at the end."""
         while (line := self._next_physical_line()) and not line.problem and not line.text.strip():
             pass
         return line
@@ -133,16 +135,14 @@ class _RecordReader:
         self._pushed_back.extendleft(reversed(lines))
 
     def read_record(self, first: CsvLine, delimiter: str) -> tuple[list[str] | None, list[CsvLine]]:
-        """The cells of the record beginning with `first` (None: wrong quotes), and its lines."""
+        """Return the cells of the record that begins with `first` (None: bad quotes), and its lines."""
         taken = [first]
         source = self._iterate_lines(taken)
+        reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=True)
         try:
-            cells = next(
-                csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=True)
-            )
+            return next(reader), taken
         except csv.Error:
             return None, taken
-        return cells, taken
 
     def _iterate_lines(self, taken: list[CsvLine]) -> Iterator[str]:
         yield taken[0].text + "\n"
@@ -157,7 +157,7 @@ class _RecordReader:
 
 
 def _read_header(lines: _RecordReader) -> tuple[str, list[str]]:
-    """The delimiter and the meaning of each column."""
+    """Return the delimiter and the columns."""
     first = lines.next_line()
     delimiters = DELIMITERS
     if first and (declared := _EXCEL_SEPARATOR.fullmatch(first.text.strip(" \"'"))):
@@ -174,7 +174,7 @@ def _read_header(lines: _RecordReader) -> tuple[str, list[str]]:
 
 
 def _score_delimiter(lines: _RecordReader, first: CsvLine, delimiter: str) -> tuple[bool, int, int]:
-    """Whether this delimiter makes a phone column, how many known columns, and how many at all."""
+    """Return whether there is a phone column, the number of known columns, and of all columns."""
     cells, taken = lines.read_record(first, delimiter)
     lines.push_back(*taken[1:])
     cells = cells or first.text.split(delimiter)
@@ -183,7 +183,7 @@ def _score_delimiter(lines: _RecordReader, first: CsvLine, delimiter: str) -> tu
 
 
 def _parse_columns(labels: list[str]) -> list[str]:
-    while labels and not labels[-1].strip():  # spreadsheets leave empty columns at the right
+    while labels and not labels[-1].strip():  # spreadsheets add empty columns at the right
         labels.pop()
     columns = [ALIASES.get(_slugify(label), _slugify(label)) for label in labels]
     for column, label in zip(columns, labels, strict=True):
@@ -219,7 +219,7 @@ def _read_body(
             _find_cell_count_problem(values, len(columns)) if cells is not None else "bad_quotes"
         )
         if reason:
-            # One quotation mark too many must cost its own line, not those it swallowed.
+            # Read the following lines again: a stray quotation mark must spoil only its own line.
             lines.push_back(*taken[1:])
             yield BadLine(first.number, None, reason, first.text[:MAX_SHOWN_VALUE])
         elif any(values):
@@ -232,7 +232,7 @@ def _clean_cell(cell: str) -> str:
 
 
 def _find_cell_count_problem(values: list[str], width: int) -> str | None:
-    """Blank cells beyond the header are harmless, and a record of blank cells is a blank line."""
+    """Return a reason, or None; blank extra cells and records of blank cells are allowed."""
     if any(values[width:]):
         return "too_many_cells"
     return "too_few_cells" if len(values) < width and any(values) else None
@@ -276,7 +276,7 @@ def _read_email(text: str) -> str | None:
 
 
 def _read_tags(text: str) -> tuple[str, ...]:
-    """Tags stand between commas, semicolons or bars; one that differs only in case is the same."""
+    """Split tags at `,`, `;` or `|`, without case-insensitive duplicates."""
     tags = (" ".join(tag.split()) for tag in re.split(r"[,;|]", text))
     unique = {tag.casefold(): _check_length("tags", tag, MAX_TAG) for tag in tags if tag}
     return tuple(unique.values())

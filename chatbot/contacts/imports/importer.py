@@ -1,4 +1,4 @@
-"""Contacts from a CSV file: good lines in, bad lines reported, batch by batch."""
+"""Import contacts from a CSV file in batches, and report bad lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_SIZE = 1000  # lines
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the file up to `line`. `opted_in`: for how many it was recorded that they agreed."""
+    """Counts of the lines up to `line`; `opted_in` counts recorded opt-ins."""
 
     added: int = 0
     updated: int = 0
@@ -40,11 +40,11 @@ def import_contacts(
     file: str = "CSV",
     report: ImportReport | None = None,
 ) -> ImportReport:
-    """Read the file to its end; each batch is committed by itself, after `on_batch` has been told the
-    report so far and the batch's bad lines.
+    """Import the file, committing after each batch.
 
-    `file` is how it is called in evidence of consent. `report` is what an earlier run came to: its lines
-    are passed over, so that each is imported once.
+    `on_batch` is called before the commit, with the report so far and the bad lines of the batch.
+    `file` names the file in evidence of consent. `report` is the state of an interrupted run, whose
+    lines are skipped.
 
     Raises:
         CsvError: the file as a whole can't be read (no phone column, not a CSV).
@@ -64,23 +64,23 @@ def import_contacts(
 
 
 def _import_batch(rows: Sequence[ContactRow], file: str, report: ImportReport) -> None:
-    """A person named twice is one contact, and the later line wins."""
-    people = {row.phone.match_key: row for row in rows}
-    report.repeated += len(rows) - len(people)
-    if not people:
+    """Import the rows; of several with the same phone, the last one counts."""
+    by_phone = {row.phone.match_key: row for row in rows}
+    report.repeated += len(rows) - len(by_phone)
+    if not by_phone:
         return
     connection, now = db.session.connection(), clock.now()
-    staging.create_staging_table(connection, list(people.values()))
+    staging.create_staging_table(connection, list(by_phone.values()))
     advisory_lock(connection, "contacts.resolve")
     staging.match_known_contacts(connection)
     added = staging.insert_new_contacts(connection, now)
-    if added < len(people):
+    if added < len(by_phone):
         staging.update_known_contacts(connection)
-    if any(row.tags for row in people.values()):
+    if any(row.tags for row in by_phone.values()):
         staging.insert_tags(connection)
-    if any(row.opt_in for row in people.values()):
+    if any(row.opt_in for row in by_phone.values()):
         report.opted_in += staging.insert_opt_ins(connection, file, now)
     staging.drop_staging_table(connection)
     invalidate(CONTACTS_CACHE_TAG)
     report.added += added
-    report.updated += len(people) - added
+    report.updated += len(by_phone) - added

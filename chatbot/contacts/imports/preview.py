@@ -1,4 +1,4 @@
-"""What a file would bring, from its first lines, before anything of it is imported."""
+"""Preview of an import from the first lines of the file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_table
 
-MAX_CHECKED_LINES = 1000  # lines
+MAX_CHECKED_LINES = 1000
 MAX_SHOWN_ROWS = 5
 MAX_SHOWN_BAD_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPreview:
-    """`checked` lines were looked at; `is_whole` says that there are no more."""
+    """Result of checking the first lines; `is_whole` if the file has no more."""
 
     columns: list[str]
     rows: list[ContactRow]
@@ -30,7 +30,7 @@ class ImportPreview:
 
 
 def build_preview(stream: BinaryIO) -> ImportPreview:
-    """Raises CsvError when the file as a whole can't be read."""
+    """Check the first lines. Raises CsvError if the file as a whole can't be read."""
     columns, lines = read_table(stream)
     checked = list(islice(lines, MAX_CHECKED_LINES))
     rows = [line for line in checked if isinstance(line, ContactRow)]
@@ -46,7 +46,7 @@ def build_preview(stream: BinaryIO) -> ImportPreview:
 
 
 def get_cell(row: ContactRow, column: str) -> str:
-    """One cell as the preview shows it."""
+    """Return a cell's text for the preview."""
     known = {
         "phone": row.phone.digits,
         "name": row.name,

@@ -1,4 +1,4 @@
-"""Many contacts at once, for managers: a file in with a preview before and a report after, and out."""
+"""Import and export of contacts, for managers."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ MAX_SHOWN_BAD_LINES = 50
 
 @bp.app_template_filter("csv_reason")
 def describe_reason(code: str | None) -> str:
-    """What is wrong with a line or a file, in words."""
-    return _(REASONS[code]) if code in REASONS else _("The line can't be read.")
+    """Return the translated sentence for the reason of a bad line or file."""
+    return _(REASONS[code]) if code in REASONS else _("The line cannot be read.")
 
 
 @bp.route("/import", methods=["GET", "POST"])
@@ -61,7 +61,7 @@ def new() -> ResponseReturnValue:
     try:
         build_preview(uploads.open_upload(upload.id))  # type: ignore[arg-type]
     except CsvError as error:
-        db.session.rollback()  # a file that can't be read is not kept
+        db.session.rollback()  # a file that can't be read is not stored
         form.file.errors = [_describe_file_error(error)]
         return render_template("contacts/imports/new.html", form=form), 422
     db.session.commit()
@@ -92,7 +92,7 @@ def show(upload_id: int) -> ResponseReturnValue:
 
 @bp.get("/import/<int:upload_id>/progress")
 def progress(upload_id: int) -> ResponseReturnValue:
-    """The moving part of the page of an import."""
+    """Return the part of an import's page that is refreshed."""
     upload = uploads.get_upload(upload_id, current_user.id)
     page = render_template("contacts/imports/_progress.html", **_progress_context(upload))
     is_over = upload.state in (UploadState.DONE, UploadState.FAILED)
@@ -107,7 +107,7 @@ def _progress_context(upload: Upload) -> dict[str, Any]:
 
 @bp.post("/import/<int:upload_id>/confirm")
 def confirm(upload_id: int) -> ResponseReturnValue:
-    """Pressed twice, it is imported once."""
+    """Start the import, unless it has been started already."""
     upload = uploads.get_upload(upload_id, current_user.id, lock=True)
     if upload.state == UploadState.PREVIEW:
         upload.state = UploadState.CONFIRMED
@@ -122,14 +122,14 @@ def discard(upload_id: int) -> ResponseReturnValue:
     if upload.state == UploadState.PREVIEW:
         uploads.delete_content(upload.id)
         db.session.delete(upload)
-        flash(_("The file has been thrown away; nothing was imported."))
+        flash(_("The file was discarded; nothing was imported."))
     db.session.commit()
     return redirect(url_for("contact_imports.new"), 303)
 
 
 @bp.get("/import/<int:upload_id>/report.csv")
 def report(upload_id: int) -> ResponseReturnValue:
-    """The lines that were not imported, to be mended and sent again."""
+    """Return the lines that were not imported as CSV, to be fixed and imported again."""
     uploads.get_upload(upload_id, current_user.id)
     rows = (
         (
@@ -146,7 +146,7 @@ def report(upload_id: int) -> ResponseReturnValue:
 
 @bp.get("/export.csv")
 def export() -> ResponseReturnValue:
-    """The list as filtered, in a form that the import takes again."""
+    """Return the filtered list as CSV, which can be imported again."""
     typed, tag = request.args.get("q", "").strip(), request.args.get("tag", "")
     rows = (_export_row(contact, tags) for contact, tags in queries.iterate_contacts(typed, tag))
     header = (_("Phone"), _("Name"), _("CPF or CNPJ"), _("E-mail"), _("Tags"), _("No campaigns"))
@@ -155,7 +155,7 @@ def export() -> ResponseReturnValue:
 
 def _export_row(contact: Any, tags: list[str]) -> tuple[object, ...]:
     digits = (contact.phone or contact.wa_id or "").lstrip("+")
-    # A Brazilian number needs no plus to be read again, and then no quote before it.
+    # Without the plus the CSV writer adds no quote; the import reads a Brazilian number without it.
     phone = format_phone(digits).removeprefix("+") if digits.startswith("55") else f"+{digits}"
     opted_out = _("yes") if contact.opted_out_at else ""
     return (

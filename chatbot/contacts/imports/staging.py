@@ -1,5 +1,4 @@
-"""One batch of an import in a temporary table, from where it goes into contacts set by set: the number of
-statements depends neither on how many rows there are nor on how many of them are new."""
+"""Import a batch through a temporary table, in a constant number of statements."""
 
 from __future__ import annotations
 
@@ -24,12 +23,12 @@ from chatbot.core.db import Json, UtcDateTime, is_postgresql, upsert
 from chatbot.core.db.bulk_sql import json_rows
 from chatbot.core.text import fold
 
-# Not among the models' tables: it is made in each transaction anew and ends with it.
+# Not in the models' metadata: each transaction creates and drops it.
 STAGING_TABLE = sa.Table(
     "incoming_contacts",
     sa.MetaData(),
     sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.String(160), unique=True),  # the phone as core.phone.match_key
+    sa.Column("key", sa.String(160), unique=True),  # Phone.match_key
     sa.Column("digest", sa.String(64)),
     sa.Column("phone", sa.String(20), unique=True),
     sa.Column("name", sa.String(200)),
@@ -48,7 +47,7 @@ staged = STAGING_TABLE.c
 
 
 def create_staging_table(connection: sa.Connection, rows: Sequence[ContactRow]) -> None:
-    """Make the table and fill it; `drop` it in the same transaction. One row a person."""
+    """Create and fill the table, with one row per phone; drop it in the same transaction."""
     STAGING_TABLE.create(connection)
     values = [_build_values(row) for row in rows]
     if is_postgresql(connection):
@@ -79,7 +78,7 @@ def _build_values(row: ContactRow) -> tuple[Any, ...]:
 
 
 def _copy_rows(connection: sa.Connection, values: Sequence[tuple[Any, ...]]) -> None:
-    """COPY is how PostgreSQL takes many rows fastest; SQLAlchemy has no word for it."""
+    """Insert by COPY, PostgreSQL's fastest way, which SQLAlchemy does not offer."""
     statement = f"COPY {STAGING_TABLE.name} ({', '.join(_INPUT_COLUMNS)}) FROM STDIN"
     cursor: Any = connection.connection.cursor()
     with cursor, cursor.copy(statement) as copy:
@@ -92,7 +91,7 @@ def _encode_json(value: object) -> str:
 
 
 def match_known_contacts(connection: sa.Connection) -> None:
-    """Whom we know already, by their phone."""
+    """Set `contact_id` and `is_new` by the phones of existing contacts."""
     owner = (
         sa.select(ContactIdentity.contact_id)
         .where(
@@ -106,8 +105,10 @@ def match_known_contacts(connection: sa.Connection) -> None:
 
 
 def insert_new_contacts(connection: sa.Connection, now: datetime) -> int:
-    """Contacts for whom we don't know, and their identities; returns how many. Who said no before the
-    contact was erased is made opted out."""
+    """Insert unknown contacts and their identities; return their number.
+
+    A stored opt-out, from before the contact was erased, is restored.
+    """
     names = ("phone", "name", "search_name", "document", "email", "attributes")
     rows = (
         sa.select(*(staged[name] for name in names), _timestamp_literal(now), Suppression.since)
@@ -142,7 +143,7 @@ def _set_contact_ids(connection: sa.Connection, created: Sequence[tuple[int, str
 
 
 def _insert_identities(connection: sa.Connection) -> None:
-    """Who left one of these numbers keeps it no longer."""
+    """Insert the new phones, replacing ones that other contacts released."""
     new = sa.select(staged.key).where(staged.is_new)
     connection.execute(
         sa.delete(ContactIdentity).where(
@@ -175,8 +176,10 @@ def _insert_suppressed_opt_outs(connection: sa.Connection) -> None:
 
 
 def update_known_contacts(connection: sa.Connection) -> None:
-    """What the file says replaces what we had; what it leaves empty is kept. Where two lines are two
-    numbers of one person, one of them wins."""
+    """Update known contacts with the file's values; empty cells change nothing.
+
+    If two lines have two phones of one contact, one of them is applied.
+    """
     merged = (
         Contact.attributes.op("||")(staged.attributes)
         if is_postgresql(connection)
@@ -205,7 +208,7 @@ def insert_tags(connection: sa.Connection) -> None:
     rows = (
         sa.select(staged.contact_id, tags.c.value)
         .select_from(STAGING_TABLE.join(tags, sa.true()))
-        .where(staged.contact_id.is_not(None))  # SQLite wants a WHERE before ON CONFLICT
+        .where(staged.contact_id.is_not(None))  # SQLite requires a WHERE before ON CONFLICT
         .distinct()
     )
     connection.execute(
@@ -216,13 +219,12 @@ def insert_tags(connection: sa.Connection) -> None:
 
 
 def insert_opt_ins(connection: sa.Connection, file: str, now: datetime) -> int:
-    """Who agreed, with the line of the file as evidence; returns how many.
+    """Record opt-ins with the file's line as evidence; return their number.
 
-    A list does not say when somebody agreed, so it never undoes what they said themselves: who opted
-    out stays so.
+    The file has no time of consent, so contacts who opted out themselves stay opted out.
     """
     evidence = sa.literal(f"{file}:") + sa.cast(staged.line, sa.String)
-    # Not a join: of a table that grew in this import PostgreSQL has no figures yet, and joins it badly.
+    # A subquery, because PostgreSQL has no statistics of the new rows yet and would plan a join badly.
     opted_out_at = (
         sa.select(Contact.opted_out_at).where(Contact.id == staged.contact_id).scalar_subquery()
     )

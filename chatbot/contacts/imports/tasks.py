@@ -1,5 +1,4 @@
-"""The import of confirmed files. A worker that dies in it is succeeded, by one that goes on after the last
-line that is in."""
+"""Task: import confirmed files. If a worker dies, another resumes after the last imported line."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ MAX_ATTEMPTS = 3
 
 
 def list_due_imports() -> list[tuple[()]]:
-    """A file waits, its worker is gone, or its day is over."""
+    """Return one argument tuple if an upload can be claimed or has expired."""
     query = sa.select(sa.exists().where(sa.or_(_is_claimable(), is_expired_condition())))
     with read_only(), db.engine.connect() as connection:
         return [()] if connection.scalar(query) else []
@@ -53,7 +52,7 @@ def _is_claimable() -> sa.ColumnElement[bool]:
 
 
 def _claim() -> int | None:
-    """Lease the oldest file that waits. The condition in the UPDATE lets only one worker have it."""
+    """Lease the oldest claimable file; the condition in the UPDATE lets only one worker claim it."""
     oldest = (
         sa.select(Upload.id).where(_is_claimable()).order_by(Upload.id).limit(1).scalar_subquery()
     )
@@ -94,7 +93,7 @@ def _run_import(upload_id: int) -> None:
 
 
 def _restore_report(report: Mapping[str, int]) -> ImportReport:
-    """What a worker came to that died in it."""
+    """Return the report of an interrupted run."""
     return ImportReport(
         **{f.name: report[f.name] for f in fields(ImportReport) if f.name in report}
     )
@@ -103,7 +102,7 @@ def _restore_report(report: Mapping[str, int]) -> ImportReport:
 def _record_progress(
     upload_id: int, report: ImportReport, bad: Sequence[BadLine], stream: UploadReader
 ) -> None:
-    """With each batch, in its transaction: how far it is, and that its worker lives."""
+    """Save the progress and renew the lease in the batch's transaction."""
     if bad:
         store_errors(upload_id, bad)
     db.session.execute(

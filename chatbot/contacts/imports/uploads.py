@@ -1,4 +1,4 @@
-"""Uploaded files, kept in SQL between preview and import: hosts share no disk."""
+"""Uploaded files, stored in SQL between preview and import, because hosts share no disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UploadState(StrEnum):
 
 
 class Upload(Base):
-    """A file on its way in, and afterwards the report about it; gone after a day."""
+    """Uploaded file and the report of its import; deleted after a day."""
 
     __tablename__ = "uploads"
 
@@ -38,10 +38,10 @@ class Upload(Base):
     file_name: Mapped[str] = mapped_column(sa.String(200))
     size: Mapped[int]
     state: Mapped[str] = mapped_column(sa.String(10), default=UploadState.PREVIEW, index=True)
-    # The importing worker's lease: a worker that died is succeeded by another.
+    # Lease of the importing worker; after it another worker resumes the import.
     leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
-    # Counts, growing while the import runs, and the last line that they are of.
+    # ImportReport so far, and the position in bytes.
     report: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now, index=True)
 
@@ -57,19 +57,19 @@ class UploadChunk(Base):
 
 
 class UploadError(Base):
-    """The bad lines of one batch: [line, column, reason, value] each, as `csv_reader.BadLine` has them."""
+    """Bad lines of a batch, each as [line, column, reason, value] of `csv_reader.BadLine`."""
 
     __tablename__ = "upload_errors"
 
     upload_id: Mapped[int] = mapped_column(
         sa.ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True
     )
-    position: Mapped[int] = mapped_column(primary_key=True)  # the number of the first line in it
+    position: Mapped[int] = mapped_column(primary_key=True)  # number of the first bad line
     lines: Mapped[list[list[Any]]] = mapped_column(Json)
 
 
 def store_upload(stream: BinaryIO, file_name: str, user_id: int) -> Upload:
-    """Keep a file, one chunk in memory at a time."""
+    """Store a file, with one chunk in memory at a time."""
     upload = Upload(user_id=user_id, file_name=_clean_file_name(file_name), size=0)
     db.session.add(upload)
     db.session.flush()
@@ -82,22 +82,22 @@ def store_upload(stream: BinaryIO, file_name: str, user_id: int) -> Upload:
 
 
 def _clean_file_name(file_name: str) -> str:
-    """The last part of the path, as a person would know it; it is only shown, never opened."""
+    """Return the last part of the path without control characters, for display only."""
     name = file_name.replace("\\", "/").rpartition("/")[2].replace("\x00", "")
     return "".join(c for c in name if c.isprintable())[:200] or "contacts.csv"
 
 
 def get_upload(upload_id: int, user_id: int, *, lock: bool = False) -> Upload:
-    """Only its uploader's. Raises NotFound."""
+    """Return an upload of this user. Raises NotFound."""
     query = sa.select(Upload).where(Upload.id == upload_id, Upload.user_id == user_id)
     found = db.session.scalar(query.with_for_update() if lock else query)
     if found is None:
-        raise NotFound("This file is gone: files are kept for a day. Send it again.")
+        raise NotFound("This file is gone: files are kept for one day. Upload it again.")
     return found
 
 
 def open_upload(upload_id: int) -> UploadReader:
-    """The file as a stream, read from SQL chunk by chunk."""
+    """Return the file as a stream that is read from SQL chunk by chunk."""
     return UploadReader(_read_chunks(upload_id))
 
 
@@ -116,7 +116,7 @@ def _read_chunks(upload_id: int) -> Iterator[bytes]:
 
 
 class UploadReader(io.RawIOBase):
-    """The file as the CSV reader wants it. `position` is how many bytes have been read."""
+    """Binary stream over chunks. `position` is the number of bytes read."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -135,14 +135,14 @@ class UploadReader(io.RawIOBase):
 
 
 def store_errors(upload_id: int, bad_lines: Sequence[BadLine]) -> None:
-    """Those of one batch, in its transaction."""
+    """Store the bad lines of a batch in its transaction."""
     lines = [[bad.line, bad.column, bad.reason, bad.value] for bad in bad_lines]
     row = {"upload_id": upload_id, "position": bad_lines[0].line, "lines": lines}
     db.session.execute(sa.insert(UploadError), [row])
 
 
 def iterate_errors(upload_id: int) -> Iterator[BadLine]:
-    """All bad lines in their order, a batch in memory at a time; no transaction stays open between."""
+    """Yield all bad lines in order, batch by batch; no transaction stays open between batches."""
     position = 0
     while True:
         query = sa.select(UploadError.position, UploadError.lines).where(
@@ -156,11 +156,10 @@ def iterate_errors(upload_id: int) -> Iterator[BadLine]:
         yield from (BadLine(*line) for line in lines)
 
 
-def list_first_errors(upload_id: int, most: int) -> list[BadLine]:
-    """As many as a page shows."""
+def list_first_errors(upload_id: int, limit: int) -> list[BadLine]:
     query = sa.select(UploadError.lines).where(UploadError.upload_id == upload_id)
-    batches = db.session.scalars(query.order_by(UploadError.position).limit(most))
-    return [BadLine(*line) for lines in batches for line in lines][:most]
+    batches = db.session.scalars(query.order_by(UploadError.position).limit(limit))
+    return [BadLine(*line) for lines in batches for line in lines][:limit]
 
 
 def delete_content(upload_id: int) -> None:
@@ -172,7 +171,7 @@ def is_expired_condition() -> sa.ColumnElement[bool]:
 
 
 def delete_expired_uploads() -> None:
-    """A day is enough to look at a preview or a report; then nothing of the file is left."""
+    """Delete uploads with their chunks and errors after RETENTION."""
     expired = sa.select(Upload.id).where(is_expired_condition())
     for part in (UploadChunk, UploadError):
         db.session.execute(sa.delete(part).where(part.upload_id.in_(expired)))
