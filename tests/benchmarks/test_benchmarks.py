@@ -1,4 +1,4 @@
-"""The benchmarks themselves: that they can be started, and that what they measure on is what they say."""
+"""Benchmarks: their modules can be imported, and their data sets are as described."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from chatbot.delivery.receipts import Receipt
 from chatbot.webhooks.events import StatusReceived
 from chatbot.webhooks.parsing.payloads import parse_body
 
-# The gevent form needs packages that Prosa doesn't; the counted web starts an application at import.
-NOT_ALONE = {"gevent_worker", "web_with_sql_counts", "bare_webhook_route", "job_per_message"}
+# These need packages that Prosa does not use, or start an application at import.
+NOT_IMPORTABLE = {"gevent_worker", "web_with_sql_counts", "bare_webhook_route", "job_per_message"}
 MODULES = sorted(
     path.stem
     for path in Path(runner.__file__).parent.glob("*.py")
-    if path.stem not in NOT_ALONE and not path.stem.startswith("__")
+    if path.stem not in NOT_IMPORTABLE and not path.stem.startswith("__")
 )
 
 
@@ -39,11 +39,11 @@ def test_each_benchmark_can_be_imported(module: str) -> None:
     assert import_module(f"benchmarks.{module}").__doc__
 
 
-def test_each_table_of_make_bench_is_a_benchmark_of_its_own() -> None:
+def test_each_table_of_make_bench_is_a_benchmark() -> None:
     assert {table[0] for table in runner.TABLES} <= set(MODULES)
 
 
-def test_a_small_data_set_is_whole_and_the_product_finds_its_way_in_it(any_app: Flask) -> None:
+def test_a_small_data_set_is_complete_and_usable(any_app: Flask) -> None:
     size = dataset.DatasetSize(300)
     dataset.make_dataset(size)
     dataset.vacuum()
@@ -58,7 +58,7 @@ def test_a_small_data_set_is_whole_and_the_product_finds_its_way_in_it(any_app: 
     )
     assert len(latest) == size.contacts
     newest = list_conversations(Inbox.ALL, 1).rows[0]
-    assert latest[newest.id] == size.messages, "the list begins with who wrote last"
+    assert latest[newest.id] == size.messages, "the list does not begin with the latest message"
     thread = get_thread(newest.id).page.rows
     assert [bubble.direction for bubble in thread[-2:]] == [Direction.OUTBOUND, Direction.INBOUND]
     assert len(thread) == dataset.ROUNDS
@@ -69,7 +69,7 @@ def test_a_small_data_set_is_whole_and_the_product_finds_its_way_in_it(any_app: 
     assert states[ConversationState.ASSIGNED] == size.contacts * 3 // 100
 
 
-def test_whoever_writes_in_a_benchmark_is_a_contact_of_the_data_set(app: Flask) -> None:
+def test_a_sender_in_a_benchmark_is_a_contact_of_the_data_set(app: Flask) -> None:
     dataset.make_dataset(dataset.DatasetSize(100))
     writer = resolve_contact(SenderIdentity(wa_id="5511980000007", name="?"), clock.now())
     assert writer.id == 7
@@ -78,7 +78,7 @@ def test_whoever_writes_in_a_benchmark_is_a_contact_of_the_data_set(app: Flask) 
 
 
 @pytest.mark.parametrize("size", [1, 100])
-def test_the_statuses_of_a_benchmark_are_three_of_each_row_in_order(size: int) -> None:
+def test_a_benchmark_has_three_statuses_of_each_row_in_order(size: int) -> None:
     bodies = webhooks.bodies_of(range(1, 301), size)
     events = [event for raw in bodies for event in parse_body(raw, clock.now()).events]
     receipts: dict[int, list[Receipt]] = {}
@@ -88,6 +88,6 @@ def test_the_statuses_of_a_benchmark_are_three_of_each_row_in_order(size: int) -
         receipts.setdefault(event.receipt.callback.row_id, []).append(event.receipt)
     assert len(bodies) == 900 // size
     assert len(receipts) == 300
-    assert {tuple(r.state for r in of) for of in receipts.values()} == {
+    assert {tuple(receipt.state for receipt in row) for row in receipts.values()} == {
         ("sent", "delivered", "read")
     }

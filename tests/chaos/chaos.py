@@ -1,7 +1,7 @@
-"""Chaos, seeded: a campaign through kills, freezes, an emptied Redis, restarts and an outage.
+"""Chaos test of a campaign: kills, freezes, an emptied Redis, restarts and an outage, by a seed.
 
-`make chaos` runs it twice, with both policies for doubt. Redis and PostgreSQL are private ones that are
-started and stopped here; without PostgreSQL it runs on SQLite and says so.
+`make chaos` runs it with both policies for messages in doubt. Redis and PostgreSQL are private; without
+PostgreSQL it runs on SQLite and prints that.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much of everything. The faults fall into the first three quarters of `seconds`, which is
-    about what the campaign takes at its pace."""
+    """Number of recipients and faults.
+
+    The faults happen in the first three quarters of `seconds`, about the duration of the campaign.
+    """
 
     people: int
     per_second: int
@@ -102,7 +104,7 @@ class Chaos:
     _timers: list[threading.Timer] = field(default_factory=list)
 
     def run(self, observer: CampaignObserver) -> None:
-        """All faults at their moments; the sum of the states is looked at all the while."""
+        """Inject all faults at their times and check the sum of the states meanwhile."""
         began = time.monotonic()
         for at_s, name in self._schedule():
             while time.monotonic() - began < at_s:
@@ -128,7 +130,7 @@ class Chaos:
         return sorted((self.rng.uniform(1, end), name) for name in names)
 
     def check_accounting(self, observer: CampaignObserver) -> None:
-        """planned = the sum of the states, whenever one looks (and the database answers)."""
+        """Check that the states add up to the planned number, if the database answers."""
         with suppress(sa.exc.DBAPIError):
             counts = observer.count_by_state()
             assert sum(counts.values()) == self.plan.people, counts
@@ -139,7 +141,7 @@ class Chaos:
         self.stack.spawn(name)
 
     def freeze(self) -> None:
-        """Beyond its lease; whoever is frozen may be killed meanwhile."""
+        """Freeze a worker beyond its lease; it may be killed meanwhile."""
         pids = self.stack.freeze(self.rng.choice(WORKERS))
         self._later(LEASE_S + 4, lambda: thaw(pids))
 
@@ -156,7 +158,7 @@ class Chaos:
         self.database.restart()
 
     def outage(self) -> None:
-        """Meta can't reach us, and tells everything afterwards."""
+        """Hold all webhooks back for a while, as if Meta could not reach Prosa."""
         self.stack.simulator("settings", {"webhook_outage": True})
         self._later(
             self.plan.outage_s, lambda: self.stack.simulator("settings", {"webhook_outage": False})
@@ -168,7 +170,7 @@ class Chaos:
         self._timers.append(timer)
 
     def _enqueue_twice(self) -> None:
-        """Each job twice, past the mark that would make one of them."""
+        """Enqueue each job twice, without the dedupe key that would merge them."""
         with suppress(redis.RedisError):
             for queue, name, args in (
                 ("campaigns", "campaigns.send", (1,)),
@@ -181,14 +183,14 @@ class Chaos:
 
 
 def run(plan: Plan, policy: str, seed: int, home: Path, log: Callable[[str], None] = print) -> None:
-    """One run and its verdict; an AssertionError says what was wrong."""
+    """Run a plan and check the deliveries; raise AssertionError if they are wrong."""
     server = RedisServer()
     server.start()
     database = PostgresqlServer() if find_postgresql() else None
     if database:
         database.start()
     else:
-        log("no PostgreSQL is installed here: on SQLite, without its restart")
+        log("PostgreSQL is not installed: running on SQLite, without a restart of the database")
     stack = Stack(
         home,
         database.url if database else f"sqlite:///{home / 'chaos.db'}",
@@ -231,7 +233,7 @@ def _run(chaos: Chaos, policy: str) -> None:
             assert len(count_accepted_by_phone(stack)) == plan.people, f"{unknown} not reached"
         assert unknown <= BATCH * (plan.kills + plan.freezes + plan.database_restarts)
         chaos.log(
-            f"{policy}: {plan.people} people in {time.monotonic() - began:.0f} s, nobody twice, "
+            f"{policy}: {plan.people} recipients in {time.monotonic() - began:.0f} s, none twice, "
             f"{unknown} unknown"
         )
     finally:
@@ -243,11 +245,11 @@ def main() -> int:
     parser.add_argument("--policy", choices=["show", "resend"], action="append")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--small", action="store_true")
-    asked = parser.parse_args()
-    for policy in asked.policy or ["show", "resend"]:
+    options = parser.parse_args()
+    for policy in options.policy or ["show", "resend"]:
         with tempfile.TemporaryDirectory(prefix="prosa-chaos-") as home:
-            print(f"chaos, seed {asked.seed}, in doubt: {policy}", flush=True)
-            run(SMALL_PLAN if asked.small else FULL_PLAN, policy, asked.seed, Path(home))
+            print(f"chaos, seed {options.seed}, policy for doubt: {policy}", flush=True)
+            run(SMALL_PLAN if options.small else FULL_PLAN, policy, options.seed, Path(home))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A simulator in a process of its own and a receiver of its webhooks, both on free ports."""
+"""Simulator process and receiver of its webhooks, both on free ports."""
 
 import hashlib
 import hmac
@@ -45,13 +45,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """The application's webhook door: remembers every POST, answers what the test wants."""
+    """Webhook endpoint of an application: records every POST and answers what the test wants."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
-    """Statuses of the next answers; 200 when the list is empty."""
-    refuses_handshake: bool = False
+    """HTTP statuses of the next answers; 200 if the list is empty."""
+    refuses_verification: bool = False
 
     def statuses(self) -> list[dict[str, Any]]:
         posts = list(self.received)
@@ -74,7 +74,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Speaks to the simulator as the application, the test or a browser would."""
+    """HTTP client of the simulator."""
 
     port: int
 
@@ -100,7 +100,7 @@ class Client:
         return self.request("POST", f"/v25.0/{PHONE}/messages", body, **headers, **options)
 
     def send(self, to: str = MARIA, *, timeout: float = 10, **message: Any) -> Answer:
-        """A text, unless the test says what else."""
+        """Send a text or another message."""
         content = message if "type" in message else {"type": "text", "text": {"body": "Oi"}}
         return self.post_message(
             {"messaging_product": "whatsapp", "to": to, **content, **message}, timeout=timeout
@@ -121,7 +121,7 @@ class Client:
         return answer.json["id"]
 
     def upload_file(self, content: bytes, mime_type: str, name: str) -> str:
-        """A file on the person's phone, ready to be sent; returns its id."""
+        """Upload a customer's file; return its id."""
         query = urllib.parse.urlencode({"mime": mime_type, "name": name})
         headers = {"Content_Type": "application/octet-stream"}
         answer = self.request("POST", f"/_sim/media?{query}", content, **headers)
@@ -138,7 +138,7 @@ class Client:
 def wait_for(condition: Callable[[], object], seconds: float = 8) -> None:
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < until, f"not within {seconds} s"
         time.sleep(0.02)
 
 
@@ -184,8 +184,10 @@ class _WebhookHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _, _, query = self.path.partition("?")
         fields = dict(pair.split("=") for pair in query.split("&"))
-        right = fields["hub.verify_token"] == VERIFY and not self.receiver.refuses_handshake
-        self._reply(200 if right else 403, fields["hub.challenge"].encode())
+        is_accepted = (
+            fields["hub.verify_token"] == VERIFY and not self.receiver.refuses_verification
+        )
+        self._reply(200 if is_accepted else 403, fields["hub.challenge"].encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -206,7 +208,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """A reset of the simulator cuts its webhooks off in the middle; that is no error here."""
+        """Ignore webhooks that a reset of the simulator cut off."""
 
 
 @pytest.fixture(scope="session")
@@ -231,7 +233,7 @@ def _process(_webhook_receiver: Receiver) -> Iterator[Client]:
     yield Client(port)
     process.terminate()
     _, errors = process.communicate(timeout=5)
-    assert errors == "", "the simulator complained"
+    assert errors == "", "the simulator printed errors"
 
 
 @pytest.fixture
@@ -241,10 +243,10 @@ def receiver(_webhook_receiver: Receiver) -> Receiver:
 
 @pytest.fixture
 def simulator(_process: Client, _webhook_receiver: Receiver) -> Client:
-    """As if freshly started, with statuses that come at once."""
+    """Return the simulator after a reset, with statuses that come at once."""
     assert _process.control("/reset", {}).status == 200
     _process.settings(**INSTANT)
     _webhook_receiver.answers.clear()
-    _webhook_receiver.refuses_handshake = False
+    _webhook_receiver.refuses_verification = False
     _webhook_receiver.received.clear()
     return _process

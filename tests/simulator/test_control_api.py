@@ -1,4 +1,4 @@
-"""The control API: settings, log, threads, and who may call it."""
+"""Control API: settings, log, threads, and local access only."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def test_a_wrong_setting_is_refused_by_name_and_changes_nothing(
     assert simulator.control("/settings").json == before
 
 
-def test_the_log_tells_what_arrived(simulator: Client) -> None:
+def test_the_log_shows_what_arrived(simulator: Client) -> None:
     simulator.send(biz_opaque_callback_data="r:1")
     simulator.send("+55 41 98765-1234")
     first, second = simulator.control("/log").json["entries"]
@@ -53,7 +53,7 @@ def test_the_summary_counts_repeats_of_one_callback(simulator: Client) -> None:
     assert simulator.control("/log/summary?parts=2").json["duplicates"] == 2
 
 
-def test_a_reset_forgets_all_but_settings_if_asked(simulator: Client) -> None:
+def test_a_reset_can_keep_the_settings(simulator: Client) -> None:
     simulator.settings(seed=5)
     simulator.write()
     simulator.send()
@@ -74,20 +74,20 @@ def test_a_reset_forgets_all_but_settings_if_asked(simulator: Client) -> None:
         ({"Origin": "http://localhost:8010"}, 200),
     ],
 )
-def test_only_local_programs_may_control(
+def test_the_control_api_answers_local_requests_only(
     simulator: Client, headers: dict[str, str], status: int
 ) -> None:
     sent = {"Content_Type": "application/json", **headers}
     assert simulator.request("POST", "/_sim/settings", b"{}", **sent).status == status
 
 
-def test_an_inbound_message_without_its_field_is_refused(simulator: Client) -> None:
+def test_an_inbound_message_without_a_required_field_is_refused(simulator: Client) -> None:
     answer = simulator.control("/inbound", {"from": MARIA, "type": "button_reply"})
     assert (answer.status, "reply_id" in answer.json["error"]) == (400, True)
     assert simulator.control("/inbound", {"from": "abc", "text": "Oi"}).status == 400
 
 
-def test_a_thread_shows_both_directions_with_filled_templates(simulator: Client) -> None:
+def test_a_thread_shows_both_directions_and_rendered_templates(simulator: Client) -> None:
     simulator.write(text="Quero a fatura")
     parameters = [{"type": "text", "text": text} for text in ("Maria", "10/12")]
     template = {
@@ -126,7 +126,7 @@ def test_a_long_poll_that_is_behind_is_answered_at_once(simulator: Client) -> No
     assert time.monotonic() - started < 2
 
 
-def test_an_open_chat_tells_that_delivered_messages_were_read(
+def test_an_open_chat_reports_delivered_messages_as_read(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(read_share=0, service_window=False)
@@ -148,7 +148,7 @@ def test_the_account_and_its_number_can_be_read(simulator: Client) -> None:
     assert simulator.graph("/999").json["error"]["error_subcode"] == 33
 
 
-def test_accepted_messages_come_as_lines_by_their_callback(simulator: Client) -> None:
+def test_accepted_messages_are_listed_by_callback_prefix(simulator: Client) -> None:
     simulator.settings(reset_after_accept=0)
     for callback in ("r:1:1", "r:2:1", "m:1:1"):
         simulator.send(biz_opaque_callback_data=callback)

@@ -1,4 +1,4 @@
-"""What happens to people and to the account: told by webhook, and felt by the next message."""
+"""Events of users and of the account: their webhooks, and their effect on later messages."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def post_event(simulator: Client, **event: Any) -> Any:
     return answer.json
 
 
-def test_a_person_with_a_new_number_has_left_the_old_one(
+def test_a_changed_number_makes_the_old_one_undeliverable(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(service_window=False)
@@ -34,7 +34,9 @@ def test_a_person_with_a_new_number_has_left_the_old_one(
     assert receiver.statuses()[-1]["status"] == "read", "the old number may come back"
 
 
-def test_a_new_user_id_is_told_with_the_one_before(simulator: Client, receiver: Receiver) -> None:
+def test_a_changed_user_id_is_sent_with_the_previous_one(
+    simulator: Client, receiver: Receiver
+) -> None:
     simulator.write()
     ids = post_event(simulator, event="user_id_changed", **{"from": MARIA})
     simulator.write()
@@ -48,9 +50,7 @@ def test_a_new_user_id_is_told_with_the_one_before(simulator: Client, receiver: 
     )
 
 
-def test_who_stopped_marketing_gets_none_until_resuming(
-    simulator: Client, receiver: Receiver
-) -> None:
+def test_marketing_fails_from_stop_until_resume(simulator: Client, receiver: Receiver) -> None:
     marketing = {"name": "promocao_fibra", "language": {"code": "pt_BR"}}
     body = {"type": "body", "parameters": [{"type": "text", "text": "Maria"}]}
     for value, end in (("stop", "failed"), ("resume", "read")):
@@ -85,7 +85,7 @@ def test_a_restricted_account_sends_no_templates_and_a_disabled_one_nothing(
     assert sorted(reported) == ["ACCOUNT_RESTRICTION", "DISABLED_UPDATE", "DISABLED_UPDATE"]
 
 
-def test_every_account_event_has_a_body_and_any_other_can_be_made(
+def test_every_account_event_and_any_other_field_is_sent(
     simulator: Client, receiver: Receiver
 ) -> None:
     names = simulator.control("/events").json["account"]
@@ -102,16 +102,16 @@ def test_every_account_event_has_a_body_and_any_other_can_be_made(
 
 
 def test_an_event_that_does_not_exist_is_refused_by_name(simulator: Client) -> None:
-    for event, word in (
+    for event, expected in (
         ({"event": "rain"}, "rain"),
         ({"event": "account", "name": "rain"}, "rain"),
         ({"event": "error", "code": 7}, "code"),
     ):
         answer = simulator.control("/events", event)
-        assert (answer.status, word in answer.json["error"]) == (400, True)
+        assert (answer.status, expected in answer.json["error"]) == (400, True)
 
 
-def test_an_outage_of_some_seconds_ends_by_itself(simulator: Client, receiver: Receiver) -> None:
+def test_an_outage_ends_after_its_seconds(simulator: Client, receiver: Receiver) -> None:
     simulator.control("/outage", {"seconds": 0.6})
     simulator.write()
     assert simulator.summary()["webhooks_held"] is True
@@ -135,7 +135,7 @@ def test_messages_share_posts_with_statuses(simulator: Client, receiver: Receive
     assert {True, False} in kinds, "one POST has both"
 
 
-def test_a_webhook_may_come_twice_or_with_a_false_signature(
+def test_a_webhook_can_be_duplicated_or_wrongly_signed(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(duplicate_webhook=1)

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, and whether the log tells the truth about it."""
+"""Simulated faults, and their entries in the log."""
 
 import time
 from typing import Any
@@ -32,7 +32,7 @@ def test_a_reset_is_a_real_rst(simulator: Client, fault: str, accepted: bool) ->
         ("http_500_after", 502, True, b"<!DOCTYPE html>"),
     ],
 )
-def test_a_server_error_says_whether_the_message_was_taken_in_the_log_only(
+def test_only_the_log_shows_whether_a_message_with_a_server_error_was_accepted(
     simulator: Client, fault: str, status: int, accepted: bool, start: bytes
 ) -> None:
     simulator.settings(**{fault: 1})
@@ -42,7 +42,7 @@ def test_a_server_error_says_whether_the_message_was_taken_in_the_log_only(
     assert entries(simulator)[0]["accepted"] is accepted
 
 
-def test_an_unreadable_200_is_of_an_accepted_message(simulator: Client) -> None:
+def test_a_message_with_an_unreadable_200_was_accepted(simulator: Client) -> None:
     simulator.settings(unreadable_200=1)
     starts = set()
     for number in range(12):
@@ -55,9 +55,7 @@ def test_an_unreadable_200_is_of_an_accepted_message(simulator: Client) -> None:
     assert simulator.summary()["accepted"] == 12
 
 
-def test_a_hang_may_come_before_or_after_the_acceptance(
-    simulator: Client, receiver: Receiver
-) -> None:
+def test_a_hang_happens_before_or_after_acceptance(simulator: Client, receiver: Receiver) -> None:
     simulator.settings(magic_recipients=True, hang_before_accept=1)
     with pytest.raises(TimeoutError):
         simulator.send(timeout=0.4)
@@ -97,7 +95,7 @@ def test_0054_accepts_and_resets(simulator: Client) -> None:
     assert simulator.summary()["accepted"] == 1
 
 
-def test_numbers_have_no_magic_unless_it_is_switched_on(simulator: Client) -> None:
+def test_magic_numbers_are_off_by_default(simulator: Client) -> None:
     assert simulator.send("5511987650500").status == 200
 
 
@@ -111,7 +109,7 @@ def test_latency_delays_the_answer_and_not_the_acceptance(
     assert receiver.statuses(), "a status comes before the answer"
 
 
-def test_a_share_is_met_and_repeats_itself_with_its_seed(simulator: Client) -> None:
+def test_a_share_is_met_and_repeatable_with_its_seed(simulator: Client) -> None:
     def run(seed: int) -> list[int]:
         simulator.control("/reset", {})
         simulator.settings(seed=seed, html_502_before=0.3)
@@ -123,7 +121,7 @@ def test_a_share_is_met_and_repeats_itself_with_its_seed(simulator: Client) -> N
     assert 35 <= first.count(502) <= 85
 
 
-def test_a_second_try_may_fare_better_than_the_first(simulator: Client) -> None:
+def test_a_second_attempt_may_succeed(simulator: Client) -> None:
     simulator.settings(html_502_before=0.5)
     assert {simulator.send().status for _ in range(20)} == {200, 502}
 
@@ -146,12 +144,12 @@ def test_any_code_of_meta_can_be_the_refusal(simulator: Client, code: int, statu
     assert (answer.status, answer.json["error"]["code"]) == (status, code)
 
 
-def test_an_unknown_code_is_no_setting(simulator: Client) -> None:
+def test_an_unknown_code_is_refused_as_a_setting(simulator: Client) -> None:
     answer = simulator.control("/settings", {"refused_code": 7})
     assert (answer.status, "refused_code" in answer.json["error"]) == (400, True)
 
 
-def test_a_script_decides_the_next_messages_to_one_person(
+def test_a_script_decides_the_outcome_of_the_next_messages_to_a_user(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(service_window=False)
@@ -168,7 +166,7 @@ def test_a_script_decides_the_next_messages_to_one_person(
     assert (answer.status, "rain" in answer.json["error"]) == (400, True)
 
 
-def test_one_seed_gives_one_run_whatever_the_order(simulator: Client, receiver: Receiver) -> None:
+def test_a_seed_gives_the_same_run_in_any_order(simulator: Client, receiver: Receiver) -> None:
     def run(seed: int, numbers: list[int]) -> dict[str, Any]:
         simulator.control("/reset", {})
         receiver.received.clear()

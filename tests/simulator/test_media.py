@@ -1,4 +1,4 @@
-"""Files: given and taken, with addresses that die, and refused where Meta refuses them."""
+"""Files: upload, download URLs that expire, and refusals as at Meta."""
 
 import http.client
 import json
@@ -41,7 +41,7 @@ def download(simulator: Client, url: str, **headers: str) -> Answer:
     return simulator.request("GET", f"{parts.path}?{parts.query}", **headers)
 
 
-def test_an_address_lives_five_minutes_and_wants_the_token(simulator: Client) -> None:
+def test_a_download_url_is_valid_for_five_minutes_and_needs_the_token(simulator: Client) -> None:
     media_id = upload(simulator, PNG, "image/png").json["id"]
     url = look_up(simulator, media_id)["url"]
     assert download(simulator, url).status == 401
@@ -54,7 +54,7 @@ def test_an_address_lives_five_minutes_and_wants_the_token(simulator: Client) ->
     assert download(simulator, fresh, **BEARER).status == 200
 
 
-def test_a_file_is_gone_after_30_days_or_when_it_was_deleted(simulator: Client) -> None:
+def test_a_file_ends_after_30_days_or_by_deletion(simulator: Client) -> None:
     first, second = (upload(simulator, PNG, "image/png").json["id"] for _ in range(2))
     assert first != second
     path = f"/v25.0/{first}"
@@ -81,14 +81,12 @@ def test_a_file_of_the_wrong_type_or_size_is_refused(
     assert (answer.status, answer.json["error"]["code"]) == (400, code)
 
 
-def test_an_upload_that_is_no_form_is_refused(simulator: Client) -> None:
+def test_an_upload_without_a_form_is_refused(simulator: Client) -> None:
     answer = simulator.request("POST", f"/v25.0/{PHONE}/media", {}, **BEARER)
     assert answer.json["error"]["code"] == 131008
 
 
-def test_what_cannot_be_sent_is_accepted_and_fails_with_131053(
-    simulator: Client, receiver: Receiver
-) -> None:
+def test_bad_media_is_accepted_and_fails_with_131053(simulator: Client, receiver: Receiver) -> None:
     simulator.settings(service_window=False)
     photo = upload(simulator, PNG, "image/png").json["id"]
     liar = upload(simulator, b"not a picture", "image/png").json["id"]
@@ -102,7 +100,7 @@ def test_what_cannot_be_sent_is_accepted_and_fails_with_131053(
     assert failed == [131053] * 4
 
 
-def test_a_persons_file_can_be_downloaded_by_its_id_and_by_its_address(
+def test_a_customers_file_can_be_downloaded_by_id_and_by_url(
     simulator: Client, receiver: Receiver
 ) -> None:
     media_id = simulator.upload_file(PNG, "image/png", "foto.png")
@@ -130,13 +128,13 @@ def test_a_file_may_be_larger_than_any_message(simulator: Client) -> None:
     connection.close()
 
 
-def test_a_type_that_could_break_a_header_is_refused(simulator: Client) -> None:
+def test_a_mime_type_that_is_invalid_in_a_header_is_refused(simulator: Client) -> None:
     assert upload(simulator, PNG, "image/png", type="image/png; a\u00e7=b").status == 400
     path = "/_sim/media?mime=image/png%0d%0aSet-Cookie:a"
     answer = simulator.request("POST", path, PNG, Content_Type="application/octet-stream")
     assert (answer.status, "mime" in answer.json["error"]) == (400, True)
 
 
-def test_a_file_that_nobody_gave_cannot_be_sent_by_a_person(simulator: Client) -> None:
+def test_a_customer_cannot_send_an_unknown_file(simulator: Client) -> None:
     answer = simulator.control("/inbound", {"from": MARIA, "type": "image", "media_id": "1"})
     assert (answer.status, "media_id" in json.loads(answer.body)["error"]) == (400, True)

@@ -1,4 +1,4 @@
-"""POST /messages: who may send, to whom, and what is answered."""
+"""POST /messages: access token, recipients and answers."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_a_text_is_accepted_with_contact_and_wamid(simulator: Client) -> None:
     assert "message_status" not in message
 
 
-def test_every_message_has_an_id_of_its_own(simulator: Client) -> None:
+def test_every_message_has_its_own_id(simulator: Client) -> None:
     ids = {simulator.send().json["messages"][0]["id"] for _ in range(20)}
     assert len(ids) == 20
 
@@ -46,7 +46,7 @@ def test_spellings_of_a_number_lead_to_one_wa_id(simulator: Client, to: str) -> 
     assert contact == {"input": to, "wa_id": MARIA}
 
 
-def test_the_ninth_digit_vanishes_for_a_share_of_the_outer_area_codes(simulator: Client) -> None:
+def test_a_share_of_the_outer_area_codes_loses_the_ninth_digit(simulator: Client) -> None:
     simulator.settings(ninth_digit_share=0.5)
     ids = [
         simulator.send(f"55419876512{n:02d}").json["contacts"][0]["wa_id"] for n in range(10, 34)
@@ -55,7 +55,7 @@ def test_the_ninth_digit_vanishes_for_a_share_of_the_outer_area_codes(simulator:
     assert lengths == {12, 13}
 
 
-def test_both_spellings_of_an_outer_number_are_one_person(simulator: Client) -> None:
+def test_both_spellings_of_an_outer_number_are_one_user(simulator: Client) -> None:
     long, short = (
         simulator.send(to).json["contacts"][0] for to in ("5541987651234", "554187651234")
     )
@@ -70,7 +70,7 @@ def test_a_bsuid_is_answered_with_user_id_and_without_wa_id(simulator: Client) -
     ]
 
 
-def test_a_read_receipt_succeeds_and_is_no_message(simulator: Client) -> None:
+def test_a_read_receipt_succeeds_and_is_not_counted_as_a_message(simulator: Client) -> None:
     wamid = simulator.write()
     body = {"messaging_product": "whatsapp", "status": "read", "message_id": wamid}
     answer = simulator.post_message({**body, "typing_indicator": {"type": "text"}})

@@ -1,4 +1,4 @@
-"""The phone page and the control page in a real browser."""
+"""Phone page and control page in a real browser."""
 
 import base64
 import re
@@ -33,12 +33,12 @@ def _page() -> Iterator[Page]:
 
 @pytest.fixture
 def page(_page: Page) -> Iterator[Page]:
-    """A phone of 390 px whose console has to stay silent."""
-    complaints: list[str] = []
-    _page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    _page.on("pageerror", lambda error: complaints.append(str(error)))
+    """Yield a page of 390 px width whose console must have no errors."""
+    errors: list[str] = []
+    _page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    _page.on("pageerror", lambda error: errors.append(str(error)))
     yield _page
-    assert complaints == []
+    assert errors == []
 
 
 def test_a_customer_chats_taps_a_button_and_picks_from_a_list(
@@ -101,7 +101,7 @@ def test_the_control_page_changes_settings_and_fits_a_phone(simulator: Client, p
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_every_setting_has_its_field(simulator: Client, page: Page) -> None:
+def test_every_setting_has_a_form_field(simulator: Client, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{simulator.port}/controle")
     page.wait_for_selector("#log tr, #no-log:visible")
     names = page.eval_on_selector_all("#settings [name]", "all => all.map(one => one.name)")
@@ -128,9 +128,7 @@ def test_a_customer_sends_a_photo_and_a_place_and_reacts(
     assert sorted(kinds) == ["image", "location", "reaction"]
 
 
-def test_the_control_page_lets_events_happen(
-    simulator: Client, receiver: Receiver, page: Page
-) -> None:
+def test_the_control_page_applies_events(simulator: Client, receiver: Receiver, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{simulator.port}/controle")
     page.select_option("[name=kind]", "account:restricted")
     page.click("text=Acontecer")
@@ -142,14 +140,16 @@ def test_the_control_page_lets_events_happen(
 
 
 @pytest.mark.parametrize("path", ["/", "/controle"])
-def test_every_sentence_of_a_page_has_its_english(simulator: Client, page: Page, path: str) -> None:
+def test_every_text_of_a_page_has_an_english_translation(
+    simulator: Client, page: Page, path: str
+) -> None:
     simulator.write()
     simulator.send("x")
-    words = {}
+    lines = {}
     for language in ("pt", "en"):
         page.goto(f"http://127.0.0.1:{simulator.port}{path}?lang={language}&numero={MARIA}")
         page.wait_for_selector("#log tr, .bubble")
-        words[language] = set(page.inner_text("body").split("\n"))
+        lines[language] = set(page.inner_text("body").split("\n"))
     page.evaluate("localStorage.clear()")
-    same = {line for line in words["pt"] & words["en"] if PORTUGUESE.search(line)}
+    same = {line for line in lines["pt"] & lines["en"] if PORTUGUESE.search(line)}
     assert same == set()

@@ -1,4 +1,4 @@
-"""Meta's rules that need memory: hidden numbers, the portfolio's day, the window, the clock."""
+"""Rules of Meta that need state: hidden numbers, messaging tier, service window, clock."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ BOAS_VINDAS = {
 
 
 def send_template(simulator: Client, to: str) -> int:
-    """0 when it was accepted, else the code of the refusal."""
+    """Send a template; return 0 if it was accepted, otherwise the error code."""
     answer = simulator.send(to, type="template", template=BOAS_VINDAS)
     return int(answer.json.get("error", {}).get("code", 0))
 
@@ -29,7 +29,7 @@ def send_to_user(simulator: Client, user_id: str, **message: Any) -> Any:
     return simulator.post_message(body)
 
 
-def test_who_hides_the_number_is_a_user_id_with_a_username(
+def test_a_user_who_hides_the_number_has_a_user_id_and_a_username(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(hidden_share=1)
@@ -65,7 +65,7 @@ def test_a_message_to_the_number_shows_it_again_for_30_days(
     assert [message.get("from") for message in receiver.messages()] == [MARIA, None]
 
 
-def test_a_code_is_not_sent_to_a_user_id(simulator: Client) -> None:
+def test_an_authentication_template_to_a_user_id_is_refused(simulator: Client) -> None:
     parts = [{"type": "BODY", "text": "Seu código"}]
     new = {"name": "codigo", "category": "AUTHENTICATION", "components": parts}
     assert simulator.control("/templates", new).status == 200
@@ -78,7 +78,7 @@ def test_the_sender_cannot_be_the_recipient(simulator: Client) -> None:
     assert simulator.send("551140001234").json["error"]["code"] == 131021
 
 
-def test_the_portfolio_reaches_so_many_people_in_a_rolling_day(simulator: Client) -> None:
+def test_the_tier_limits_unique_users_in_a_rolling_day(simulator: Client) -> None:
     simulator.settings(tier_limit=2)
     people = [f"551198765{n}" for n in (1001, 1002, 1003)]
     assert [send_template(simulator, to) for to in people] == [0, 0, 131048]
@@ -93,7 +93,7 @@ def test_the_portfolio_reaches_so_many_people_in_a_rolling_day(simulator: Client
     assert send_template(simulator, "5511987651004") == 0
 
 
-def test_the_pair_limit_gives_one_message_back_every_six_seconds(simulator: Client) -> None:
+def test_the_pair_limit_allows_one_more_message_every_six_seconds(simulator: Client) -> None:
     simulator.settings(pair_limit=True, service_window=False)
     codes = [simulator.send().json.get("error", {}).get("code", 0) for _ in range(46)]
     assert codes == [0] * 45 + [131056]
@@ -101,7 +101,7 @@ def test_the_pair_limit_gives_one_message_back_every_six_seconds(simulator: Clie
     assert [simulator.send().status for _ in range(2)] == [200, 400]
 
 
-def test_the_window_closes_when_its_day_is_over(simulator: Client) -> None:
+def test_the_service_window_closes_after_24_hours(simulator: Client) -> None:
     simulator.settings(sync_131047=True)
     simulator.write()
     assert simulator.send().status == 200
@@ -109,7 +109,7 @@ def test_the_window_closes_when_its_day_is_over(simulator: Client) -> None:
     assert simulator.send().json["error"]["code"] == 131047
 
 
-def test_planned_statuses_follow_the_clock(simulator: Client, receiver: Receiver) -> None:
+def test_scheduled_statuses_follow_the_clock(simulator: Client, receiver: Receiver) -> None:
     hours = dict.fromkeys(("delivered_min_s", "delivered_max_s", "read_min_s", "read_max_s"), 7200)
     simulator.settings(service_window=False, **hours)
     simulator.send()
@@ -121,7 +121,9 @@ def test_planned_statuses_follow_the_clock(simulator: Client, receiver: Receiver
     assert [s["status"] for s in (sent, delivered, read)] == ["sent", "delivered", "read"]
 
 
-def test_a_reaction_to_nothing_fails_later(simulator: Client, receiver: Receiver) -> None:
+def test_a_reaction_to_an_unknown_message_fails_later(
+    simulator: Client, receiver: Receiver
+) -> None:
     simulator.settings(service_window=False)
     simulator.send(type="reaction", reaction={"message_id": "wamid.nothing", "emoji": "👍"})
     known = simulator.write()
@@ -131,7 +133,9 @@ def test_a_reaction_to_nothing_fails_later(simulator: Client, receiver: Receiver
     assert sorted(reported, key=str) == [("failed", 131009), ("sent", None)]
 
 
-def test_held_messages_wait_and_may_be_dropped(simulator: Client, receiver: Receiver) -> None:
+def test_held_messages_are_delayed_and_may_be_dropped(
+    simulator: Client, receiver: Receiver
+) -> None:
     simulator.settings(held_share=1, held_s=3600, held_dropped=1)
     answer = simulator.send(type="template", template=BOAS_VINDAS)
     assert answer.json["messages"][0]["message_status"] == "held_for_quality_assessment"
@@ -188,7 +192,7 @@ def test_a_new_template_keeps_the_limits(
     assert field in answer.json["error"]["error_data"]["details"]
 
 
-def test_management_calls_are_counted_told_and_limited(simulator: Client) -> None:
+def test_management_calls_are_counted_reported_and_limited(simulator: Client) -> None:
     simulator.settings(management_calls_per_h=2)
     codes = [simulator.graph(f"/{PHONE}").json.get("error", {}).get("code") for _ in range(3)]
     assert codes == [None, None, 80007]

@@ -1,4 +1,4 @@
-"""The process: how it starts, refuses to start, bears load and ends."""
+"""Simulator process: start, refusal to start, load and end."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, int]:
     "variable",
     ["WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "SIMULATOR_CALLBACK_URL"],
 )
-def test_a_missing_setting_is_named_and_ends_it(variable: str) -> None:
+def test_a_missing_setting_is_named_and_ends_the_process(variable: str) -> None:
     errors, status = finish(start(**{variable: ""}))
     assert status == 1
     assert f"{variable} is not set" in errors
@@ -35,7 +35,7 @@ def test_a_wrong_port_is_named() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_at_once_even_with_open_requests(
+def test_a_signal_ends_the_process_even_with_open_requests(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     people = tmp_path / "people.json"
@@ -63,9 +63,7 @@ def test_a_signal_ends_it_at_once_even_with_open_requests(
     assert finish(process)[1] == 0
 
 
-def test_two_thousand_messages_have_each_status_exactly_once(
-    simulator: Client, receiver: Receiver
-) -> None:
+def test_each_of_2000_messages_gets_each_status_once(simulator: Client, receiver: Receiver) -> None:
     simulator.settings(service_window=False, magic_recipients=False, batch_size=200)
 
     async def send_all() -> list[str]:

@@ -1,4 +1,4 @@
-"""A client that we did not write: `pywa` sends, reads the answers, and parses all that is told."""
+"""Independent client: `pywa` sends, reads the answers and parses every webhook."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ TAPPED = types.Button(title="Pagar", callback_data="pay")
 CHOSEN = types.SectionRow(title="Segunda via", callback_data="second", description="Boleto")
 
 
-class _ToTheSimulator(httpx.HTTPTransport):
-    """pywa speaks to graph.facebook.com only; here every request goes to this machine."""
+class _SimulatorTransport(httpx.HTTPTransport):
+    """Transport that sends pywa's requests for graph.facebook.com to the simulator."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _ToTheSimulator(httpx.HTTPTransport):
 @pytest.fixture
 def pywa(simulator: Client) -> Iterator[WhatsApp]:
     simulator.settings(service_window=False)
-    with httpx.Client(transport=_ToTheSimulator(simulator.port)) as session:
+    with httpx.Client(transport=_SimulatorTransport(simulator.port)) as session:
         yield WhatsApp(
             phone_id=PHONE,
             token=TOKEN,
@@ -54,8 +54,8 @@ def pywa(simulator: Client) -> Iterator[WhatsApp]:
 
 @pytest.fixture
 def parsed(pywa: WhatsApp) -> list[Any]:
-    """Everything that pywa made of the bodies, in order."""
-    made: list[Any] = []
+    """Return the list to which pywa's handlers add each parsed update, in order."""
+    updates: list[Any] = []
     for register in (
         pywa.on_message,
         pywa.on_message_status,
@@ -70,12 +70,12 @@ def parsed(pywa: WhatsApp) -> list[Any]:
         pywa.on_user_marketing_preferences,
         pywa.on_account_update,
     ):
-        register(lambda _, update: made.append(update))
-    return made
+        register(lambda _, update: updates.append(update))
+    return updates
 
 
 def single_updates(body: bytes) -> Iterator[bytes]:
-    """pywa reads the first update of a body only: one body for each."""
+    """Yield one body for each update, because pywa reads only the first one of a body."""
     envelope = json.loads(body)
     for entry in envelope["entry"]:
         for change in entry["changes"]:
@@ -101,7 +101,7 @@ def _enveloped(entry: Any, change: Any) -> bytes:
 
 
 def feed_pywa(pywa: WhatsApp, simulator: Client, receiver: Receiver) -> int:
-    """Give pywa all that came, once its signature has satisfied pywa; returns how many updates."""
+    """Check the signatures with pywa and pass it every update; return how many."""
     simulator.wait_until_idle()
     count = 0
     for post in receiver.received:
@@ -112,7 +112,7 @@ def feed_pywa(pywa: WhatsApp, simulator: Client, receiver: Receiver) -> int:
     return count
 
 
-def test_pywa_sends_everything_and_reads_the_answers(pywa: WhatsApp, simulator: Client) -> None:
+def test_pywa_sends_every_kind_and_reads_the_answers(pywa: WhatsApp, simulator: Client) -> None:
     text = pywa.send_message(MARIA, "Olá", tracker="r:1:1")
     assert (text.id[:6], text.chat.id) == ("wamid.", MARIA)
     pywa.send_message(MARIA, "Confirma?", header="Fatura", footer="Prosa", buttons=[TAPPED])
@@ -269,5 +269,5 @@ def test_pywa_reads_every_event(
 
 
 def _pywa_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Of the client itself, not of the library that it speaks HTTP with."""
+    """Return the warnings of pywa itself, not of its HTTP library."""
     return [r.message for r in caplog.records if r.name.startswith("pywa")]

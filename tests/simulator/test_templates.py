@@ -1,4 +1,4 @@
-"""Templates: which may be sent, with which parameters, and how they are listed."""
+"""Templates: sending, parameters and listing."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_a_wrong_number_of_parameters_is_132000(simulator: Client, values: tuple
     assert code_of(send(simulator, "lembrete_fatura", *values)) == 132000
 
 
-def test_a_named_template_wants_its_names(simulator: Client) -> None:
+def test_a_named_template_needs_parameter_names(simulator: Client) -> None:
     assert send(simulator, "boas_vindas", "Maria", names=("nome",)).status == 200
     assert code_of(send(simulator, "boas_vindas", "Maria", names=("outro",))) == 132012
     assert code_of(send(simulator, "boas_vindas", "Maria")) == 132012
@@ -46,12 +46,12 @@ def test_a_new_line_in_a_parameter_is_refused(simulator: Client) -> None:
     assert code_of(send(simulator, "promocao_fibra", "Maria\nSouza")) == 132018
 
 
-def test_a_filled_body_above_1024_characters_is_132005(simulator: Client) -> None:
+def test_a_rendered_body_above_1024_characters_is_132005(simulator: Client) -> None:
     assert code_of(send(simulator, "promocao_fibra", "a" * 1024)) == 132005
 
 
 @pytest.mark.parametrize(("status", "code"), [("PAUSED", 132015), ("DISABLED", 132016)])
-def test_a_stopped_template_is_refused_and_told_by_webhook(
+def test_a_stopped_template_is_refused_and_reported_by_webhook(
     simulator: Client, receiver: Receiver, status: str, code: int
 ) -> None:
     simulator.control("/templates", {"name": "promocao_fibra", "status": status})
@@ -63,14 +63,14 @@ def test_a_stopped_template_is_refused_and_told_by_webhook(
     assert change["value"]["message_template_name"] == "promocao_fibra"
 
 
-def test_a_template_with_a_url_blank_wants_a_button_parameter(simulator: Client) -> None:
+def test_a_template_with_a_url_placeholder_needs_a_button_parameter(simulator: Client) -> None:
     button = {"type": "URL", "text": "Abrir", "url": "https://e.com/{{1}}"}
     parts = [{"type": "BODY", "text": "Oi"}, {"type": "BUTTONS", "buttons": [button]}]
     assert simulator.control("/templates", {"name": "novo", "components": parts}).status == 200
     assert code_of(send(simulator, "novo")) == 131008
 
 
-def test_pages_of_templates_lead_through_all_of_them(simulator: Client) -> None:
+def test_paging_returns_every_template(simulator: Client) -> None:
     path, names = f"/{ACCOUNT}/message_templates?limit=2", []
     while path:
         page = simulator.graph(path).json
@@ -88,5 +88,5 @@ def test_templates_are_filtered_by_status_and_name(simulator: Client) -> None:
     assert names("name=boas_vindas&fields=name") == ["boas_vindas"]
 
 
-def test_a_foreign_cursor_has_expired(simulator: Client) -> None:
+def test_an_invalid_cursor_is_answered_as_expired(simulator: Client) -> None:
     assert code_of(simulator.graph(f"/{ACCOUNT}/message_templates?after=abc")) == 131059

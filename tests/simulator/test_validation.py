@@ -1,4 +1,4 @@
-"""Meta's limits: each refusal names the field that broke it."""
+"""Limits of Meta: each refusal names the field."""
 
 from typing import Any
 
@@ -178,7 +178,7 @@ def test_broken_json_is_refused_and_logged_as_text(simulator: Client) -> None:
     assert entry["accepted"] is False
 
 
-def test_of_two_errors_the_body_decides_which_one_is_told(simulator: Client) -> None:
+def test_the_body_decides_which_of_two_errors_is_returned(simulator: Client) -> None:
     def code_of(text: str) -> tuple[int, str]:
         body = {"messaging_product": "whatsapp", "to": "x", "type": "text", "text": {"body": text}}
         error = simulator.post_message(body).json["error"]

@@ -1,4 +1,4 @@
-"""What the application is told: statuses and messages, signed, batched and repeated."""
+"""Webhooks: statuses and messages, signed, batched and retried."""
 
 import time
 
@@ -69,7 +69,7 @@ def test_many_statuses_share_posts_values_and_entries(
     assert len(largest[0]["changes"]) > 1
 
 
-def test_a_refused_webhook_comes_again_with_the_same_bytes(
+def test_a_refused_webhook_is_retried_with_the_same_bytes(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(retry_first_s=0.02)
@@ -81,7 +81,7 @@ def test_a_refused_webhook_comes_again_with_the_same_bytes(
     assert simulator.summary()["webhook_attempts_failed"] == 3
 
 
-def test_after_the_last_try_a_webhook_is_given_up(simulator: Client, receiver: Receiver) -> None:
+def test_a_webhook_is_given_up_after_the_last_retry(simulator: Client, receiver: Receiver) -> None:
     simulator.settings(retry_first_s=0.02, retry_give_up_s=0)
     receiver.answers += [500] * 10
     simulator.write()
@@ -90,7 +90,7 @@ def test_after_the_last_try_a_webhook_is_given_up(simulator: Client, receiver: R
     assert len(receiver.received) < 5
 
 
-def test_a_reset_drops_webhooks_that_wait_for_their_next_try(
+def test_a_reset_drops_webhooks_that_wait_for_a_retry(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(retry_first_s=30, retry_max_s=30)
@@ -115,7 +115,7 @@ def test_an_outage_holds_webhooks_and_delivers_them_later(
     assert len(receiver.messages()) == 1
 
 
-def test_statuses_come_twice_out_of_order_or_without_delivered(
+def test_statuses_can_be_duplicated_shuffled_or_without_delivered(
     simulator: Client, receiver: Receiver
 ) -> None:
     simulator.settings(service_window=False, duplicate_status=1)
@@ -185,25 +185,27 @@ def test_any_body_can_be_sent_signed_and_in_copies(simulator: Client, receiver: 
     assert all(post.signature == signature_of(post.body) for post in receiver.received)
 
 
-def test_the_handshake_is_verified(simulator: Client, receiver: Receiver) -> None:
+def test_the_webhook_url_is_verified(simulator: Client, receiver: Receiver) -> None:
     assert simulator.control("/verify", {}).json == {"verified": True}
     assert receiver.received == []
 
 
-def test_nothing_is_delivered_before_the_handshake_if_so_set(
+def test_nothing_is_delivered_before_verification_with_verify_first(
     simulator: Client, receiver: Receiver
 ) -> None:
-    receiver.refuses_handshake = True
+    receiver.refuses_verification = True
     simulator.settings(verify_first=True, retry_first_s=0.05)
     simulator.write()
     assert simulator.control("/verify", {}).json == {"verified": False}
     assert receiver.received == []
-    receiver.refuses_handshake = False
+    receiver.refuses_verification = False
     simulator.wait_until_idle()
     assert len(receiver.messages()) == 1
 
 
-def test_a_customers_tick_waits_for_our_200(simulator: Client, receiver: Receiver) -> None:
+def test_the_second_tick_of_a_customer_waits_for_a_200(
+    simulator: Client, receiver: Receiver
+) -> None:
     def status() -> str:
         return str(simulator.control(f"/chat/{MARIA}").json["messages"][0]["status"])
 

@@ -1,4 +1,4 @@
-"""Somebody's address for alerts."""
+"""Receiver of alerts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class AlertReceiver:
-    """An HTTP server that notes what Apprise's json:// posts to it."""
+    """HTTP server that records the alerts that Apprise posts to its json:// URL."""
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
@@ -25,7 +25,7 @@ class AlertReceiver:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Stay silent."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"json://127.0.0.1:{self._server.server_port}/"

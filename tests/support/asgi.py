@@ -1,4 +1,4 @@
-"""The other end of an ASGI application: a socket, or one request, without a server between."""
+"""Clients of an ASGI application without a server between."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def make_scope(kind: str, path: str, query: str = "", **headers: str) -> dict[st
 
 
 class LiveSocketClient:
-    """A page's socket. `said` holds what it was told; `is_stuck` is a page that reads no more."""
+    """WebSocket of a page. `received` has its events; with `is_stuck` the page reads no more."""
 
     def __init__(self, live: Any, watch: str = "", cookie: str = "", **headers: str) -> None:
-        query = "&".join(f"watch={topic}" for topic in watch.split())
+        query = "&".join(f"watch={kind}" for kind in watch.split())
         headers = {"origin": "http://panel.test", "cookie": f"prosa={cookie}"} | headers
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
@@ -68,9 +68,9 @@ class LiveSocketClient:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
     async def wait_for_event(self, kind: str, object_id: int | None = None) -> None:
-        """Wait until it is told so."""
+        """Wait for an event of this kind and object."""
         async with asyncio.timeout(PATIENCE_S):
-            while not any((s["kind"], s["id"]) == (kind, object_id) for s in self.received):
+            while not any((e["kind"], e["id"]) == (kind, object_id) for e in self.received):
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -81,7 +81,7 @@ class LiveSocketClient:
 
     @property
     def kinds(self) -> list[str]:
-        return [said["kind"] for said in self.received]
+        return [event["kind"] for event in self.received]
 
 
 @asynccontextmanager

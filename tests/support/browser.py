@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright; Playwright's own download is never used."""
+"""Installed Chromium driven by Playwright, whose own download is never used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def launch_chromium() -> Iterator[Browser]:
 
 
 def collect_console_errors(page: Page) -> list[str]:
-    """Fills with what the page's console, its scripts and its security policy complain of."""
+    """Return a list to which errors and warnings of the console and the scripts are added."""
     found: list[str] = []
     page.on("console", lambda m: found.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: found.append(str(error)))

@@ -1,4 +1,4 @@
-"""What a piece of code costs: round trips to Redis, counted on the wire, and SQL statements."""
+"""Counts of round trips to Redis, taken on the connection, and of SQL statements."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from sqlalchemy import event
 
 
 class RedisProxy:
-    """A proxy before a Redis socket. A round trip is an exchange: something is asked, then answered;
-    commands that leave together in a pipeline are one."""
+    """Proxy in front of a Redis socket that counts round trips. A pipeline counts as one."""
 
     def __init__(self, url: str) -> None:
         who, _, path = url.removeprefix("unix://").rpartition("@")
         self._target = path
-        self._path = Path(tempfile.mkdtemp(prefix="prosa-wire-")) / "w.sock"
-        # A loaded machine must not look like an outage while we count.
+        self._path = Path(tempfile.mkdtemp(prefix="prosa-proxy-")) / "w.sock"
+        # A time-out on a busy machine would look like an outage.
         self.url = f"unix://{who}@{self._path}?socket_timeout=5&socket_connect_timeout=5"
         self.round_trips = 0
         self._lock = threading.Lock()
@@ -68,14 +67,14 @@ class RedisProxy:
 
     @contextmanager
     def count_round_trips(self) -> Iterator[CallCount]:
-        """The round trips made inside; let the connection be open before, or its handshake counts."""
+        """Count the round trips made inside; open the connection before, or its handshake counts."""
         count, before = CallCount(), self.round_trips
         yield count
         count.number = self.round_trips - before
 
 
 class CallCount:
-    """How many, and of SQL what: the statements in their order."""
+    """Number of calls, and for SQL the statements in order."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -88,16 +87,16 @@ class CallCount:
 
 @contextmanager
 def count_sql(engine: sa.Engine) -> Iterator[CallCount]:
-    """The statements sent inside, without BEGIN and COMMIT."""
+    """Count the statements sent inside, without BEGIN and COMMIT."""
     count = CallCount()
 
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+    def record(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
         if not statement.startswith(("BEGIN", "PRAGMA")):
             count.statements.append(" ".join(statement.split()))
 
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
     try:
         yield count
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record)
         count.number = len(count.statements)

@@ -1,4 +1,4 @@
-"""A campaign's life by the service, and its sending with our own gateway."""
+"""Campaigns created and started through the service, and sent with a scripted gateway."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from tests.support.factories import make_channel, make_template
 from tests.support.gateways import ScriptedGateway
 
-# A line of its own for each sending: nobody was written to on it before.
-_line_ids = itertools.count(1000)
+# A new channel id for the throttle of each run, so that no earlier run has used its quotas.
+_channel_ids = itertools.count(1000)
 ALL_CONTACTS = {"kind": "all"}
 
 
@@ -57,12 +57,12 @@ def start_campaign(campaign_id: int, by: str = "ana") -> None:
 
 
 def get_start_refusal(campaign_id: int) -> AppError:
-    with pytest.raises(AppError) as told:
+    with pytest.raises(AppError) as refusal:
         service.start_campaign(campaign_id, "ana")
-    # What a careless caller would do: the refusal must have left nothing to commit.
+    # A caller may commit in spite of the refusal, which must have left nothing to commit.
     db.session.commit()
     assert get_campaign_state(campaign_id) == "draft"
-    return told.value
+    return refusal.value
 
 
 def get_campaign_state(campaign_id: int) -> str:
@@ -72,7 +72,7 @@ def get_campaign_state(campaign_id: int) -> str:
 
 
 def get_campaign_counts(campaign_id: int) -> dict[str, int]:
-    """Its figures, which must add up whenever one looks."""
+    """Return the counts above zero by state; they must always add up to `planned`."""
     found = count_by_state(campaign_id)
     db.session.rollback()
     planned = found.pop("planned")
@@ -83,6 +83,6 @@ def get_campaign_counts(campaign_id: int) -> dict[str, int]:
 def run_campaign_sender(gateway: ScriptedGateway | None = None) -> ScriptedGateway:
     gateway = gateway or ScriptedGateway()
     source = CampaignSource(db.engine, make_channel().id)
-    throttle = Throttle(prosa_redis.client(), ThrottleLimits(next(_line_ids), 1000))
+    throttle = Throttle(prosa_redis.client(), ThrottleLimits(next(_channel_ids), 1000))
     asyncio.run(Sender(db.engine, source, gateway, throttle, doubt_window_s=60).run(5))
     return gateway

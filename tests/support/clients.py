@@ -1,4 +1,4 @@
-"""Browsers for tests in which several people use the panel at once."""
+"""Test clients for several users of the panel at once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.panel import PASSWORD, make_user
 
 
 class PanelClient(FlaskClient):
-    """Each request has an application context of its own, as in a server.
+    """Client whose requests have an application context of their own, as in a server.
 
-    Flask's own client shares the context that the test holds open, and with it who is signed in.
+    Flask's client shares the context of the test, and with it the signed-in user.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        db.session.rollback()  # the test's own transaction would keep the request waiting
-        kwargs.setdefault("buffered", True)  # a streamed answer ends in the context it began in
+        db.session.rollback()  # the test's own transaction would block the request
+        kwargs.setdefault("buffered", True)  # a streamed response must end in its own context
         return Context().run(super().open, *args, **kwargs)
 
     def sign_in(self, user: User, password: str = PASSWORD) -> TestResponse:
@@ -49,7 +49,7 @@ def make_signed_in_client(
 
 
 def csrf_token_in(answer: TestResponse) -> str:
-    """The CSRF token of a page's form."""
+    """Return the CSRF token of a page's form."""
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', answer.text)
     assert found, answer.text
     return found[1]

@@ -1,6 +1,6 @@
-"""`python -m tests.support.clock_skew SECONDS MODULE ARGUMENT...`: a process on a host whose clock is off.
+"""Run a module with a skewed clock: `python -m tests.support.clock_skew SECONDS MODULE ARGUMENT...`.
 
-What Python says the time is, is moved; the databases' own clocks, and the monotonic one, are not.
+It changes the time that Python returns, but not the monotonic clock or the clocks of the databases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The judge of campaigns: what the simulator accepted, beside what the database says of it."""
+"""Checks of a campaign: messages accepted by the simulator against the states in the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAST_RECEIPTS = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
 
 
 def start_campaign(stack: Stack, home: Path, people: int, on_doubt: str = "show") -> int:
-    """Import so many people and start a campaign to all of them; returns its id."""
+    """Import so many contacts and start a campaign to all of them; return its id."""
     rows = [f"+55119{8000_0000 + n};Pessoa {n};dia {n % 28 + 1}\n" for n in range(people)]
     path = home / "people.csv"
     path.write_text("Telefone;Nome;Vencimento\n" + "".join(rows))
@@ -32,7 +32,7 @@ def start_campaign(stack: Stack, home: Path, people: int, on_doubt: str = "show"
 
 
 def count_accepted_by_phone(stack: Stack) -> Counter[str]:
-    """How many POSTs were accepted for each person, from the simulator's log."""
+    """Count the accepted POSTs of each phone in the simulator's log."""
     counts: Counter[str] = Counter()
     since = 0
     while True:
@@ -48,7 +48,7 @@ def count_accepted(stack: Stack) -> int:
 
 
 class CampaignObserver:
-    """Looks into the database by itself, beside whatever happens to the workers."""
+    """Observer of a campaign with its own database connection, independent of the workers."""
 
     def __init__(self, database_url: str, campaign_id: int) -> None:
         url = database_url.replace("postgresql://", "postgresql+psycopg://")
@@ -67,7 +67,7 @@ class CampaignObserver:
             return str(connection.scalar(query, self._id))
 
     def people(self) -> dict[str, str]:
-        """Phone without its plus → state."""
+        """Return the state of each recipient by phone without the plus."""
         query = sa.text(
             "SELECT c.phone, r.state FROM recipients r JOIN contacts c ON c.id = r.contact_id"
             " WHERE r.campaign_id = :id"
@@ -94,9 +94,10 @@ class CampaignObserver:
 
 
 def check_deliveries(stack: Stack, observer: CampaignObserver, people: int) -> dict[str, str]:
-    """Nobody twice, and who was not reached is exactly who is shown as unknown or failed.
+    """Check that no one got two messages, and that exactly the unreached are unknown or failed.
 
-    Returns the people's states."""
+    Return the states by phone.
+    """
     counts, states = count_accepted_by_phone(stack), observer.people()
     assert len(states) == people
     twice = {person: count for person, count in counts.items() if count > 1}

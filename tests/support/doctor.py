@@ -1,4 +1,4 @@
-"""What the doctor's tests share."""
+"""Helpers of the tests of `flask doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.settings import make_settings
 
 HEALTHY_OPTIONS = (
     *("--appendonly", "yes", "--maxmemory", "64mb", "--maxmemory-policy", "volatile-ttl"),
-    # A busy machine's slowness is not what these tests make.
+    # A busy machine must not add entries to the slow log.
     *("--slowlog-log-slower-than", "-1"),
 )
 
@@ -20,6 +20,6 @@ def run_diagnosis(url: str | None, home: Path, **settings: object) -> list[Check
 
 
 def trouble_names(findings: list[CheckResult]) -> set[str]:
-    """What is named, but for what this machine is: its server's version, and its speed."""
+    """Return the names of the troubles, without those that depend on the version or the machine."""
     named = {f.name for f in findings if f.outcome is CheckOutcome.TROUBLE}
     return named - {"unsupported_version", "latency"}

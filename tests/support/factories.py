@@ -1,4 +1,4 @@
-"""Rows for tests, made with few words."""
+"""Factories of database rows and webhook bodies."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ Row = TypeVar("Row")
 
 
 def commit_and_detach(row: Row) -> Row:
-    """Committed, and detached with all its values: reading it opens no transaction, which on SQLite
-    would keep every other writer waiting."""
+    """Commit a row and detach it with all its values.
+
+    Reading it then opens no transaction, which on SQLite would block every other writer.
+    """
     db.session.commit()
     db.session.refresh(row)
     db.session.expunge(row)
@@ -43,7 +45,7 @@ def make_channel() -> Channel:
 
 
 def make_contact(name: str = "Maria Silva", digits: str | None = None, **columns: Any) -> Contact:
-    """A contact with a phone; `digits` as 5511987654321."""
+    """Create a contact with a phone; `digits` like 5511987654321."""
     digits = digits or f"55119{80_000_000 + next(_sequence):08d}"
     contact = Contact(name=name, phone=f"+{digits}", **columns)
     db.session.add(contact)
@@ -86,7 +88,7 @@ def make_campaign(state: str = CampaignState.RUNNING, **columns: Any) -> Campaig
 
 
 def make_recipients(campaign: Campaign, count: int, **columns: Any) -> list[int]:
-    """Queued rows with contacts of their own; made in bulk. Returns their ids."""
+    """Create queued recipients with new contacts in bulk; return the recipients' ids."""
     first = next(_sequence) * 10_000
     contacts = list(
         db.session.scalars(
@@ -110,7 +112,7 @@ def make_recipients(campaign: Campaign, count: int, **columns: Any) -> list[int]
 
 
 def make_conversation(contact: Contact | None = None, **columns: Any) -> Conversation:
-    """With an open service window."""
+    """Create a conversation with an open service window."""
     contact = contact or make_contact()
     conversation = Conversation(
         channel_id=make_channel().id,
@@ -122,7 +124,7 @@ def make_conversation(contact: Contact | None = None, **columns: Any) -> Convers
 
 
 def make_inbound(conversation: Conversation, text: str, **columns: Any) -> Message:
-    """A message that waits for an answer, and the turn that is due for it."""
+    """Create an inbound message that waits for an answer, with its turn due."""
     now = clock.now()
     message = Message(
         conversation_id=conversation.id,
@@ -139,7 +141,7 @@ def make_inbound(conversation: Conversation, text: str, **columns: Any) -> Messa
     )
     db.session.add(message)
     db.session.flush()
-    # `state` has a default, which a None given at construction would not escape.
+    # A None given to the constructor would be replaced by the default of `state`.
     db.session.execute(sa.update(Message).where(Message.id == message.id).values(state=None))
     db.session.execute(
         sa.update(Conversation)
@@ -156,7 +158,7 @@ def make_message_value(
     at: float | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """The `value` of a webhook with one text message. A change to None removes a key."""
+    """Return the `value` of a webhook with one text message; a change to None removes a key."""
     message = {
         "from": sender,
         "id": wamid or f"wamid.test{next(_sequence)}",
@@ -189,7 +191,7 @@ def make_webhook_body(*values: dict[str, Any], field: str = "messages") -> bytes
 
 
 def signature_headers(raw: bytes) -> dict[str, str]:
-    """The header that proves `raw` to be Meta's."""
+    """Return the headers of a webhook, with the signature of `raw`."""
     digest = hmac.new(SECRETS["WHATSAPP_APP_SECRET"].encode(), raw, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}
 

@@ -1,4 +1,4 @@
-"""Bodies of webhooks with faults in them, the same ones for the same seed."""
+"""Malformed webhook bodies, the same ones for the same seed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def mutate(body: Any, rng: random.Random) -> Any:
         elif action < 0.35 and isinstance(inner, list):
             inner.append(copy.deepcopy(inner[last]))
         else:
-            # A copy: a second mutation inside it must not change, or close a circle in, the next one's.
+            # A copy, so that a second mutation inside it cannot change ODD_VALUES or make a cycle.
             inner[last] = copy.deepcopy(rng.choice(ODD_VALUES))
     return mutated
 
@@ -72,7 +72,7 @@ def make_seed_bodies() -> list[Any]:
 
 
 def _readdress_to_us(body: Any) -> Any:
-    """Else the pipeline would set them aside before it looks at them."""
+    """Set our account and number ids; webhooks of other accounts are not processed further."""
     for entry in body["entry"]:
         entry["id"] = SECRETS["WHATSAPP_BUSINESS_ACCOUNT_ID"]
         for change in entry["changes"]:
@@ -82,7 +82,7 @@ def _readdress_to_us(body: Any) -> Any:
 
 
 def mutated_bodies(count: int, seed: int) -> Iterator[bytes]:
-    """Types changed, keys removed, lists doubled, depth, sizes; some bytes changed, some cut short."""
+    """Yield bodies with changed types, removed keys, doubled items, changed bytes or a cut end."""
     rng, known = random.Random(seed), make_seed_bodies()
     for _ in range(count):
         raw = json.dumps(mutate(rng.choice(known), rng)).encode()

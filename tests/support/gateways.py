@@ -1,4 +1,4 @@
-"""Our own gateway protocol with answers by script: for tests of the sender, not of Meta."""
+"""Gateway with scripted answers, for tests of the sender."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def accept(body: Mapping[str, Any]) -> GatewayAnswer:
 
 
 class ScriptedGateway:
-    """Notes every body with its monotonic time; `script` says what is answered after `takes_s`."""
+    """Gateway that records every body with its monotonic time; `script` gives the answers."""
 
     def __init__(self, script: Script = accept, latency_s: float = 0.0) -> None:
         self._script = script

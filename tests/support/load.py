@@ -1,4 +1,4 @@
-"""Modest load on a running stack: people at the panel, customers who write, and what became of it."""
+"""Modest load on a running stack: users of the panel and customers who write to the bot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAUSE_S = 0.2
 
 
 class Load:
-    """What happened so far. `codes` counts the answers of the panel, `asked` who wrote to the bot."""
+    """Load; `codes` counts the statuses of the panel, `senders` are the customers who wrote."""
 
     def __init__(self, stack: Stack, panel_sessions: list[PanelSession]) -> None:
         self.codes: Counter[int] = Counter()
@@ -42,12 +42,12 @@ class Load:
 
     @property
     def failures(self) -> dict[int, int]:
-        """Answers of the panel other than a page."""
+        """Statuses of the panel other than 200."""
         return {code: count for code, count in self.codes.items() if code != 200}
 
     @property
     def webhooks_refused(self) -> int:
-        """Bodies that Prosa did not take with 200 the first time."""
+        """Number of webhook attempts that Prosa did not answer with 200."""
         return int(self._stack.simulator("log/summary")["webhook_attempts_failed"])
 
     def unanswered(self) -> list[str]:
@@ -61,7 +61,7 @@ class Load:
             self.codes.update([panel_session.get("/"), panel_session.get("/conversations/")])
 
     def _write_to_bot(self) -> None:
-        """Each person writes once; the simulator brings it as Meta would, and again until it is taken."""
+        """Send one message of a new customer at a time; the simulator retries it until it is accepted."""
         while not self._done.wait(PAUSE_S):
             person = f"55119876{len(self.senders):05d}"
             self._stack.send_as_customer(person, "oi")
@@ -75,7 +75,7 @@ def open_sessions(stack: Stack, count: int) -> list[PanelSession]:
 
 
 def guess_password(stack: Stack, account: int, times: int) -> Counter[int]:
-    """Wrong passwords for one account, all at once and each from another address."""
+    """Try wrong passwords for one account, all at once and each from another IP address."""
     codes: Counter[int] = Counter()
 
     def once(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Meta's media endpoints as a small server: look-up, download, upload, and what goes wrong there."""
+"""Small server with Meta's media endpoints (look-up, download, upload) and their errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ HTML = b"<!doctype html><script>alert(1)</script>"
 
 @dataclass
 class MetaMediaServer:
-    """`files` by media id. `old_addresses` downloads answer 404 first, as an address of 5 minutes does;
-    `says` is put over the answer of a look-up; `upload_answers` are the next uploads' (status, body)."""
+    """Media server. `files` are keyed by media id; `says` overrides fields of the look-up answer.
+
+    The next `expired_urls` downloads answer 404, as an expired URL does. `upload_answers` are
+    (status, body) of the next uploads.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     says: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +36,7 @@ class MetaMediaServer:
     messages: list[dict[str, Any]] = field(default_factory=list)
     lookup_count: int = 0
     downloads: list[str | None] = field(default_factory=list)
-    """The Authorization header of each download."""
+    """Authorization header of each download."""
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> MetaMediaServer:

@@ -1,4 +1,4 @@
-"""People who use the panel, and whom they talk to."""
+"""Users of the panel, and contacts, conversations and campaigns for them."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ def make_user(name: str, role: Role = Role.AGENT) -> User:
 
 
 class IsolatedClient(FlaskClient):
-    """A client whose requests are as apart from each other, and from the test, as real ones: the
-    test's own application context would lend them its user and its transaction."""
+    """Client whose requests do not share the application context, user and transaction of the test."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        db.session.rollback()  # the test's own reading must not hold the request up
+        db.session.rollback()  # the test's own transaction would block the request
         answer = Context().run(super().open, *args, buffered=True, **kwargs)
-        answer.request.environ["wsgi.input"].close()  # a large form stands in a temporary file
+        answer.request.environ["wsgi.input"].close()  # a large form is in a temporary file
         return answer
 
 
 def sign_in(app: Flask, name: str = "Ana", role: Role = Role.AGENT) -> FlaskClient:
-    """A browser of its own, signed in as a new user."""
+    """Return a client that is signed in as a new user."""
     user = make_user(name, role)
     client = IsolatedClient(app, app.response_class)
     answer = client.post("/login", data={"email": user.email, "password": PASSWORD})
@@ -67,7 +66,7 @@ def add_tag(contact: Contact, name: str) -> None:
 
 
 def make_conversation(contact: Contact, **changes: Any) -> Conversation:
-    """One whose service window is open."""
+    """Create a conversation with an open service window."""
     conversation = get_or_create_conversation(get_default_channel(), contact)
     conversation.last_inbound_at = clock.now() - timedelta(minutes=5)
     for name, value in changes.items():
@@ -79,7 +78,7 @@ def make_conversation(contact: Contact, **changes: Any) -> Conversation:
 def make_message(
     conversation: Conversation, text: str, at: datetime | None = None, **changes: Any
 ) -> Message:
-    """A message of the contact, unless `author` says otherwise."""
+    """Create a message of the contact, or of another `author`."""
     author = changes.pop("author", Author.CONTACT)
     inbound = author == Author.CONTACT
     message = Message(
@@ -125,7 +124,7 @@ def get_only_campaign() -> Campaign:
 
 
 def draft_campaign_in_panel(client: FlaskClient, template: Any, **changes: str) -> str:
-    """Walk through the steps as a person does; returns the address of the last one."""
+    """Go through the steps of a new campaign; return the address of the last one."""
     form = {"name": "Aviso", "template_id": str(template.id), "on_doubt": "show"} | changes
     answer = client.post("/campaigns/new", data=form)
     assert answer.status_code == 303
@@ -139,23 +138,23 @@ def draft_campaign_in_panel(client: FlaskClient, template: Any, **changes: str) 
 
 @contextmanager
 def count_statements() -> Iterator[list[str]]:
-    """The SQL that is executed inside, transaction control apart."""
+    """Collect the SQL statements executed inside, without BEGIN."""
     seen: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def record(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if not statement.startswith("BEGIN"):
             seen.append(statement)
 
     engine: sa.Engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
     try:
         yield seen
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record)
 
 
 def explain_query(statement: Any) -> str:
-    """How SQLite would run a query."""
+    """Return SQLite's query plan of a statement."""
     compiled = statement.compile(db.engine, compile_kwargs={"render_postcompile": True})
     processors = compiled._bind_processors
     values = tuple(

@@ -1,4 +1,4 @@
-"""A person at the panel of a running stack, over real HTTP, without a browser."""
+"""User session in the panel of a running stack, over real HTTP without a browser."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.support.stack_users import PASSWORD
 
 
 class _KeepRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer like any other."""
+    """Handler that does not follow redirects."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
 
 
 class PanelSession:
-    """One browser. `get` and `post` return the status, whatever it is; `text` is the last page.
+    """Session with its own cookies. `get` and `post` return any status; `text` is the last page.
 
-    `address` is believed where the stack has TRUSTED_PROXIES=1.
+    `address` is the client's IP address if the stack has TRUSTED_PROXIES=1.
     """
 
     def __init__(self, stack: Stack, address: str = "10.0.0.1") -> None:
@@ -40,13 +40,13 @@ class PanelSession:
         return self._open(path, None)
 
     def post(self, path: str, **form: str) -> int:
-        """With the token of the last page that had a form."""
+        """Post a form with the CSRF token of the last page, if it had one."""
         found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.text)
         token = {"csrf_token": found[1]} if found else {}
         return self._open(path, urllib.parse.urlencode(form | token).encode())
 
     def sign_in(self, email: str = "admin@prosa.test", password: str = PASSWORD) -> int:
-        """303 when it was right."""
+        """Sign in; return 303 if email and password are right."""
         self.get("/login")
         return self.post("/login", email=email, password=password)
 

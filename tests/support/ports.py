@@ -13,7 +13,7 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15, every: float = 0.05) -> object:
-    """The first true value of `condition`; fails with its last one after `seconds`."""
+    """Wait for a true value of `condition` and return it; fail after `seconds`."""
     until = time.monotonic() + seconds
     value = condition()
     while not value and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own, to be stopped and started at will, where its programs are installed."""
+"""Private PostgreSQL server that tests can stop and start, if its programs are installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 
 
 def find_postgresql() -> Path | None:
-    """The folder of initdb and pg_ctl, or None: then there is no PostgreSQL here."""
+    """Return the folder of initdb and pg_ctl, or None if PostgreSQL is not installed."""
     on_path = shutil.which("initdb")
     folders = [Path(on_path).resolve().parent] if on_path else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -23,7 +23,7 @@ def find_postgresql() -> Path | None:
 
 
 class PostgresqlServer:
-    """Made as an unprivileged user: it refuses to run as root."""
+    """Server that runs as an unprivileged user, because PostgreSQL refuses to run as root."""
 
     def __init__(self) -> None:
         found = find_postgresql()
@@ -56,7 +56,7 @@ class PostgresqlServer:
         self._run("pg_ctl", "-D", self._data, "-w", "-m", how, "stop")
 
     def restart(self) -> None:
-        """Every connection is cut, as by a failover."""
+        """Restart and cut every connection, as a failover does."""
         self.stop("immediate")
         self.start()
 

@@ -34,7 +34,7 @@ ATTEMPTS = 8
 
 
 class Scenario:
-    """One application of two web processes, and the seconds that each use of it took."""
+    """Application set to two web processes, and the seconds of each timed use."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -49,7 +49,7 @@ class Scenario:
         self.times_s.append(time.perf_counter() - began)
 
     def get_page(self, client: PanelClient, path: str) -> str:
-        """The page at `path`, which must be there."""
+        """Return the text of the page at `path`, which must answer 200."""
         with self.timed():
             answer = client.get(path)
         assert answer.status_code == 200, (path, answer.status_code)
@@ -63,7 +63,7 @@ class Scenario:
 
 
 class RedisFeature:
-    """`during` says in a few words what happened; all three raise AssertionError."""
+    """Use of Redis. `during` returns the outcome in a few words; all three may raise AssertionError."""
 
     name: ClassVar[str]
 
@@ -71,13 +71,13 @@ class RedisFeature:
         self.scenario = scenario
 
     def prepare(self) -> None:
-        """While Redis works."""
+        """Run while Redis works."""
 
     def during(self) -> str:
         raise NotImplementedError
 
     def after(self) -> None:
-        """When Redis is back."""
+        """Check again once Redis is back."""
 
 
 class CacheFeature(RedisFeature):
@@ -144,7 +144,7 @@ class SignInLimitFeature(RedisFeature):
 
 
 class SessionsFeature(RedisFeature):
-    """Who is in stays in under the same id; who signed out, or was by a new password, stays out."""
+    """Sessions keep their ids; a sign-out or a changed password ends them for good."""
 
     name = "sessions"
 
@@ -207,12 +207,12 @@ class ConversationContextFeature(RedisFeature):
         return "rebuilt from messages"
 
     def after(self) -> None:
-        assert load_context(self.conversation).last_intent == "sql", "the copy of before is stale"
+        assert load_context(self.conversation).last_intent == "sql", "the old copy was used"
         db.session.rollback()
 
 
 class QueueFeature(RedisFeature):
-    """A webhook is taken, and its answer written by workers whom nobody rings."""
+    """Webhooks are accepted, and workers that poll answer them."""
 
     name = "queue"
     senders = iter(f"55118{n:08d}" for n in range(70_000_000, 80_000_000))
@@ -264,7 +264,7 @@ class ThrottleFeature(RedisFeature):
 
 
 class LivePagesFeature(RedisFeature):
-    """What a page asks for every few seconds shows what happened meanwhile."""
+    """Pages that poll show new conversations."""
 
     name = "live pages"
 

@@ -1,4 +1,4 @@
-"""What may become of a Redis, done to a real one, and undone."""
+"""Faults of a Redis server, injected into a real one and repaired."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def _change_password(server: RedisServer) -> None:
 
 
 def _restart_with_slow_loading(server: RedisServer) -> None:
-    """It answers -LOADING: 5 ms a key, until `_load_at_once` says otherwise."""
+    """Restart a server that answers -LOADING, 5 ms a key, until `_finish_loading`."""
     pipe = server.admin.pipeline(transaction=False)
     for number in range(LOADED_KEYS):
         pipe.set(f"ballast:{number}", "x" * 50, ex=600)
     pipe.execute()
-    # A log of commands is loaded without looking up; a snapshot lets it answer now and then.
+    # Redis answers no requests while it loads an AOF of commands; with a snapshot inside it does.
     server.admin.bgrewriteaof()
     wait_for(lambda: not _is_rewriting(server), 30)
     server.shut_down()

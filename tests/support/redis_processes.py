@@ -1,4 +1,4 @@
-"""Real servers with whatever is wrong with them: on a port of their own, ended with the test."""
+"""Real Redis servers with unusual options, each on a port of its own until the test ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from workers.parent_death import die_with_parent
 
 @contextmanager
 def redis_process(*options: str, home: Path | None = None, ready: bool = True) -> Iterator[int]:
-    """A server with these options and none of a file; gives its port.
+    """Start a server with these options and no configuration file; yield its port.
 
-    `ready`: wait until it answers at all, be it with a refusal.
+    `ready` waits until the port accepts connections.
     """
     server = embedded_redis.find_server()
     assert server
@@ -54,7 +54,7 @@ def connect_to(port: int, **options: object) -> redis.Redis:
 
 
 def make_certificate(folder: Path) -> tuple[str, str]:
-    """A key and a certificate for localhost that nobody but itself has signed."""
+    """Create a self-signed certificate for localhost; return the paths of key and certificate."""
     key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -68,7 +68,7 @@ def make_certificate(folder: Path) -> tuple[str, str]:
 
 @contextmanager
 def slow_proxy(port: int, delay_s: float) -> Iterator[int]:
-    """A way to a server on which every answer takes so long."""
+    """Start a proxy that delays every answer of a server; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(source: socket.socket, sink: socket.socket, wait_s: float) -> None:

@@ -1,4 +1,4 @@
-"""A real Redis for tests, that can be killed, frozen and started again; the app's user has an ACL."""
+"""Real Redis for tests that can be killed, frozen and restarted; the application's user has an ACL."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ APP_PASSWORD = "app-password"
 
 class RedisServer:
     def __init__(self, *more: str, settings: str = "") -> None:
-        """`settings` is a file's text. `more` is said to the server after all others, and so wins."""
+        """Prepare a server. `settings` is the text of redis.conf; options in `more` override it."""
         server = embedded_redis.find_server()
         assert server, "no redis-server here; requirements-dev.txt brings one for Linux x86-64"
         self._home = Path(tempfile.mkdtemp(prefix="prosa-test-redis-"))
         self._socket = self._home / "r.sock"
         self._command = embedded_redis.server_command(server, self._socket, self._home / "data")
-        if settings:  # in a file of its own: a Sentinel rewrites it
+        if settings:  # in a file of its own, because a Sentinel rewrites it
             path = self._home / "redis.conf"
             path.write_text(settings)
             self._command[1:1] = [str(path)]
@@ -44,7 +44,7 @@ class RedisServer:
         return f"unix://{APP_USER}:{APP_PASSWORD}@{self._socket}"
 
     def start(self, *more: str) -> None:
-        """Returns when it answers; what it answers may be that it is loading its data still."""
+        """Start the server and wait until it answers, possibly that it is still loading."""
         self._process = subprocess.Popen(
             [*self._command, *more], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
         )
@@ -52,7 +52,7 @@ class RedisServer:
         self.set_app_password(APP_PASSWORD)
 
     def set_app_password(self, password: str) -> None:
-        """An application needs neither KEYS nor FLUSH*; what uses them fails here."""
+        """Set the password of the application's user, who may use neither KEYS nor FLUSH*."""
         self.admin.execute_command(
             "ACL", "SETUSER", APP_USER, "reset", "on", f">{password}", "~*", "&*",
             "+@all", "-keys", "-flushall", "-flushdb",
@@ -92,7 +92,7 @@ class RedisServer:
             return False
 
     def keys_without_ttl(self) -> list[str]:
-        """Keys of ours without an end of life; RQ's own structures live as long as their queue."""
+        """Return Prosa's keys without a TTL, except RQ's, which live as long as their queue."""
         names = [
             name
             for name in self.admin.scan_iter(match=f"{PREFIX}*", count=1000)

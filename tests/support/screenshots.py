@@ -1,6 +1,6 @@
-"""`make screenshots`: each page in both themes, at 1280 and 390 px, from a stack with demo data.
+"""Take screenshots of each page: `python -m tests.support.screenshots FOLDER` (`make screenshots`).
 
-usage: python -m tests.support.screenshots FOLDER
+They show a stack with demo data, in both themes, 1280 and 390 px wide.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PAGES = {
 
 
 def prepare(stack: Stack) -> None:
-    """Demo data, a campaign that was sent, and one that is a draft."""
+    """Create demo data, a sent campaign and a draft."""
     stack.flask("demo", "load")
     stack.flask("templates", "sync")
     create = ("campaigns", "create", "--template", "lembrete_fatura", "--all")

@@ -1,4 +1,4 @@
-"""A sender on the test's database, with our own gateway, and a source whose database fails."""
+"""Senders with a scripted gateway, and a source whose database fails."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_campaign_source(count: int, **columns: Any) -> tuple[CampaignSource, li
 
 
 def make_reply_source(texts: list[str]) -> tuple[ReplySource, list[int]]:
-    """Replies of one thread."""
+    """Create queued replies of one conversation; return their source and ids."""
     conversation = make_conversation()
     now = conversation.last_inbound_at
     rows = [
@@ -69,7 +69,7 @@ def run_sender(sender: Sender, seconds: float = 5.0) -> int:
 
 
 class UnreliableSource:
-    """A source whose database does what the test says; otherwise the one it stands before."""
+    """Source that calls the test's hooks, for instance to fail, and otherwise delegates to another."""
 
     def __init__(self, source: SendSource, **hooks: Callable[[], None]) -> None:
         self._source, self._hooks = source, hooks

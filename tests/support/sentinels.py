@@ -1,5 +1,4 @@
-"""A primary, its replica and three Sentinels on the settings in `deploy/redis`: real processes, each on a
-port of its own, with a password."""
+"""Primary, replica and three Sentinels with the settings in `deploy/redis`, as real processes."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ SETTINGS_FOLDER = ROOT / "deploy" / "redis"
 
 
 class SentinelCluster:
-    """`url` is what Prosa is given. The Sentinels ask for the same password as the servers do."""
+    """Cluster; `url` is for Prosa. Sentinels and servers have the same password."""
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="prosa-test-sentinels-"))
@@ -47,13 +46,13 @@ class SentinelCluster:
         return self
 
     def primary_port(self) -> int:
-        """Whom the first Sentinel calls the primary."""
+        """Return the port of the primary according to the first Sentinel."""
         return int(
             _sentinel_client(self.sentinel_ports[0]).sentinel_get_master_addr_by_name(PRIMARY)[1]
         )
 
     def kill_primary(self) -> None:
-        """And wait until the replica has taken its place."""
+        """Kill the primary and wait until the replica has replaced it."""
         port = self.primary_port()
         self.servers[self.ports.index(port)].kill()
         wait_for(lambda: self.primary_port() != port, 60)

@@ -16,11 +16,11 @@ SECRETS = {
 
 
 def environment(home: Path, **changes: Any) -> dict[str, str]:
-    """The environment of a process under test."""
+    """Return the environment variables of a process under test; a change to None removes one."""
     given = {
         "PROSA_ENV": "development",
         "PROSA_HOME": str(home),
-        "READ_RECEIPTS": "false",  # a courtesy that only its own tests look at
+        "READ_RECEIPTS": "false",  # only their own tests need them
         **SECRETS,
         **changes,
     }
@@ -28,5 +28,5 @@ def environment(home: Path, **changes: Any) -> dict[str, str]:
 
 
 def make_settings(home: Path, **changes: Any) -> config.Settings:
-    """Settings as a process with `environment(home, ...)` would read them."""
+    """Return the settings that a process with `environment(home, ...)` reads."""
     return config.load(environment(home, **changes), root=home)

@@ -1,4 +1,4 @@
-"""The whole of Prosa in processes of its own: web, workers, scheduler, simulator. Only Meta is fake."""
+"""All of Prosa in real processes: web, workers, scheduler, and the simulator in place of Meta."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUEUES = ("inbound", "statuses", "replies", "media", "campaigns", "maintenance")
 
 
 def web_command() -> str:
-    """As the Procfile says it."""
+    """Return the web command of the Procfile."""
     lines = (ROOT / "Procfile").read_text().splitlines()
     return next(line.removeprefix("web: ") for line in lines if line.startswith("web: "))
 
@@ -53,7 +53,7 @@ class Stack:
         self._log = (home / "stack.log").open("ab")
 
     def start(self, *names: str) -> Stack:
-        """Start the named processes, or all; returns when web and simulator answer."""
+        """Start the named processes, or all; wait until web and simulator answer."""
         for name in names or ("simulator", "web", *QUEUES, "scheduler"):
             self.spawn(name)
         wait_for(lambda: is_responding(f"{self.address}/health"), 60)
@@ -61,7 +61,7 @@ class Stack:
         return self
 
     def spawn(self, name: str, clock_skew_s: float = 0) -> None:
-        """A process of Prosa; `clock_off_s`: on a host whose clock is wrong by so much."""
+        """Start a process of Prosa, with its clock wrong by `clock_skew_s`."""
         command = {
             "simulator": ["-m", "chatbot.simulator"],
             "web": ["-m", *shlex.split(self.web)],
@@ -80,18 +80,19 @@ class Stack:
         )
 
     def signal(self, name: str, number: int) -> None:
-        """To the whole group: an RQ horse dies with its worker, as on a host that loses power."""
+        """Send a signal to the process group of a process."""
         os.killpg(self.processes[name].pid, number)
 
     def kill(self, name: str) -> None:
-        horses = self.horses(name)
+        """Kill a process and its job child processes, as if the host lost power."""
+        job_pids = self.job_processes(name)
         self.signal(name, signal.SIGKILL)
-        for horse in horses:
-            send_signal(horse, signal.SIGKILL)
+        for pid in job_pids:
+            send_signal(pid, signal.SIGKILL)
         self.processes.pop(name).wait()
 
-    def horses(self, name: str) -> list[int]:
-        """The children of a worker: RQ puts its horse into a group of its own."""
+    def job_processes(self, name: str) -> list[int]:
+        """Return the pids of a worker's job child processes; RQ gives each its own group."""
         found = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.processes[name].pid)],
             capture_output=True,
@@ -101,13 +102,12 @@ class Stack:
         return [int(pid) for pid in found.stdout.split()]
 
     def freeze(self, name: str) -> list[int]:
-        """SIGSTOP a worker and its horse; returns their pids, for `thaw`.
+        """Send SIGSTOP to a worker and its job child process; return their pids for `thaw`.
 
-        Never in the middle of a write to SQLite: whoever is stopped there keeps the one lock of that
-        database, and all others wait until the thaw, whatever Prosa does.
+        It never stops a process that holds SQLite's write lock, since all others would wait for it.
         """
         while True:
-            pids = [self.processes[name].pid, *self.horses(name)]
+            pids = [self.processes[name].pid, *self.job_processes(name)]
             for pid in pids:
                 send_signal(pid, signal.SIGSTOP)
             if self._may_write():
@@ -138,12 +138,12 @@ class Stack:
         self._log.close()
 
     def describe_processes(self) -> str:
-        """Who runs, and the end of what they logged: for the report of a test that failed."""
+        """Return the exit codes and the end of the log, for the report of a failed test."""
         ended = {name: process.poll() for name, process in self.processes.items()}
         log = (self.home / "stack.log").read_text(errors="replace")
         return f"{ended}\n{log[-6000:]}"
 
-    # --- speaking to it ---
+    # --- access ---
 
     @property
     def address(self) -> str:
@@ -157,7 +157,7 @@ class Stack:
         return self.python("flask", *arguments, check=check)
 
     def python(self, module: str, *arguments: str, check: bool = True) -> str:
-        """Run a module as one of the stack's own processes would; returns what it printed."""
+        """Run a module in the environment of the stack; return its output."""
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
@@ -171,7 +171,7 @@ class Stack:
         return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
     def simulator(self, path: str, body: Any = None, timeout: float = 30) -> Any:
-        """GET, or POST with a body, of the simulator's control API."""
+        """Call the simulator's control API: POST with a body, otherwise GET."""
         request = urllib.request.Request(
             f"{self.simulator_address}/_sim/{path}",
             data=None if body is None else json.dumps(body).encode(),
@@ -184,7 +184,7 @@ class Stack:
         self.simulator("inbound", {"from": wa_id, "name": name, "type": "text", "text": text})
 
     def replies_to(self, wa_id: str) -> list[str]:
-        """What the business has written to this person, as text."""
+        """Return the texts of the messages to this customer."""
         thread = self.simulator(f"chat/{wa_id}")["messages"]
         return [_text(m) for m in thread if m["direction"] == "outbound"]
 
@@ -196,7 +196,7 @@ class Stack:
 
 
 def send_signal(pid: int, number: int) -> None:
-    """To one process, which may have ended meanwhile."""
+    """Send a signal to a process that may have ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 

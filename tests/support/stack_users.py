@@ -1,6 +1,6 @@
-"""Users of each role on a running stack, and signing in as one of them in a browser.
+"""Users of each role on a running stack, and sign-in as one of them in a browser.
 
-Run as a program it makes the users, in a process of its own: Playwright's loop runs in the test's.
+Run as a program, it creates the users. The test's process cannot, as Playwright's event loop runs there.
 """
 
 from __future__ import annotations

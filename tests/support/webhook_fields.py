@@ -1,4 +1,4 @@
-"""One value of each management field, written after whatsapp_cloud_api.md section 7.5."""
+"""One value of each management field, in the shape of Meta's webhook reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks received and applied, without the HTTP door."""
+"""Webhooks stored and applied without HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def drain_queues(rounds: int = 3) -> None:
 
 
 def expire_update_leases() -> None:
-    """As if all leases had ended."""
+    """End the leases of all updates."""
     db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
     db.session.commit()
 

@@ -97,7 +97,7 @@ def start(stack: Stack, own_app: Flask) -> Iterator[StartCampaign]:
 
 def kill_sender(stack: Stack, name: str = "campaigns") -> None:
     """SIGKILL whoever sends: the horse, or the worker itself while it looks without a bell."""
-    horses = stack.horses(name)
+    horses = stack.job_processes(name)
     for horse in horses:
         send_signal(horse, signal.SIGKILL)
     if not horses:

@@ -64,7 +64,7 @@ def test_2_a_horse_that_outlives_its_worker_changes_nothing(
     stack.simulator("settings", {"latency_ms": 600})
     observer = start(300)
     wait_for(lambda: count_accepted(stack) > 20, 60)
-    horses = stack.horses("campaigns")
+    horses = stack.job_processes("campaigns")
     stack.signal("campaigns", signal.SIGKILL)
     stack.processes["campaigns"].wait()
     stack.spawn("campaigns")
