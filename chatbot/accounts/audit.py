@@ -1,4 +1,4 @@
-"""The record of what was done to accounts."""
+"""Audit log of accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatbot.core.db import db
 class AuditAction(StrEnum):
     SIGNED_IN = "signed_in"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a secret
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - not a secret
     PASSWORD_CHOSEN = "password_chosen"  # noqa: S105
     USER_CREATED = "user_created"
     LINK_MADE = "link_made"
@@ -24,7 +24,7 @@ class AuditAction(StrEnum):
 
 
 def record_audit_event(actor: Actor, action: AuditAction, subject: str = "") -> None:
-    """Stored with the present transaction: no deed without its record, and no record without."""
+    """Add an event in the transaction of the action, so that both are committed or neither."""
     db.session.add(
         AuditEvent(user_id=actor.id, actor=actor.email, action=action, subject=subject[:300])
     )

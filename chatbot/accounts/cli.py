@@ -1,4 +1,4 @@
-"""`flask accounts ...`"""
+"""Commands `flask accounts ...`."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from chatbot.accounts.service import MIN_PASSWORD
 
 ROLE_CHOICES = [
     SelectChoice(Role.AGENT, _l("Agent: answers conversations")),
-    SelectChoice(Role.MANAGER, _l("Manager: campaigns and imports too")),
-    SelectChoice(Role.ADMIN, _l("Administrator: everything, users too")),
+    SelectChoice(Role.MANAGER, _l("Manager: also campaigns and imports")),
+    SelectChoice(Role.ADMIN, _l("Administrator: everything, including users")),
 ]
 
 
@@ -42,7 +42,7 @@ def _new_password_field(label: object) -> PasswordField:
             ),
         ],
         description=_l(
-            "At least %(least)s characters. A short sentence is easy to keep.", least=10
+            "At least %(least)s characters. A short sentence is easy to remember.", least=10
         ),
         render_kw={"autocomplete": "new-password"},
     )
@@ -50,8 +50,8 @@ def _new_password_field(label: object) -> PasswordField:
 
 def _repeat_password_field() -> PasswordField:
     return PasswordField(
-        _l("The same once more"),
-        [EqualTo("password", _l("The two passwords differ."))],
+        _l("Repeat the password"),
+        [EqualTo("password", _l("The two passwords do not match."))],
         render_kw={"autocomplete": "new-password"},
     )
 
@@ -63,8 +63,8 @@ class ChoosePasswordForm(FlaskForm):
 
 class ChangePasswordForm(FlaskForm):
     present = PasswordField(
-        _l("Present password"),
-        [DataRequired(_l("Enter your present password.")), Length(max=200)],
+        _l("Current password"),
+        [DataRequired(_l("Enter your current password.")), Length(max=200)],
         render_kw={"autocomplete": "current-password"},
     )
     password = _new_password_field(_l("New password"))

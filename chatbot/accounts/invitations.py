@@ -1,4 +1,4 @@
-"""One-time links by which a user chooses a password: valid for 48 hours, kept only as a hash."""
+"""One-time links to choose a password, valid for 48 hours; only a hash is stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINK_LIFETIME = timedelta(hours=48)
 
 
 def create_link(user: User, by: Actor) -> str:
-    """A token for `user`; older links of the same user are void from now on."""
+    """Create a link's token for `user` and revoke the user's older links."""
     revoke_links(user)
     token = secrets.token_urlsafe(32)
     expires_at = clock.now() + LINK_LIFETIME
@@ -38,7 +38,7 @@ def revoke_links(user: User) -> None:
 
 
 def find_invited_user(token: str) -> User | None:
-    """Whose link this is, while it is good."""
+    """Return the user of a valid link, or None."""
     return db.session.scalar(
         sa.select(User)
         .join(PasswordLink, PasswordLink.user_id == User.id)
@@ -47,9 +47,9 @@ def find_invited_user(token: str) -> User | None:
 
 
 def choose_password(token: str, password: str) -> User:
-    """Use the link. Raises InvalidInput for the password, NotFound for a link that is not good.
+    """Use the link. Raises InvalidInput for the password, NotFound for an invalid link.
 
-    The conditional update is the guard: of two requests at once one finds the link used.
+    The conditional update lets only one of two concurrent requests use the link.
     """
     user = find_invited_user(token)
     if user is not None:
@@ -64,7 +64,7 @@ def choose_password(token: str, password: str) -> User:
             record_audit_event(user, AuditAction.PASSWORD_CHOSEN, user.email)
             return user
     db.session.rollback()
-    raise NotFound("This link was used already or is too old. Ask an administrator for a new one.")
+    raise NotFound("This link has been used or has expired. Ask an administrator for a new one.")
 
 
 def _is_valid(token: str) -> sa.ColumnElement[bool]:
@@ -76,5 +76,5 @@ def _is_valid(token: str) -> sa.ColumnElement[bool]:
 
 
 def _hash(token: str) -> str:
-    """Plain SHA-256 is enough: the token is 256 bits of chance, nothing that can be guessed."""
+    """Hash a token. Plain SHA-256 is enough, because a token has 256 random bits."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

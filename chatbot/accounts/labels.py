@@ -1,4 +1,4 @@
-"""Words for the roles of users."""
+"""Labels of roles."""
 
 from __future__ import annotations
 

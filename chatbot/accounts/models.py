@@ -1,4 +1,4 @@
-"""Users of the panel, the failed sign-ins that limit guessing, one-time links, and who did what."""
+"""Tables of users, failed sign-ins, one-time links and the audit log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chatbot.core import clock
 from chatbot.core.db import Base, BigId, UtcDateTime
 
-USERS_CACHE_TAG = "users"  # the cache's topic of whatever shows users, or asks what they may
+USERS_CACHE_TAG = "users"  # values that show users or depend on their roles
 
 
 class Role(StrEnum):
@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class User(Base):
-    """Someone who signs in to the panel; never a contact."""
+    """User of the panel; never a contact."""
 
     __tablename__ = "users"
 
@@ -32,11 +32,11 @@ class User(Base):
     password_hash: Mapped[str | None] = mapped_column(sa.String(200))
     role: Mapped[str] = mapped_column(sa.String(10), default=Role.AGENT)
     is_active: Mapped[bool] = mapped_column(default=True)
-    # Raised by sign-out everywhere and by a new password: sessions of an older epoch are void.
+    # Incremented by sign-out everywhere and a new password; older sessions are invalid.
     session_epoch: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
-    # What Flask-Login asks of a user.
+    # Required by Flask-Login.
     is_authenticated = True
     is_anonymous = False
 
@@ -48,7 +48,7 @@ class User(Base):
 
 
 class FailedSignIn(Base):
-    """One failed attempt; counted per account and per address, so exact through any outage."""
+    """Failed attempt of a subject, an account or address; in SQL, so the limit survives Redis outages."""
 
     __tablename__ = "failed_sign_ins"
 
@@ -60,7 +60,7 @@ class FailedSignIn(Base):
 
 
 class PasswordLink(Base):
-    """A link that lets a user choose a password, once. Its token is kept only as a hash."""
+    """One-time link to choose a password. Only a hash of its token is stored."""
 
     __tablename__ = "password_links"
 
@@ -68,18 +68,18 @@ class PasswordLink(Base):
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"), index=True)
     token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Also set when a newer link, or the end of the account, made this one void.
+    # Also set when a newer link or closing the account revoked this one.
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class AuditEvent(Base):
-    """Who did what to which account, and when; only ever added."""
+    """Action on an account; append-only."""
 
     __tablename__ = "audit_events"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id"), index=True)
-    # The e-mail as it was then.
+    # The actor's e-mail at that time.
     actor: Mapped[str] = mapped_column(sa.String(254))
     action: Mapped[str] = mapped_column(sa.String(40))
     subject: Mapped[str] = mapped_column(sa.String(300), default="")

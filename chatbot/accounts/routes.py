@@ -1,4 +1,4 @@
-"""Signing in and out, the link of an invitation, the language: for anybody. One's own account."""
+"""Public pages (sign-in, invitation, language) and the page of the user's own account."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sign_in() -> ResponseReturnValue:
         form.password.errors = [_(error.message, **error.values)]
         return *_sign_in_page(form, 429), {"Retry-After": str(error.retry_after_s)}
     if user is None:
-        form.password.errors = [_("E-mail or password is wrong.")]
+        form.password.errors = [_("The e-mail or password is wrong.")]
         return _sign_in_page(form, 401)
     _start_session(user)
     return redirect(_get_safe_redirect_path(request.args.get("next")) or url_for("panel.home"), 303)
@@ -50,7 +50,7 @@ def _sign_in_page(form: SignInForm, status: int) -> tuple[str, int]:
 
 
 def _start_session(user: User) -> None:
-    """Nothing of a session from before the sign-in stays in it."""
+    """Sign the user in with an empty session, so that nothing from before remains."""
     session.clear()
     login_user(user)
     session.permanent = True
@@ -61,7 +61,7 @@ def _get_client_address() -> str:
 
 
 def _get_safe_redirect_path(target: str | None) -> str | None:
-    """Only a path of this site: a link must not lead elsewhere through our sign-in."""
+    """Return the target if it is a path of this site, to prevent open redirects."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return None
     if any(character < " " for character in target):
@@ -98,7 +98,7 @@ def choose_language() -> ResponseReturnValue:
 
 @bp.route("/welcome/<token>", methods=["GET", "POST"])
 def welcome(token: str) -> ResponseReturnValue:
-    """Choose a password by a one-time link. Looking at the page does not use it up."""
+    """Choose a password by a one-time link; only submitting the form uses it."""
     user = invitations.find_invited_user(token)
     if user is None:
         return render_template("accounts/link_expired.html"), 404
@@ -133,7 +133,7 @@ def change_password() -> ResponseReturnValue:
             )
             db.session.commit()
             _start_session(user)
-            flash(_("Your password is changed. Other devices were signed out."), "success")
+            flash(_("Your password has been changed. Other devices were signed out."), "success")
             return redirect(url_for("account.show"), 303)
         except AppError as error:
             status = error.status

@@ -1,4 +1,4 @@
-"""Signing in and out, passwords, and the limit on guessing them."""
+"""Sign-in and sign-out, passwords, and the limit on failed sign-ins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _hasher = PasswordHasher()
 
 
 class TooManyFailures(AppError):
-    """`retry_after_s` seconds until the next attempt is looked at."""
+    """Raised after too many failed sign-ins; `retry_after_s` is the time to wait in seconds."""
 
     status = 429
 
@@ -40,15 +40,15 @@ class TooManyFailures(AppError):
 
 
 def sign_in(email: str, password: str, address: str) -> User | None:
-    """The user, or None when e-mail and password don't fit.
+    """Return the user, or None if e-mail or password is wrong.
 
-    Each failure counts against the account and the address; after 5 in 15 minutes nothing is
-    answered any more. Counted in SQL, one attempt at a time per subject, so that it is exact over all
-    processes and through any outage of Redis. The slow hash is worked out before the lock is taken:
-    else who guesses would hold up everybody who writes to SQLite.
+    Each failure counts against the account and the address; after 5 in 15 minutes attempts are refused.
+    Failures are counted in SQL under a lock per subject, so the limit is exact across processes and
+    during Redis outages. The password is verified before the lock, because hashing is slow and would
+    block other writers of SQLite.
 
     Raises:
-        TooManyFailures: with the seconds to wait.
+        TooManyFailures: the account or address has reached the limit.
     """
     subjects = [f"account:{_normalize_email(email)}"[:300], f"address:{address}"[:300]]
     session = db.session
@@ -90,7 +90,7 @@ def _get_active_password_hash(user: User | None) -> str | None:
 
 @cache
 def _dummy_hash() -> str:
-    """Checked for an unknown account, so that the answer's time tells nobody which accounts exist."""
+    """Return a hash to verify for unknown accounts, so that timing does not reveal which exist."""
     return _hasher.hash(secrets.token_hex(16))
 
 
@@ -102,7 +102,7 @@ def _verify_password(stored: str | None, password: str) -> bool:
 
 
 def _normalize_email(email: str) -> str:
-    """How an address is stored and compared."""
+    """Return the e-mail as it is stored and compared."""
     return (sanitize_text(email, 254) or "").strip().lower()
 
 
@@ -111,7 +111,7 @@ def find_user(email: str) -> User | None:
 
 
 def create_user(email: str, name: str, role: Role, password: str | None) -> User:
-    """Raises InvalidInput or Conflict, naming the field."""
+    """Create a user. Raises InvalidInput or Conflict with the field."""
     email = _normalize_email(email)
     if not _EMAIL.fullmatch(email):
         raise InvalidInput("This is not an e-mail address.", field="email")
@@ -123,26 +123,26 @@ def create_user(email: str, name: str, role: Role, password: str | None) -> User
         with db.session.begin_nested():
             db.session.add(user)
     except sa.exc.IntegrityError:
-        raise Conflict("There is a user with this e-mail already.", field="email") from None
+        raise Conflict("A user with this e-mail already exists.", field="email") from None
     return user
 
 
 def change_password(user: User, present: str, password: str, address: str) -> None:
-    """Raises InvalidInput naming the field, or TooManyFailures: guessing counts as at sign-in."""
+    """Change the password. Raises InvalidInput with the field, or TooManyFailures as `sign_in` does."""
     if sign_in(user.email, present, address) is None:
-        raise InvalidInput("This is not your present password.", field="present")
+        raise InvalidInput("This is not your current password.", field="present")
     set_password(user, password)
     record_audit_event(user, AuditAction.PASSWORD_CHANGED)
 
 
 def sign_out_everywhere(user: User) -> None:
-    """Every session of this user is void, the present one too."""
+    """Invalidate all sessions of the user, including the current one."""
     user.session_epoch += 1
     record_audit_event(user, AuditAction.SIGNED_OUT_EVERYWHERE)
 
 
 def set_password(user: User, password: str) -> None:
-    """A new password ends every session of the old one. Raises InvalidInput when it is too short."""
+    """Set the password and end all sessions. Raises InvalidInput if it is too short."""
     if len(password) < MIN_PASSWORD:
         raise InvalidInput(
             "A password needs at least %(least)s characters.", field="password", least=MIN_PASSWORD

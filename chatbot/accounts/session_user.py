@@ -1,8 +1,7 @@
-"""Who is signed in: read with every request, so cached for a minute at most, together with the answer
-to whether the session was ended.
+"""Signed-in user of a request, cached for at most a minute.
 
-Every change of a user's row and the end of a session make it stale at once (`User.cache_tags`,
-`core.session`), and it is read in the round trip that reads the session.
+None is cached for a session that has ended. Changes of a user's row and the end of a session invalidate
+the value at once (`User.cache_tags`, `core.sessions`). It is read in the round trip that reads the session.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from chatbot.core.sessions import (
 
 @dataclass(frozen=True, slots=True)
 class SessionUser:
-    """What a request may know of its user: a copy of the row, to be read only."""
+    """Read-only copy of the user's row for a request."""
 
     id: int
     email: str
@@ -36,7 +35,7 @@ class SessionUser:
     role: str
     session_epoch: int
 
-    # What Flask-Login asks of a user; one whose account is closed is not signed in at all.
+    # Required by Flask-Login; a user with a closed account is not signed in at all.
     is_authenticated: ClassVar[bool] = True
     is_active: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
@@ -45,7 +44,7 @@ class SessionUser:
         return f"{self.id}:{self.session_epoch}"
 
 
-Actor = User | SessionUser  # whoever does something that is put on record
+Actor = User | SessionUser  # the user in an audit event
 
 SESSION_USER_CACHE: CacheSpec[SessionUser | None] = CacheSpec(
     "user", SessionUser | None, fresh_s=50, stale_s=10
@@ -53,10 +52,11 @@ SESSION_USER_CACHE: CacheSpec[SessionUser | None] = CacheSpec(
 
 
 def session_user_cache_entry(user_key: str, copy_id: str) -> CacheEntry[SessionUser | None]:
-    """The user of a session: None when it was ended, voided by a newer epoch, or the account closed.
+    """Return the cache entry of a session's user.
 
-    `user_key` is `id:epoch` as the session has it, `copy_id` names the session's row in SQL. A session
-    gets a new id whenever its user changes, so the id alone names the entry.
+    The value is None if the session has ended or has an older epoch, or the account is closed.
+    `user_key` is `id:epoch` from the session, `copy_id` the id of the session's row in SQL. A session
+    gets a new id whenever its user changes, so the id alone is the entry's key.
     """
     compute = partial(find_session_user, user_key, copy_id)
     return CacheEntry(
@@ -80,8 +80,8 @@ def find_session_user(user_key: str, copy_id: str) -> SessionUser | None:
 def load_user(user_key: str) -> SessionUser | None:
     """Return the user of the session for Flask-Login.
 
-    The answer was read together with the session, so this costs no round trip, and no SQL while
-    nothing has changed.
+    The cached user was read together with the session, so this takes no round trip, and SQL only
+    after an invalidation.
     """
     entry = session_user_cache_entry(user_key, get_copy_id(session))
     found = resolve_prefetched(entry, get_prefetched(session))

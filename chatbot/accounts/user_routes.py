@@ -1,4 +1,4 @@
-"""Users of the panel, for administrators."""
+"""Pages on which administrators manage users."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ bp = Blueprint("users", __name__, url_prefix="/users")
 AUDIT_ACTION_LABELS: dict[str, LazyString] = {
     AuditAction.SIGNED_IN: _l("signed in"),
     AuditAction.SIGNED_OUT_EVERYWHERE: _l("signed out on all devices"),
-    AuditAction.PASSWORD_CHANGED: _l("changed the own password"),
-    AuditAction.PASSWORD_CHOSEN: _l("chose a password by the link"),
+    AuditAction.PASSWORD_CHANGED: _l("changed their own password"),
+    AuditAction.PASSWORD_CHOSEN: _l("chose a password with the link"),
     AuditAction.USER_CREATED: _l("created the user"),
-    AuditAction.LINK_MADE: _l("made a one-time link for"),
+    AuditAction.LINK_MADE: _l("created a one-time link for"),
     AuditAction.ROLE_CHANGED: _l("changed the role of"),
     AuditAction.USER_CLOSED: _l("closed the account of"),
     AuditAction.USER_OPENED: _l("opened the account of"),
@@ -72,7 +72,7 @@ def _get_actor() -> Actor:
 
 
 def _link_page(user: User, token: str) -> ResponseReturnValue:
-    """Shown in this answer only: the token is kept nowhere, not even in a session."""
+    """Show the link once; its token is stored nowhere, not even in the session."""
     link = url_for("accounts.welcome", token=token, _external=True)
     hours = int(invitations.LINK_LIFETIME.total_seconds() // 3600)
     return render_template("accounts/link.html", user=user, link=link, hours=hours)
@@ -94,7 +94,7 @@ def change_role(user_id: int) -> ResponseReturnValue:
     if form.validate():
         users.change_role(users.get_user_for_update(user_id), Role(form.role.data), _get_actor())
         db.session.commit()
-        flash(_("The role is changed."), "success")
+        flash(_("The role has been changed."), "success")
     return redirect(url_for("users.index"), 303)
 
 

@@ -1,4 +1,4 @@
-"""What an administrator does with users: list, create, change the role, close and open again."""
+"""Administration of users: list, invite, change the role, close and reopen accounts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chatbot.core.errors import Conflict, NotFound
 
 
 def list_users() -> Sequence[User]:
-    """Open accounts first."""
+    """Return all users, open accounts first."""
     query = sa.select(User).order_by(User.is_active.desc(), sa.func.lower(User.name), User.id)
     return db.session.scalars(query).all()
 
 
 def get_user_for_update(user_id: int) -> User:
-    """For a change. Raises NotFound."""
-    # Not against who only refers to the user: the audit's rows would wait for each other for ever.
+    """Load and lock a user. Raises NotFound."""
+    # A lock that foreign keys don't conflict with; else inserts of audit events could deadlock.
     query = sa.select(User).where(User.id == user_id).with_for_update(key_share=True)
     user = db.session.scalar(query)
     if user is None:
@@ -32,14 +32,14 @@ def get_user_for_update(user_id: int) -> User:
 
 
 def invite_user(email: str, name: str, role: Role, by: Actor) -> tuple[User, str]:
-    """A user without a password, and the token of the link that lets him choose one."""
+    """Create a user without a password; return it and the token of their link to choose one."""
     user = create_user(email, name, role, None)
     record_audit_event(by, AuditAction.USER_CREATED, f"{user.email} ({role})")
     return user, create_link(user, by)
 
 
 def change_role(user: User, role: Role, by: Actor) -> None:
-    """Raises Conflict when nobody would be left to administer."""
+    """Change the role. Raises Conflict if no administrator would be left."""
     if user.role == role:
         return
     if role != Role.ADMIN:
@@ -49,9 +49,9 @@ def change_role(user: User, role: Role, by: Actor) -> None:
 
 
 def close_user(user: User, by: Actor) -> None:
-    """No sign-in any more, sessions end at once. Raises Conflict for oneself and the last admin."""
+    """Close the account and end its sessions. Raises Conflict for oneself and the last administrator."""
     if user.id == by.id:
-        raise Conflict("You can't close your own account: ask another administrator.")
+        raise Conflict("You cannot close your own account: ask another administrator.")
     if not user.is_active:
         return
     _check_other_admin_exists(user)
@@ -68,7 +68,7 @@ def open_user(user: User, by: Actor) -> None:
 
 
 def _check_other_admin_exists(user: User) -> None:
-    """Two administrators who demote each other at once must not both succeed."""
+    """Raise Conflict for the last administrator, under a lock against concurrent demotions."""
     if user.role != Role.ADMIN or not user.is_active:
         return
     advisory_lock(db.session.connection(), "accounts.admins")
@@ -76,4 +76,4 @@ def _check_other_admin_exists(user: User) -> None:
         User.role == Role.ADMIN, User.is_active, User.id != user.id
     )
     if not db.session.scalar(others):
-        raise Conflict("This is the last administrator: name another one first.")
+        raise Conflict("This is the last administrator: make someone else an administrator first.")

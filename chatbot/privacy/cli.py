@@ -1,4 +1,4 @@
-"""`flask contacts forget`: the command stands with the others about contacts, its work reaches further."""
+"""Command `flask contacts forget`; it is here because it erases data of several features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatbot.privacy.erasure import erase_contact
 def forget_command(contact: str, yes: bool) -> None:
     """Erase the personal data of the CONTACT (id, or phone with its area code) for good.
 
-    Who opted out stays opted out: that is remembered under a keyed hash.
+    An opt-out is kept, under a keyed hash.
     """
     found = get_by_id_or_phone(contact)
     if not yes:

@@ -1,4 +1,4 @@
-"""A person's data taken out of all features at their wish (LGPD, article 18, VI)."""
+"""Erase a person's data from all features on their request (LGPD, article 18, VI)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from chatbot.core.cache import invalidate
 from chatbot.core.db import db
 from chatbot.delivery.models import MessageState
 
-ERASED_SKIP_REASON = "erased"  # why what was still to be sent is skipped
+ERASED_SKIP_REASON = "erased"  # skip reason of messages that were still queued
 
 
 def erase_contact(contact: Contact) -> None:
-    """Their names, numbers, tags, and the words and files of their conversations.
+    """Erase names, numbers, tags, and the texts and files of conversations.
 
-    Kept are the figures of campaigns, the invoices, which the law wants kept, and that they opted out;
-    bodies of webhooks go by themselves after WEBHOOK_KEEP_DAYS.
+    Campaign figures, invoices (which must be kept by law) and the opt-out remain. Webhook bodies are
+    deleted after WEBHOOK_KEEP_DAYS.
     """
     _erase_conversations(anonymize_contact(contact))
 
 
 def _erase_conversations(contact_ids: Sequence[int]) -> None:
     session = db.session
-    theirs = sa.select(Conversation.id).where(Conversation.contact_id.in_(contact_ids))
-    ids = session.scalars(theirs).all()
+    query = sa.select(Conversation.id).where(Conversation.contact_id.in_(contact_ids))
+    ids = session.scalars(query).all()
     session.execute(
         sa.update(Message)
         .where(Message.conversation_id.in_(ids), Message.state == MessageState.QUEUED)
@@ -54,7 +54,7 @@ def _erase_conversations(contact_ids: Sequence[int]) -> None:
             slots={},
             last_intent=None,
             turn_due_at=None,
-            version=Conversation.version + 1,  # the copy of the context in Redis is stale
+            version=Conversation.version + 1,  # makes the context in Redis stale
         )
     )
     session.expire_all()
@@ -62,10 +62,10 @@ def _erase_conversations(contact_ids: Sequence[int]) -> None:
 
 
 def _delete_unshared_files(file_ids: Sequence[int | None]) -> None:
-    """But for those that others were sent too. Copies on a host's disk go as that cache is renewed."""
+    """Delete files that no other message has; the disk cache drops its copies as it is renewed."""
     others = sa.exists().where(Message.media_file_id == MediaFile.id)
-    alone = db.session.scalars(
+    unshared = db.session.scalars(
         sa.select(MediaFile.id).where(MediaFile.id.in_(file_ids), ~others)
     ).all()
     for table, column in ((MediaChunk, MediaChunk.file_id), (MediaFile, MediaFile.id)):
-        db.session.execute(sa.delete(table).where(column.in_(alone)))
+        db.session.execute(sa.delete(table).where(column.in_(unshared)))

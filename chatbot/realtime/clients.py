@@ -1,4 +1,4 @@
-"""Who sits at the other end of a socket, what he may hear of, and whether he is still signed in."""
+"""Users behind the WebSockets: identify them, check their roles and their sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chatbot.core.sessions import StoredSession, get_copy_id
 ALL_ROLES = frozenset(Role)
 MANAGER_ROLES = frozenset({Role.MANAGER, Role.ADMIN})
 
-# The same line that the access policies of the pages draw: what one may not see, one doesn't hear of.
+# The same access as the pages have: no events about what a user may not see.
 ALLOWED_ROLES: dict[LiveEventKind, frozenset[Role]] = {
     LiveEventKind.CONVERSATION: ALL_ROLES,
     LiveEventKind.HEALTH: ALL_ROLES,
@@ -41,7 +41,7 @@ class ConnectedClient:
 
 
 def identify_client(app: Flask, environ: dict[str, Any]) -> ConnectedClient | None:
-    """The visitor of a handshake, by the session's cookie as on any page; None for a stranger.
+    """Return the client of a handshake by the session cookie, or None if they are not signed in.
 
     Raises:
         SQLAlchemyError: the database does not answer.
@@ -56,9 +56,9 @@ def identify_client(app: Flask, environ: dict[str, Any]) -> ConnectedClient | No
 
 
 def find_signed_out(app: Flask, clients: Iterable[ConnectedClient]) -> set[ConnectedClient]:
-    """Those whose session has ended, whose account was closed or who have another role now.
+    """Return clients whose session has ended, account was closed or role has changed.
 
-    Two statements, however many visitors. Raises SQLAlchemyError.
+    Takes two statements, whatever the number of clients. Raises SQLAlchemyError.
     """
     wanted = set(clients)
     users = sa.select(User.id, User.session_epoch, User.role).where(
@@ -69,11 +69,11 @@ def find_signed_out(app: Flask, clients: Iterable[ConnectedClient]) -> set[Conne
         StoredSession.ended_at.is_not(None),
     )
     with read_only(), app.app_context(), db.engine.connect() as connection:
-        present = {tuple(row) for row in connection.execute(users)}
-        gone = set(connection.scalars(ended))
+        current = {tuple(row) for row in connection.execute(users)}
+        ended_ids = set(connection.scalars(ended))
     return {
         client
         for client in wanted
-        if (client.user_id, client.epoch, client.role.value) not in present
-        or client.copy_id in gone
+        if (client.user_id, client.epoch, client.role.value) not in current
+        or client.copy_id in ended_ids
     }

@@ -1,7 +1,7 @@
-"""The sockets of one process: each hint goes to whoever shows what it is about and may hear of it.
+"""WebSockets of one process: each live event is sent to the sockets that watch its topic.
 
-All of it runs in the event loop. Nobody waits for anybody: what a socket is to be told stands in a
-short queue of its own, and a socket whose queue is full is dropped; its page comes back and looks again.
+Everything runs in the event loop. Each socket has a short queue of its own, so a slow one blocks no other;
+a socket whose queue is full is dropped, and its page reconnects and refreshes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chatbot.core.live_events import LiveEvent, LiveEventKind
 from chatbot.realtime.clients import ConnectedClient
 
 QUEUE_SIZE = 64
-COALESCE_S = 0.1  # a campaign makes hundreds of hints a second about one thing
+COALESCE_S = 0.1  # a campaign publishes hundreds of events a second about the same object
 MAX_SOCKETS = 4000
 
 Topic = tuple[LiveEventKind, int | None]
@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ClientSocket:
-    """What one page listens to; `(kind, None)` is everything of a kind."""
+    """Socket of a page and the topics that it watches; `(kind, None)` is every object of a kind."""
 
     def __init__(self, client: ConnectedClient, topics: Iterable[Topic], now: float) -> None:
         self.client = client
@@ -38,14 +38,14 @@ class ClientSocket:
         self.close_code = 0
 
     def matching_ids(self, kind: LiveEventKind, changed: set[int | None]) -> set[int | None]:
-        """What to tell of a kind's changes: who watches all of it hears of them once, as of any."""
+        """Return the changed ids to send, or {None} once if the page watches all or all changed."""
         watched = self._ids.get(kind)
         if not watched or not self.client.may_receive(kind):
             return set()
         return {None} if None in watched or None in changed else watched & changed
 
     def enqueue(self, text: str) -> bool:
-        """False for a socket that doesn't keep up."""
+        """Queue a text, or return False if the queue is full."""
         try:
             self.queue.put_nowait(text)
         except asyncio.QueueFull:
@@ -53,7 +53,7 @@ class ClientSocket:
         return True
 
     def close(self, close_code: int = 0) -> None:
-        """Close it with a code; 0 drops it, since nobody would read the code."""
+        """Close the socket with a code; 0 drops it without one, for a client that no longer reads."""
         self.close_code = close_code
         self.closed.set()
 
@@ -71,38 +71,38 @@ class Hub:
 
     @property
     def position(self) -> str:
-        """The last hint that this process has heard, as pages keep it; empty while it hears none."""
+        """Position (`epoch/seq`) of the last event received; empty while disconnected."""
         return f"{self._epoch}/{self._seq}" if self.is_live and self._epoch else ""
 
-    # --- what the listener reports ---
+    # --- called by the listener ---
 
     def on_subscribed(self, epoch: str, seq: int) -> None:
-        """The subscription begins, perhaps again: what was said before it, nobody here has heard."""
+        """Handle a new subscription; events from before it may have been missed."""
         has_changed = not self.is_live or (epoch, seq) != (self._epoch, self._seq)
         self._epoch, self._seq, self.is_live = epoch, seq, True
         if has_changed:
             self._mark_gap()
 
     def on_disconnected(self) -> None:
-        """Pages ask by themselves until it is found again."""
+        """Handle the loss of the subscription; pages poll until it is back."""
         if self.is_live:
             self.is_live = False
             self._clear_pending()
             self._broadcast("away")
 
-    def on_event(self, hint: LiveEvent) -> None:
-        is_next = hint.epoch == self._epoch and hint.seq <= self._seq + 1
-        if hint.epoch != self._epoch or hint.seq > self._seq:
-            self._epoch, self._seq = hint.epoch, hint.seq
+    def on_event(self, event: LiveEvent) -> None:
+        is_next = event.epoch == self._epoch and event.seq <= self._seq + 1
+        if event.epoch != self._epoch or event.seq > self._seq:
+            self._epoch, self._seq = event.epoch, event.seq
         self.counts["hints"] += 1
-        self._pending[hint.kind].add(hint.id)
+        self._pending[event.kind].add(event.id)
         if is_next:
             self._schedule_flush()
         else:
             self._mark_gap()
 
     def on_invalid_message(self) -> None:
-        """On our own channel: whatever it was to say, everybody looks."""
+        """Handle an unreadable message as a gap: all pages refresh."""
         self.counts["garbage"] += 1
         self._mark_gap()
 
@@ -114,7 +114,7 @@ class Hub:
         if not self.sockets:
             self._clear_pending()
         elif self._timer is None:
-            # At once after a quiet while; in a burst, together.
+            # Immediate after a pause; events of a burst are sent together.
             loop = asyncio.get_running_loop()
             at = max(loop.time(), self._flushed_at + COALESCE_S)
             self._timer = loop.call_at(at, self._flush)
@@ -133,13 +133,13 @@ class Hub:
         if has_gap:
             self._broadcast("all")
             return
-        message = cache(self._encode_message)  # however many sockets, a text is written once
+        message = cache(self._encode_message)  # encode each text once for all sockets
         for kind, changed in pending.items():
             for socket in self.sockets:
                 for object_id in socket.matching_ids(kind, changed):
                     self._send(socket, message(kind.value, object_id))
 
-    # --- what sockets are told ---
+    # --- sockets ---
 
     def add(self, socket: ClientSocket) -> None:
         self.sockets.add(socket)
@@ -149,7 +149,7 @@ class Hub:
         self.sockets.discard(socket)
 
     def send_heartbeat(self, now: float, silence_s: float) -> None:
-        """Ask every page whether it is there; drop those that have said nothing for `silence_s`."""
+        """Send a heartbeat to every page; drop sockets that have been silent for `silence_s` seconds."""
         for socket in self.sockets:
             if now - socket.last_heard_at > silence_s:
                 self.counts["silent"] += 1
@@ -167,5 +167,5 @@ class Hub:
             socket.close()
 
     def _encode_message(self, kind: str, object_id: int | None = None) -> str:
-        """`at` is where the page stands once it has taken this in."""
+        """Encode a message; `at` is the page's position after it."""
         return _encode({"kind": kind, "id": object_id, "at": self.position}).decode()

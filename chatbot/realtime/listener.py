@@ -1,4 +1,4 @@
-"""The one Redis subscription of a process, in a thread with a connection of its own."""
+"""Redis subscription of a process, in a thread with a connection of its own."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 class Listener(threading.Thread):
-    """Hears hints and hands them to the hub in its event loop.
+    """Receives live events and passes them to the hub in its event loop.
 
-    A server that hangs is not noticed by reading from it, so it is pinged and given up when silent
-    for two pings; the breaker of the process, which others trip, often knows before.
+    Reading does not detect a server that hangs, so the listener sends pings and reconnects after two
+    without an answer. The circuit breaker of the process often detects the outage earlier.
     """
 
     def __init__(self, redis: RedisState, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,39 +53,39 @@ class Listener(threading.Thread):
                 with client.pubsub() as subscription:
                     self._listen(subscription)
             except (RedisError, OSError) as error:
-                log.info("no hints for now: %s", error)
+                log.info("live events interrupted: %s", error)
             self._call_in_loop(self._hub.on_disconnected)
         client.close()
 
     def _listen(self, subscription: PubSub) -> None:
-        """Returns when told to stop or Redis is known to be away; raises when it goes away."""
+        """Receive until stopped or the breaker is open. Raises RedisError or OSError on disconnection."""
         subscription.subscribe(PUBSUB_CHANNEL)
-        heard_at = pinged_at = time.monotonic()
+        received_at = pinged_at = time.monotonic()
         while not self._stopped.is_set() and not self._redis.pool.breaker.is_open:
             message: Any = subscription.get_message(timeout=READ_TIMEOUT_S)
             now = time.monotonic()
             if message is not None:
-                heard_at = now
+                received_at = now
                 self._handle_message(message)
-            elif now - heard_at > SILENCE_TIMEOUT_S:
+            elif now - received_at > SILENCE_TIMEOUT_S:
                 raise TimeoutError("nothing from Redis for two pings")
             if now - pinged_at >= PING_S:
                 subscription.ping()
                 pinged_at = now
 
     def _handle_message(self, message: dict[str, Any]) -> None:
-        # redis-py reconnects and subscribes again by itself: then, too, something may be missed.
+        # Also sent when redis-py reconnects by itself, and then too events may have been missed.
         if message["type"] == "subscribe":
             self._call_in_loop(self._hub.on_subscribed, *read_live_position(self._redis.client))
         elif message["type"] == "message":
-            hint = parse_live_event(message["data"])
-            if hint is None:
+            event = parse_live_event(message["data"])
+            if event is None:
                 self._call_in_loop(self._hub.on_invalid_message)
             else:
-                self._call_in_loop(self._hub.on_event, hint)
+                self._call_in_loop(self._hub.on_event, event)
 
     def _call_in_loop(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:  # the loop has ended: so does the process
+        except RuntimeError:  # the loop is closed, because the process ends
             self._stopped.set()

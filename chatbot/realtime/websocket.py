@@ -1,4 +1,4 @@
-"""Where sockets come in: an ASGI application of pages and live hints, for gunicorn's `asgi` worker."""
+"""WebSocket endpoint: an ASGI application of pages and live events, for gunicorn's `asgi` worker."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from chatbot.realtime.wsgi_bridge import Receive, Scope, Send, WsgiBridge, make_
 log = logging.getLogger(__name__)
 
 WEBSOCKET_PATH = "/live"
-HEARTBEAT_S = 20.0  # below the 55 s after which Heroku's router closes a silent connection
+HEARTBEAT_S = 20.0  # Heroku's router closes a connection after 55 s of silence
 SILENCE_TIMEOUT_S = 3 * HEARTBEAT_S
 SESSION_CHECK_S = 20.0
-MAX_UNCHECKED_S = 55.0  # sockets outlive a database that doesn't answer by no more than this
+MAX_UNCHECKED_S = 55.0  # sockets are closed if sessions can't be checked for so long
 SEND_TIMEOUT_S = 10.0
 SHUTDOWN_POLL_S = 0.3
 MAX_TOPICS = 20
 MAX_UNKNOWN_MESSAGES = 1000
 
-# Close codes, from WebSocket's range for applications where HTTP has a number for it.
+# Close codes of RFC 6455; 4400 and 4401 are in its private range, after HTTP's 400 and 401.
 CLOSE_GOING_AWAY = 1001
 CLOSE_TRY_AGAIN_LATER = 1013
 CLOSE_UNAUTHENTICATED = 4401
@@ -43,11 +43,11 @@ CLOSE_PROTOCOL_ABUSE = 4400
 
 
 def init_realtime(app: Flask) -> None:
-    """Pages are told where their socket is, if this process holds any, and what they have heard of."""
+    """Give pages the address of the WebSocket and their position, if this process serves sockets."""
 
     def record_position() -> None:
         hub: Hub | None = app.extensions.get("prosa_live")
-        # Before anything is read: what changes from now on, a hint beyond this position tells.
+        # Recorded before the page reads data: later changes publish events beyond this position.
         g.live_position = hub.position if hub else None
 
     app.before_request_funcs.setdefault(None, []).insert(0, record_position)
@@ -61,8 +61,11 @@ def _socket_context() -> dict[str, str]:
 
 
 class LiveApp:
-    """Pages and sockets of one process. Made before the fork, it starts nothing until the worker's
-    own loop runs; under a WSGI worker it never does, and pages poll."""
+    """ASGI application for the pages and sockets of one process.
+
+    It is created before the fork and starts nothing until the worker's event loop runs. Under a WSGI
+    worker it never starts, and pages poll.
+    """
 
     def __init__(self, app: Flask) -> None:
         settings = get_settings(app)
@@ -72,7 +75,7 @@ class LiveApp:
         )
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="live")
         self.hub = Hub()
-        # gunicorn waits for its connections before it says that the process ends; see gunicorn.conf.py.
+        # gunicorn sends lifespan.shutdown only after connections are closed; gunicorn.conf.py sets this.
         self.is_shutting_down: Callable[[], bool] = lambda: False
         self._metrics: Metrics = app.extensions["prosa_metrics"]
         self._listener: Listener | None = None
@@ -86,7 +89,7 @@ class LiveApp:
         elif scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
 
-    # --- the process's life ---
+    # --- lifespan ---
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -99,7 +102,7 @@ class LiveApp:
     def start(self) -> None:
         redis = self._app.extensions["prosa_redis"]
         if redis.url is None:
-            return  # on purpose without Redis: no page is told of sockets
+            return  # configured without Redis: pages poll
         self._app.extensions["prosa_live"] = self.hub
         self._listener = Listener(redis, self.hub, asyncio.get_running_loop())
         self._listener.start()
@@ -136,7 +139,7 @@ class LiveApp:
         self.stop()
 
     async def _run_session_checks(self) -> None:
-        """An ended session's sockets are closed; all are when that can't be known for too long."""
+        """Close sockets of ended sessions; close all if sessions can't be checked for MAX_UNCHECKED_S."""
         checked_at = time.monotonic()
         while True:
             await asyncio.sleep(SESSION_CHECK_S)
@@ -147,15 +150,15 @@ class LiveApp:
                     socket.close(CLOSE_TRY_AGAIN_LATER)
 
     async def check_sessions(self) -> bool:
-        """False when the database does not answer."""
-        visitors = {socket.client for socket in self.hub.sockets}
+        """Close sockets of ended sessions; return False if the database does not answer."""
+        clients = {socket.client for socket in self.hub.sockets}
         try:
-            gone = await self._in_thread(find_signed_out, self._app, visitors) if visitors else ()
+            ended = await self._in_thread(find_signed_out, self._app, clients) if clients else ()
         except SQLAlchemyError as error:
-            log.warning("who is still signed in can't be known: %s", error)
+            log.warning("sessions of live pages can't be checked: %s", error)
             return False
         for socket in self.hub.sockets:
-            if socket.client in gone:
+            if socket.client in ended:
                 socket.close(CLOSE_UNAUTHENTICATED)
         return True
 
@@ -187,29 +190,29 @@ class LiveApp:
             self.hub.remove(socket)
 
     async def _authenticate(self, scope: Scope) -> ConnectedClient | int:
-        """The visitor, or the code with which the socket is closed."""
+        """Return the client, or the code to close the socket with."""
         try:
             found: ConnectedClient | None = await self._in_thread(
                 identify_client, self._app, make_environ(scope)
             )
         except SQLAlchemyError as error:
-            log.warning("nobody can be let in, the database does not answer: %s", error)
+            log.warning("live page refused, the database does not answer: %s", error)
             return CLOSE_TRY_AGAIN_LATER
         return found or CLOSE_UNAUTHENTICATED
 
     async def _relay(self, socket: ClientSocket, receive: Receive, send: Send) -> None:
-        """Until either end has enough of it."""
-        work = [
+        """Relay messages until either side closes."""
+        tasks = [
             asyncio.create_task(self._write(socket, send)),
             asyncio.create_task(self._read(socket, receive)),
             asyncio.create_task(socket.closed.wait()),
         ]
         try:
-            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in work:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         if socket.close_code:
             await send({"type": "websocket.close", "code": socket.close_code})
 
@@ -224,7 +227,7 @@ class LiveApp:
                 return
 
     async def _read(self, socket: ClientSocket, receive: Receive) -> None:
-        """Pages say nothing but that they are there; whatever else comes is counted, and no more."""
+        """Record heartbeats of the page; count other messages, and close the socket after too many."""
         unknown_count = 0
         while (message := await receive())["type"] != "websocket.disconnect":
             if message.get("text") == "beat":
@@ -238,7 +241,7 @@ class LiveApp:
 
 
 def is_same_origin(scope: Scope) -> bool:
-    """A browser says which page opens a socket; another site's must not do it with our cookie."""
+    """Return whether the socket is opened by our own page, against cross-site WebSocket hijacking."""
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
     host = headers.get(b"host", b"").decode("latin-1")
@@ -249,7 +252,7 @@ def is_same_origin(scope: Scope) -> bool:
 
 
 def parse_topics(scope: Scope) -> Iterator[Topic]:
-    """`?watch=conversation:12&watch=health`; what is no topic is left out."""
+    """Yield the topics of `?watch=conversation:12&watch=health`; skip invalid ones."""
     pairs = parse_qsl(scope["query_string"].decode("latin-1"))
     for name, value in pairs[:MAX_TOPICS]:
         kind, _, number = value.partition(":")

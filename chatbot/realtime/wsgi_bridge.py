@@ -1,7 +1,7 @@
-"""Flask's pages in the process that holds the sockets: WSGI in threads behind ASGI.
+"""Run Flask in the process that serves the sockets: WSGI in threads behind ASGI.
 
-A request takes a thread only once its body is here, and gives it back with the answer's last piece in
-its hands, so the usual page costs no more than one crossing each way, and a slow upload holds nobody.
+A request takes a thread only after its body has arrived, so slow uploads block no thread. The last chunk
+of the response is sent after the thread is free, so a usual page switches threads once each way.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ Send = Callable[[Message], Awaitable[None]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 MAX_BYTES_IN_MEMORY = 256 * 1024  # bytes of a body; a larger one goes to a temporary file
-SEND_TIMEOUT_S = 60.0  # the longest that a client may take over one piece of a streamed answer
+SEND_TIMEOUT_S = 60.0  # for a client to take one chunk of a streamed response
 
 
 class WsgiBridge:
-    """An ASGI application for HTTP. Bodies beyond `most_body` bytes are not read: the application
-    sees their length, and refuses them."""
+    """ASGI application for HTTP that calls a WSGI application.
+
+    Bodies over `max_body` bytes are not read; the application sees their length and refuses them.
+    """
 
     def __init__(self, wsgi: Wsgi, *, threads: int, max_body: int) -> None:
         self._wsgi = wsgi
@@ -42,12 +44,12 @@ class WsgiBridge:
             environ["wsgi.input"] = body
             run = contextvars.copy_context().run
             loop = asyncio.get_running_loop()
-            answer = _WsgiResponse(loop, send)
-            await loop.run_in_executor(self._threads, run, answer.call_app, self._wsgi, environ)
-            await answer.finish()
+            response = _WsgiResponse(loop, send)
+            await loop.run_in_executor(self._threads, run, response.call_app, self._wsgi, environ)
+            await response.finish()
 
     async def _read(self, environ: dict[str, Any], receive: Receive, body: IO[bytes]) -> bool:
-        """False when the client went away. Without a Content-Length, what came is the length."""
+        """Read the body and set its length; return False if the client disconnected."""
         if int(environ.get("CONTENT_LENGTH") or 0) > self._max_body:
             return True
         more = True
@@ -62,7 +64,7 @@ class WsgiBridge:
 
 
 class _WsgiResponse:
-    """What the application answers. One piece is always held back: the last leaves with the end."""
+    """Response of the application. One chunk is held back, so that the last is sent with the end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, send: Send) -> None:
         self._loop = loop
@@ -71,15 +73,15 @@ class _WsgiResponse:
         self._held = b""
 
     def call_app(self, wsgi: Wsgi, environ: dict[str, Any]) -> None:
-        """In a thread. An error leaves by here, and the server answers for it."""
-        pieces = wsgi(environ, self._start_response)
+        """Call the application, in a thread; its errors are left to the server."""
+        chunks = wsgi(environ, self._start_response)
         try:
-            for piece in pieces:
-                if self._held and piece:
+            for chunk in chunks:
+                if self._held and chunk:
                     self._stream(self._held)
-                self._held = piece or self._held
+                self._held = chunk or self._held
         finally:
-            close = getattr(pieces, "close", None)
+            close = getattr(chunks, "close", None)
             if close is not None:
                 close()
 
@@ -90,9 +92,9 @@ class _WsgiResponse:
             "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers],
         }
 
-    def _stream(self, piece: bytes) -> None:
-        """Raises when the client is gone, or takes nothing: what makes the answer then ends."""
-        sent = asyncio.run_coroutine_threadsafe(self._send_body(piece, more=True), self._loop)
+    def _stream(self, chunk: bytes) -> None:
+        """Send a chunk. Raises if the client is gone or takes too long, which ends the response."""
+        sent = asyncio.run_coroutine_threadsafe(self._send_body(chunk, more=True), self._loop)
         try:
             sent.result(SEND_TIMEOUT_S)
         except TimeoutError:
@@ -102,20 +104,20 @@ class _WsgiResponse:
     async def finish(self) -> None:
         await self._send_body(self._held, more=False)
 
-    async def _send_body(self, piece: bytes, *, more: bool) -> None:
+    async def _send_body(self, chunk: bytes, *, more: bool) -> None:
         if self._start is not None:
             start, self._start = self._start, None
             await self._send(start)
-        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 def make_environ(scope: Scope) -> dict[str, Any]:
-    """The WSGI environment of an ASGI scope, of a socket's handshake too; without a body."""
+    """Return the WSGI environment of an ASGI scope, HTTP or WebSocket, without a body."""
     host, port = scope.get("server") or ("localhost", 80)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.get("method", "GET"),
         "SCRIPT_NAME": "",
-        # WSGI wants the bytes of the path, each as one character.
+        # WSGI (PEP 3333) expects the bytes of the path decoded as Latin-1.
         "PATH_INFO": scope["path"].encode("utf-8", "surrogateescape").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": host,
@@ -131,7 +133,7 @@ def make_environ(scope: Scope) -> dict[str, Any]:
     }
     for raw_name, raw_value in scope["headers"]:
         if b"_" in raw_name:
-            continue  # would pass for its sister with a hyphen, which a proxy has checked
+            continue  # could override the header with a hyphen, which a proxy has checked
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         name = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
         value = raw_value.decode("latin-1")
