@@ -44,7 +44,9 @@ def answer(conversation: Conversation, **columns: object) -> Campaign | None:
     return found
 
 
-def test_an_answer_counts_for_the_last_campaign_and_tells_the_thread_once(any_app: Flask) -> None:
+def test_answer_is_attributed_to_the_last_campaign_and_added_to_the_thread_once(
+    any_app: Flask,
+) -> None:
     ana = make_contact("Ana")
     conversation = make_conversation(ana)
     make_sent_recipient(ana, ago(7200), "w1")
@@ -59,7 +61,7 @@ def test_an_answer_counts_for_the_last_campaign_and_tells_the_thread_once(any_ap
     assert (thread[0].text, thread[0].wamid, thread[0].state) == ("Olá Ana!", "w2", "delivered")
 
 
-def test_a_quoted_message_decides_however_old_it_is(any_app: Flask) -> None:
+def test_quoted_message_decides_even_if_it_is_old(any_app: Flask) -> None:
     ana = make_contact("Ana")
     old = make_sent_recipient(ana, ago(30 * 86400), "w1")
     make_sent_recipient(ana, ago(60), "w2")
@@ -68,17 +70,17 @@ def test_a_quoted_message_decides_however_old_it_is(any_app: Flask) -> None:
     assert found.id == old.campaign_id
 
 
-def test_an_answer_to_nothing_is_nobodys(any_app: Flask) -> None:
+def test_answer_without_a_recent_campaign_is_not_attributed(any_app: Flask) -> None:
     ana, bia = make_contact("Ana"), make_contact("Bia")
     make_sent_recipient(ana, ago(25 * 3600), "w1")
     make_sent_recipient(bia, ago(60), "w2")
     later = clock.now() + timedelta(hours=1)
-    make_sent_recipient(ana, later, "w3")  # it had not been sent yet when she wrote
+    make_sent_recipient(ana, later, "w3")  # sent after the answer
     assert answer(make_conversation(ana)) is None
     assert db.session.scalar(sa.select(sa.func.count(Recipient.answered_at))) == 0
 
 
-def test_who_was_merged_answers_for_both(any_app: Flask) -> None:
+def test_merged_contact_answers_for_both(any_app: Flask) -> None:
     ana = make_contact("Ana")
     twin = make_contact("Ana de novo", merged_into_id=ana.id)
     make_sent_recipient(twin, ago(60), "w1")

@@ -7,7 +7,7 @@ from chatbot.core.db import db
 from tests.support.factories import ago, make_campaign, make_contact
 
 
-def test_freezing_tells_how_many_rows_it_made_and_adds_nothing_when_done_twice(
+def test_freezing_twice_adds_nothing_and_returns_the_number_of_new_rows(
     any_app: Flask,
 ) -> None:
     make_contact("Ana")

@@ -45,7 +45,7 @@ def test_create_prints_the_id_and_nothing_else(any_app: Flask) -> None:
     assert (found["id"], found["state"], found["planned"]) == (number, "draft", 0)
 
 
-def test_the_life_of_a_campaign_by_commands(any_app: Flask) -> None:
+def test_life_cycle_by_commands(any_app: Flask) -> None:
     make_contact()
     number = str(create(any_app))
     for command, state in (
@@ -73,7 +73,7 @@ def test_create_can_start_at_once_and_print_json(any_app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "words"),
+    ("args", "code", "text"),
     [
         (["show", "99", "--json"], 1, "There is no campaign 99"),
         (["start", "99"], 1, "There is no campaign 99"),
@@ -89,15 +89,15 @@ def test_create_can_start_at_once_and_print_json(any_app: Flask) -> None:
         (["create", "--name", "N", "--template", "t", "--all", "--on-doubt", "x"], 2, "resend"),
     ],
 )
-def test_a_failure_is_a_sentence_and_an_exit_code(
-    app: Flask, args: list[str], code: int, words: str
+def test_failure_prints_a_message_and_exits_with_a_code(
+    app: Flask, args: list[str], code: int, text: str
 ) -> None:
     found, output = run_command(app, *args)
-    assert (found, words in output) == (code, True), output
+    assert (found, text in output) == (code, True), output
     assert "Traceback" not in output
 
 
-def test_a_refused_start_leaves_no_campaign_behind(any_app: Flask) -> None:
+def test_refused_start_leaves_no_campaign(any_app: Flask) -> None:
     code, output = run_command(
         any_app, "create", "--name", "N", "--template", make_template("Oi").name, "--all", "--start"
     )
@@ -105,14 +105,14 @@ def test_a_refused_start_leaves_no_campaign_behind(any_app: Flask) -> None:
     assert run_command(any_app, "list") == (0, "")
 
 
-def test_a_second_start_says_who_was_first(any_app: Flask) -> None:
+def test_second_start_names_who_was_first(any_app: Flask) -> None:
     make_contact()
     number = str(create(any_app, "--start"))
     code, output = run_command(any_app, "start", number)
-    assert (code, "started already, by CLI" in output) == (1, True)
+    assert (code, "CLI has already started" in output) == (1, True)
 
 
-def test_every_command_explains_itself(app: Flask) -> None:
+def test_every_command_has_help(app: Flask) -> None:
     for command in ("create", "start", "pause", "resume", "cancel", "show", "list"):
         code, output = run_command(app, command, "--help")
         assert (code, "Usage:" in output) == (0, True)

@@ -1,4 +1,4 @@
-"""Whoever gets a campaign can end it by answering, and is asked for nothing else."""
+"""Opting out of campaigns by answering one, and opting in again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_consent_events() -> list[tuple[str, str, str]]:
     ("text", "kind", "source"),
     [("SAIR", "text", "bot"), ("Parar promoções", "button", "button")],
 )
-def test_who_answers_a_campaign_with_a_stop_gets_no_other(
+def test_answering_stop_ends_all_campaigns(
     any_app: Flask, text: str, kind: str, source: str
 ) -> None:
     ana = make_contact("Ana")
@@ -54,7 +54,7 @@ def test_who_answers_a_campaign_with_a_stop_gets_no_other(
     assert set(db.session.scalars(reasons)) == {None, "opted_out"}
 
 
-def test_a_running_campaign_leaves_out_who_stops_before_their_row_is_claimed(
+def test_opt_out_before_the_claim_is_respected(
     any_app: Flask,
 ) -> None:
     make_contact("Ana")
@@ -67,7 +67,7 @@ def test_a_running_campaign_leaves_out_who_stops_before_their_row_is_claimed(
     assert get_campaign_counts(number) == {"accepted": 1, "skipped": 1}
 
 
-def test_who_changes_their_mind_agrees_with_plain_words(any_app: Flask) -> None:
+def test_contact_can_opt_in_again_by_text(any_app: Flask) -> None:
     ana = make_contact("Ana")
     conversation = make_conversation(ana)
     for text in ("SAIR", "Quero receber"):

@@ -11,7 +11,7 @@ from tests.support.panel import explain_query
 @pytest.mark.parametrize(
     ("state", "index"), [("", "autoindex_recipients"), ("failed", "ix_recipients_figures")]
 )
-def test_an_index_serves_recipients_in_their_order(
+def test_recipients_are_read_in_the_order_of_an_index(
     app: Flask, state: str, index: str, after: str | None
 ) -> None:
     plan = explain_query(queries.select_recipients(1, state, after).limit(31))

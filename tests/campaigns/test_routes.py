@@ -28,7 +28,7 @@ from tests.support.panel import (
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every database."""
     return any_app
 
 
@@ -45,8 +45,8 @@ def make_running(client: FlaskClient, people: int = 3) -> Campaign:
     return get_only_campaign()
 
 
-def settle(campaign: Campaign, *states: MessageState, **changes: Any) -> None:
-    """Put the recipients, in their order, into these states."""
+def set_states(campaign: Campaign, *states: MessageState, **changes: Any) -> None:
+    """Set the states of the recipients, in order."""
     query = sa.select(Recipient).order_by(Recipient.contact_id)
     for recipient, state in zip(db.session.scalars(query), states, strict=False):
         recipient.state = state
@@ -56,7 +56,7 @@ def settle(campaign: Campaign, *states: MessageState, **changes: Any) -> None:
 
 
 class TestRunning:
-    def test_two_start_at_once_and_the_second_is_told_who_was_first(
+    def test_second_of_two_starts_gets_409_naming_the_first_user(
         self, app: Flask, marta: FlaskClient
     ) -> None:
         olga = sign_in(app, "Olga", Role.MANAGER)
@@ -67,16 +67,16 @@ class TestRunning:
         rows = db.session.scalar(sa.select(sa.func.count()).select_from(Recipient))
         assert rows == 3
 
-    def test_pause_go_on_and_cancel_each_once(self, app: Flask, marta: FlaskClient) -> None:
+    def test_pause_resume_and_cancel_work_once_each(self, app: Flask, marta: FlaskClient) -> None:
         olga = sign_in(app, "Olga", Role.MANAGER)
         campaign = make_running(marta)
         address = f"/campaigns/{campaign.id}"
-        story = [
+        steps = [
             ("pause", CampaignState.PAUSED),
             ("resume", CampaignState.RUNNING),
             ("cancel", CampaignState.CANCELLED),
         ]
-        for act, state in story:
+        for act, state in steps:
             assert marta.post(f"{address}/{act}").status_code == 303
             assert get_only_campaign().state == state
             late = olga.post(f"{address}/{act}")
@@ -85,7 +85,7 @@ class TestRunning:
         skipped = db.session.scalars(sa.select(Recipient.skip_reason)).all()
         assert set(skipped) == {"cancelled"}
 
-    def test_the_page_offers_what_the_state_allows(self, marta: FlaskClient) -> None:
+    def test_page_offers_the_actions_the_state_allows(self, marta: FlaskClient) -> None:
         campaign = make_running(marta)
         page = marta.get(f"/campaigns/{campaign.id}").text
         assert f"/campaigns/{campaign.id}/pause" in page
@@ -95,9 +95,9 @@ class TestRunning:
         assert f"/campaigns/{campaign.id}/pause" not in page
         assert f"/campaigns/{campaign.id}/cancel" not in page
 
-    def test_progress_is_a_funnel_whose_rows_all_add_up(self, marta: FlaskClient) -> None:
+    def test_progress_figures_add_up(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=7)
-        settle(
+        set_states(
             campaign, MessageState.READ, MessageState.DELIVERED, MessageState.SENT,
             MessageState.ACCEPTED, MessageState.FAILED,
             MessageState.UNKNOWN, error_code=131026,
@@ -110,7 +110,7 @@ class TestRunning:
         assert "131026" in answer["causes"]
         assert 'data-value="shown.funnel.read">1<' in marta.get(f"/campaigns/{campaign.id}").text
 
-    def test_however_many_watch_it_is_counted_once(self, app: Flask, marta: FlaskClient) -> None:
+    def test_repeated_progress_requests_count_once(self, app: Flask, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=3)
         marta.get(f"/campaigns/{campaign.id}/progress")
         with count_sql(db.engine) as count:
@@ -118,9 +118,9 @@ class TestRunning:
                 assert marta.get(f"/campaigns/{campaign.id}/progress").json["planned"] == 3
         assert not any("FROM recipients" in statement for statement in count.statements)
 
-    def test_recipients_by_state_and_in_pages(self, marta: FlaskClient) -> None:
+    def test_recipients_are_filtered_by_state_and_paginated(self, marta: FlaskClient) -> None:
         campaign = make_running(marta, people=70)
-        settle(campaign, *[MessageState.FAILED] * 65, error_code=131026)
+        set_states(campaign, *[MessageState.FAILED] * 65, error_code=131026)
         for state, expected in (("", 70), ("failed", 65), ("queued", 5), ("read", 0)):
             seen: list[str] = []
             address = f"/campaigns/{campaign.id}/recipients?state={state}"
@@ -132,9 +132,9 @@ class TestRunning:
                 address = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
             assert len(seen) == len(set(seen)) == expected
 
-    def test_the_export_says_causes_in_words_and_holds_no_formula(self, marta: FlaskClient) -> None:
+    def test_export_labels_causes_and_escapes_formulas(self, marta: FlaskClient) -> None:
         campaign = make_running(marta)
-        settle(
+        set_states(
             campaign, MessageState.FAILED, MessageState.READ, error_code=131026, read_at=clock.now()
         )
         db.session.execute(sa.update(Contact).values(name="=HYPERLINK(1)"))
@@ -149,25 +149,25 @@ class TestRunning:
         only = marta.get(f"/campaigns/{campaign.id}/recipients.csv?state=read").text
         assert len(only.strip().splitlines()) == 2
 
-    def test_what_does_not_exist_is_404_in_words(self, marta: FlaskClient) -> None:
+    def test_unknown_campaign_is_404(self, marta: FlaskClient) -> None:
         for page in ("", "/check", "/edit", "/parameters", "/audience", "/progress", "/recipients",
                      "/recipients.csv"):  # fmt: skip
             assert marta.get(f"/campaigns/999{page}").status_code == 404, page
         for act in ("start", "pause", "resume", "cancel", "delete"):
             assert marta.post(f"/campaigns/999/{act}").status_code == 404, act
 
-    def test_a_draft_that_was_started_is_no_draft_any_more(self, marta: FlaskClient) -> None:
+    def test_draft_pages_of_a_started_campaign_are_409(self, marta: FlaskClient) -> None:
         campaign = make_running(marta)
         for step in ("edit", "parameters", "audience", "check"):
             assert marta.get(f"/campaigns/{campaign.id}/{step}").status_code == 409
 
-    def test_agents_have_no_campaigns(self, app: Flask) -> None:
+    def test_agents_have_no_access(self, app: Flask) -> None:
         ana = sign_in(app, "Ana")
         assert ana.get("/campaigns/").status_code == 403
         assert ana.post("/campaigns/1/start").status_code == 403
 
 
-def test_the_list_costs_the_same_with_many_campaigns(app: Flask, marta: FlaskClient) -> None:
+def test_list_is_paginated(app: Flask, marta: FlaskClient) -> None:
     assert "empty" in marta.get("/campaigns/").text
     template = make_template()
     channel = template.channel_id

@@ -23,7 +23,7 @@ from tests.support.factories import ago, make_contact
 
 
 def make_due_campaign() -> int:
-    """A campaign to one person, whose moment has come."""
+    """Make a scheduled campaign to one contact that is due."""
     make_contact("Ana")
     number = make_draft()
     run_and_commit(schedule_campaign, number, clock.now() + timedelta(hours=1), "marta")
@@ -33,7 +33,7 @@ def make_due_campaign() -> int:
     return number
 
 
-def test_it_starts_when_its_moment_comes_with_who_is_there_then(any_app: Flask) -> None:
+def test_due_campaign_starts_once_with_the_audience_of_that_time(any_app: Flask) -> None:
     number = make_due_campaign()
     make_contact("Bia")
     assert list_due_campaigns() == [(number,)]
@@ -45,7 +45,7 @@ def test_it_starts_when_its_moment_comes_with_who_is_there_then(any_app: Flask) 
     assert list_due_campaigns() == []
 
 
-def test_one_that_cannot_start_is_a_draft_again_and_says_why(any_app: Flask) -> None:
+def test_refused_start_makes_it_a_draft_with_the_reason(any_app: Flask) -> None:
     number = make_due_campaign()
     db.session.execute(sa.update(MessageTemplate).values(status="PAUSED"))
     db.session.commit()
@@ -55,7 +55,7 @@ def test_one_that_cannot_start_is_a_draft_again_and_says_why(any_app: Flask) -> 
     assert "PAUSED" in (campaign.paused_reason or "")
 
 
-def test_it_can_be_taken_back_or_started_at_once(any_app: Flask) -> None:
+def test_scheduled_campaign_can_be_unscheduled_or_started_now(any_app: Flask) -> None:
     number = make_due_campaign()
     run_and_commit(unschedule_campaign, number, "rui")
     assert get_campaign_state(number) == CampaignState.DRAFT
@@ -63,16 +63,16 @@ def test_it_can_be_taken_back_or_started_at_once(any_app: Flask) -> None:
         unschedule_campaign(number, "marta")
     db.session.rollback()
     run_and_commit(schedule_campaign, number, clock.now() + timedelta(hours=1), "marta")
-    with pytest.raises(Conflict, match="scheduled already, by marta"):
+    with pytest.raises(Conflict, match="marta has already scheduled"):
         schedule_campaign(number, clock.now() + timedelta(hours=2), "rui")
     db.session.rollback()
     run_and_commit(service.start_campaign, number, "rui")
     assert get_campaign_state(number) == CampaignState.RUNNING
 
 
-def test_a_moment_that_is_past_is_refused(any_app: Flask) -> None:
+def test_past_time_is_refused(any_app: Flask) -> None:
     make_contact("Ana")
     number = make_draft()
-    with pytest.raises(InvalidInput, match="past") as told:
+    with pytest.raises(InvalidInput, match="past") as refusal:
         schedule_campaign(number, ago(1), "marta")
-    assert told.value.field == "at"
+    assert refusal.value.field == "at"

@@ -25,7 +25,7 @@ from tests.support.campaigns import (
 from tests.support.factories import ago, make_contact, make_template
 
 
-def test_a_campaigns_life_from_draft_to_finished(any_app: Flask) -> None:
+def test_life_cycle_from_draft_to_finished(any_app: Flask) -> None:
     for name in ("Ana", "Bia", "Caio"):
         make_contact(name)
     number = make_draft()
@@ -37,8 +37,8 @@ def test_a_campaigns_life_from_draft_to_finished(any_app: Flask) -> None:
     assert list_due_channels() == []
     run_and_commit(service.resume_campaign, number, "ana")
     sent = run_campaign_sender().sent
-    words = [b["template"]["components"][0]["parameters"][0]["text"] for b in sent]
-    assert sorted(words) == ["Ana", "Bia", "Caio"]
+    texts = [b["template"]["components"][0]["parameters"][0]["text"] for b in sent]
+    assert sorted(texts) == ["Ana", "Bia", "Caio"]
     assert get_campaign_counts(number) == {"accepted": 3}
     reconcile_campaigns()
     assert get_campaign_state(number) == "finished"
@@ -48,7 +48,7 @@ def test_a_campaigns_life_from_draft_to_finished(any_app: Flask) -> None:
         db.session.rollback()
 
 
-def test_a_second_start_is_told_who_was_first(any_app: Flask) -> None:
+def test_second_start_names_who_was_first(any_app: Flask) -> None:
     make_contact()
     number = make_draft()
     start_campaign(number, "bia@prosa.test")
@@ -57,21 +57,21 @@ def test_a_second_start_is_told_who_was_first(any_app: Flask) -> None:
     db.session.rollback()
 
 
-def test_two_starts_at_once_freeze_one_row_a_person(any_app: Flask) -> None:
+def test_concurrent_starts_freeze_one_row_per_contact(any_app: Flask) -> None:
     for _ in range(20):
         make_contact()
     number = make_draft()
     barrier = threading.Barrier(4)
-    told: list[str] = []
+    results: list[str] = []
 
     def work(name: str) -> None:
         with any_app.app_context():
             barrier.wait()
             try:
                 start_campaign(number, name)
-                told.append("started")
+                results.append("started")
             except Conflict as error:
-                told.append(str(error))
+                results.append(str(error))
             finally:
                 db.session.rollback()
 
@@ -80,17 +80,17 @@ def test_two_starts_at_once_freeze_one_row_a_person(any_app: Flask) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told.count("started") == 1
-    assert all("by u" in text for text in told if text != "started")
+    assert results.count("started") == 1
+    assert all(text.startswith("u") for text in results if text != "started")
     assert get_campaign_counts(number) == {"pending": 20}
 
 
-def test_an_empty_audience_is_refused_by_name(any_app: Flask) -> None:
+def test_empty_audience_is_refused(any_app: Flask) -> None:
     error = get_start_refusal(make_draft(audience={"kind": "tag", "name": "ninguém"}))
     assert (error.field, "audience is empty" in str(error)) == ("audience", True)
 
 
-def test_a_missing_value_names_the_field_and_how_many_lack_it(any_app: Flask) -> None:
+def test_missing_value_is_refused_with_the_field_and_count(any_app: Flask) -> None:
     make_contact("Ana", attributes={"plano": "fibra"})
     make_contact("")
     make_contact("  ", opted_out_at=ago(1))
@@ -103,7 +103,7 @@ def test_a_missing_value_names_the_field_and_how_many_lack_it(any_app: Flask) ->
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PAUSED", "REJECTED", "DELETED"])
-def test_a_template_that_is_not_approved_is_refused(any_app: Flask, status: str) -> None:
+def test_unapproved_template_is_refused(any_app: Flask, status: str) -> None:
     make_contact()
     template = make_template(status=status)
     error = get_start_refusal(make_draft(template=template.name))
@@ -123,22 +123,22 @@ def test_a_template_that_is_not_approved_is_refused(any_app: Flask, status: str)
         ({"on_doubt": "guess"}, InvalidInput, "on_doubt"),
     ],
 )
-def test_a_wrong_draft_is_refused_naming_the_field(
+def test_invalid_draft_is_refused_with_the_field(
     app: Flask, more: dict[str, object], kind: type[AppError], field: str
 ) -> None:
-    with pytest.raises(kind) as told:
+    with pytest.raises(kind) as refusal:
         make_draft(**more)  # type: ignore[arg-type]
-    assert told.value.field == field
+    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("item", ["name", "1=", "1=name", "1=sql:x", "1=field: "])
-def test_a_wrong_parameter_is_shown_as_it_was_given(item: str) -> None:
-    with pytest.raises(InvalidInput, match="1=field:name") as told:
+def test_invalid_parameter_is_quoted_in_the_error(item: str) -> None:
+    with pytest.raises(InvalidInput, match="1=field:name") as refusal:
         parse_parameters([item])
-    assert repr(item) in str(told.value)
+    assert repr(item) in str(refusal.value)
 
 
-def test_the_audience_is_frozen_once_per_person_with_reasons(any_app: Flask) -> None:
+def test_audience_is_frozen_once_per_contact_with_skip_reasons(any_app: Flask) -> None:
     kept, gone, merged = make_contact("Ana"), make_contact("Bia"), make_contact("Caio")
     make_contact("Davi", opted_out_at=ago(9))
     db.session.execute(sa.update(Contact).where(Contact.id == gone.id).values(phone=None))
@@ -154,7 +154,7 @@ def test_the_audience_is_frozen_once_per_person_with_reasons(any_app: Flask) -> 
     assert sorted(reason or "" for reason in reasons) == ["", "no_address", "opted_out"]
 
 
-def test_a_tag_chooses_its_people(any_app: Flask) -> None:
+def test_audience_by_tag(any_app: Flask) -> None:
     tagged = make_contact("Ana")
     make_contact("Bia")
     db.session.add(ContactTag(contact_id=tagged.id, name="vip"))

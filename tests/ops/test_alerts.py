@@ -37,7 +37,7 @@ from tests.support.settings import make_settings
 def watched(
     database_url: str, tmp_path: Path, redis_server: RedisServer, receiver: AlertReceiver
 ) -> Iterator[Flask]:
-    """An application whose alerts reach the receiver at once, with all its workers alive."""
+    """Make an application that sends alerts to the receiver at once, with all workers reported alive."""
     made = create_app(
         make_settings(
             tmp_path,
@@ -63,8 +63,8 @@ def watched(
     redis_server.admin.connection_pool.disconnect()
 
 
-def watch_again() -> None:
-    """As if the time between two looks had passed."""
+def evaluate_again() -> None:
+    """Evaluate the alerts as if the interval had passed."""
     db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
     db.session.commit()
     check_alerts()
@@ -76,15 +76,15 @@ def state_of(name: str) -> str:
     return str(found)
 
 
-def test_redis_really_stopped_is_told_once_and_once_when_it_is_back(
+def test_redis_outage_is_notified_once_and_its_end_once(
     watched: Flask, redis_server: RedisServer, receiver: AlertReceiver
 ) -> None:
     check_alerts()
     assert receiver.received == []
     redis_server.kill()
     for _ in range(3):
-        watch_again()
-    assert receiver.titles() == ["Redis is away"]
+        evaluate_again()
+    assert receiver.titles() == ["Redis is down"]
     assert "Connection" in receiver.received[0]["message"]
     assert receiver.received[0]["type"] == "failure"
     page = (
@@ -92,52 +92,52 @@ def test_redis_really_stopped_is_told_once_and_once_when_it_is_back(
         .get("/", headers={"Accept-Language": "en"})
         .text
     )
-    assert "Redis is away" in page
+    assert "Redis is down" in page
     redis_server.start()
     wait_for(lambda: not prosa_redis.breaker().is_open)
     for _ in range(3):
-        watch_again()
-    assert receiver.titles() == ["Redis is away", "Redis is away"]
-    assert receiver.received[1]["message"] == "It is over."
+        evaluate_again()
+    assert receiver.titles() == ["Redis is down", "Redis is down"]
+    assert receiver.received[1]["message"] == "It has ended."
     assert receiver.received[1]["type"] == "success"
 
 
-def test_a_full_redis_is_told_and_shown_until_there_is_room(
+def test_full_redis_is_notified_and_shown_until_there_is_room(
     watched: Flask, redis_server: RedisServer, receiver: AlertReceiver
 ) -> None:
     client, _ = make_signed_in_client(watched, Role.MANAGER)
     redis_server.admin.setrange("other:large", 30_000_000, b"x")
     used = redis_server.admin.info()["used_memory"]
-    redis_server.admin.config_set("maxmemory", int(used * 1.15))  # some room is left for our own
+    redis_server.admin.config_set("maxmemory", int(used * 1.15))  # leaves room for our own keys
     try:
-        watch_repeatedly(2)
-        assert receiver.titles() == ["Redis's memory is nearly full"]
+        evaluate_repeatedly(2)
+        assert receiver.titles() == ["Redis is almost out of memory"]
         page = client.get("/redis/", headers={"Accept-Language": "en"}).text
-        assert "Redis&#39;s memory is nearly full" in page
-        assert "Redis&#39;s memory" in client.get("/now", headers={"Accept-Language": "en"}).text
+        assert "Redis is almost out of memory" in page
+        assert "Redis is almost out" in client.get("/now", headers={"Accept-Language": "en"}).text
     finally:
         redis_server.admin.config_set("maxmemory", "128mb")
-    watch_repeatedly(2)
-    assert receiver.titles() == ["Redis's memory is nearly full"] * 2
+    evaluate_repeatedly(2)
+    assert receiver.titles() == ["Redis is almost out of memory"] * 2
     wait_for(
-        lambda: "Redis&#39;s memory" not in client.get("/redis/now").text, seconds=20, every=0.5
+        lambda: "Redis is almost out" not in client.get("/redis/now").text, seconds=20, every=0.5
     )
 
 
-def test_open_pages_get_an_event_when_an_alert_changes_and_not_at_each_check(
+def test_live_event_is_published_only_when_an_alert_changes(
     watched: Flask, redis_server: RedisServer
 ) -> None:
     client, _ = make_signed_in_client(watched, Role.MANAGER)
     check_alerts()
-    with redis_server.admin.pubsub(ignore_subscribe_messages=True) as heard:
-        heard.subscribe(PUBSUB_CHANNEL)
+    with redis_server.admin.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(PUBSUB_CHANNEL)
         wait_for(lambda: redis_server.admin.pubsub_numsub(PUBSUB_CHANNEL)[0][1] == 1)
-        heard.get_message(timeout=1)
+        pubsub.get_message(timeout=1)
         assert "No worker" not in client.get("/now", headers={"Accept-Language": "en"}).text
         db.session.execute(sa.delete(metrics.ProcessReport))
         db.session.commit()
-        watch_repeatedly(3)
-        live_events = [h for _ in range(6) if (h := heard.get_message(timeout=0.5)) is not None]
+        evaluate_repeatedly(3)
+        live_events = [h for _ in range(6) if (h := pubsub.get_message(timeout=0.5)) is not None]
     assert [parse_live_event(live_event["data"]).kind for live_event in live_events] == [
         LiveEventKind.HEALTH
     ]  # type: ignore[union-attr]
@@ -146,17 +146,17 @@ def test_open_pages_get_an_event_when_an_alert_changes_and_not_at_each_check(
     assert alerts.list_firing_alerts()
 
 
-def watch_repeatedly(times: int) -> None:
+def evaluate_repeatedly(times: int) -> None:
     for _ in range(times):
-        watch_again()
+        evaluate_again()
 
 
-def test_of_several_processes_one_checks(watched: Flask) -> None:
-    looked: list[bool] = []
+def test_only_one_process_evaluates(watched: Flask) -> None:
+    evaluated: list[bool] = []
 
     def one() -> None:
         with watched.app_context():
-            looked.append(alerts.evaluate_alerts(lambda _notice: True))
+            evaluated.append(alerts.evaluate_alerts(lambda _notice: True))
 
     check_alerts()
     db.session.execute(sa.update(Alert).values(due_at=db_now(-1)))
@@ -166,17 +166,17 @@ def test_of_several_processes_one_checks(watched: Flask) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(looked) == [False] * 5 + [True]
+    assert sorted(evaluated) == [False] * 5 + [True]
     assert list_due_alert_checks() == []
 
 
-def test_what_nobody_received_is_told_again(watched: Flask, receiver: AlertReceiver) -> None:
+def test_undelivered_notification_is_sent_again(watched: Flask, receiver: AlertReceiver) -> None:
     make_double()
     receiver.status = 500
-    watch_repeatedly(2)
+    evaluate_repeatedly(2)
     assert (receiver.received, state_of("double_acceptance")) == ([], "firing")
     receiver.status = 200
-    watch_repeatedly(2)
+    evaluate_repeatedly(2)
     assert receiver.titles() == ["A message was accepted twice"]
 
 
@@ -186,9 +186,9 @@ def make_double() -> None:
     db.session.commit()
 
 
-def fire(watched: Flask, name: str) -> alerts.AlertNotice:
-    """The alert that is to fire after a look, alone."""
-    watch_again()
+def get_fired_alert(watched: Flask, name: str) -> alerts.AlertNotice:
+    """Evaluate the alerts and return the one that fires."""
+    evaluate_again()
     found = [notice for notice in alerts.list_firing_alerts() if notice.name == name]
     assert len(found) == 1, [notice.name for notice in alerts.list_firing_alerts()]
     return found[0]
@@ -219,7 +219,7 @@ def webhook_backlog(_watched: Flask, _redis: RedisServer) -> None:
 
 
 def evictions(_watched: Flask, redis: RedisServer) -> None:
-    watch_again()
+    evaluate_again()
     used = redis.admin.info()["used_memory"]
     redis.admin.config_set("maxmemory", used + 3_000_000)
     with redis.admin.pipeline(transaction=False) as pipe:
@@ -231,23 +231,23 @@ def evictions(_watched: Flask, redis: RedisServer) -> None:
 
 
 def low_hit_rate(_watched: Flask, _redis: RedisServer) -> None:
-    watch_again()
+    evaluate_again()
     for outcome, number in (("hits", 200), ("misses", 800)):
         for _ in range(number):
             stats.count_lookup("contact:1", outcome)
 
 
 def many_connections(watched: Flask, redis: RedisServer) -> None:
-    """Twenty are as many as a thousand, where somebody set it so."""
+    """Exceed a limit of 20 connections."""
     settings = replace(get_settings(watched), alert_connections=20)
     watched.extensions["prosa_settings"] = settings
     pool = redis.admin.connection_pool
     for connection in [pool.get_connection() for _ in range(25)]:
-        pool.release(connection)  # open still
+        pool.release(connection)  # stays open
 
 
 @pytest.mark.parametrize(
-    ("trouble", "name", "words"),
+    ("break_something", "name", "text"),
     [
         (missing_worker, "no_worker", "statuses"),
         (stuck_queue, "queue_stuck", "replies"),
@@ -257,23 +257,23 @@ def many_connections(watched: Flask, redis: RedisServer) -> None:
         (many_connections, "redis_connections", "are open"),
     ],
 )
-def test_each_trouble_fires_its_alert(
+def test_each_problem_fires_its_alert(
     watched: Flask,
     redis_server: RedisServer,
-    trouble: Callable[[Flask, RedisServer], None],
+    break_something: Callable[[Flask, RedisServer], None],
     name: str,
-    words: str,
+    text: str,
 ) -> None:
-    trouble(watched, redis_server)
-    assert words in fire(watched, name).sentence
+    break_something(watched, redis_server)
+    assert text in get_fired_alert(watched, name).sentence
 
 
 def test_a_flickering_condition_is_not_notified() -> None:
     alert = Alert(name="redis_down", state=AlertState.QUIET, values={})
     holds, holds_not = alerts.RuleResult(True, {}), alerts.RuleResult(False, {})
     now = ago(1000)
-    for seconds, verdict in ((0, holds), (30, holds_not), (40, holds), (90, holds)):
-        alerts.apply_result(alert, verdict, now + timedelta(seconds=seconds), 60)
+    for seconds, result in ((0, holds), (30, holds_not), (40, holds), (90, holds)):
+        alerts.apply_result(alert, result, now + timedelta(seconds=seconds), 60)
         assert alert.state == AlertState.QUIET
     alerts.apply_result(alert, alerts.RuleResult(None, {}), now + timedelta(seconds=200), 60)
     assert alert.state == AlertState.QUIET

@@ -42,7 +42,7 @@ def test_ping_and_stats(runner: FlaskCliRunner) -> None:
 @pytest.mark.parametrize(
     "arguments", [["ping"], ["stats"], ["keys"], ["flush", "--namespace", "cache"], ["rebuild"]]
 )
-def test_without_redis_each_says_so_in_one_sentence(
+def test_commands_without_redis_print_one_sentence(
     runner: FlaskCliRunner, redis_server: RedisServer, arguments: list[str]
 ) -> None:
     redis_server.kill()
@@ -74,9 +74,7 @@ def test_keys_are_counted_by_namespace(app: Flask, runner: FlaskCliRunner) -> No
     assert "Há mais" in run_redis_command(runner, "keys", "--limit", "10")
 
 
-def test_the_survey_asks_in_pipelines_and_not_key_by_key(
-    app: Flask, redis_server: RedisServer
-) -> None:
+def test_survey_uses_pipelines(app: Flask, redis_server: RedisServer) -> None:
     with prosa_redis.client().pipeline(transaction=False) as pipe:
         for number in range(3000):
             pipe.set(key("cache", number), b"x", ex=600)
@@ -92,7 +90,7 @@ def test_the_survey_asks_in_pipelines_and_not_key_by_key(
     redis_proxy.close()
 
 
-def test_flush_takes_one_namespace_and_no_other(app: Flask, runner: FlaskCliRunner) -> None:
+def test_flush_deletes_one_namespace_only(app: Flask, runner: FlaskCliRunner) -> None:
     client = prosa_redis.client()
     for number in range(1200):
         client.set(key("cache", number), b"x", ex=60)
@@ -104,7 +102,7 @@ def test_flush_takes_one_namespace_and_no_other(app: Flask, runner: FlaskCliRunn
 
 
 @pytest.mark.parametrize("namespace", ["*", "rq", "", "cache:*", "outra"])
-def test_flush_knows_our_namespaces_only(
+def test_flush_refuses_unknown_namespaces(
     app: Flask, runner: FlaskCliRunner, namespace: str
 ) -> None:
     prosa_redis.client().set("other:program", b"1", ex=60)
@@ -132,7 +130,7 @@ def test_rebuild_fills_an_empty_redis_from_sql(
     assert client.is_signed_in()
 
 
-def test_rebuild_leaves_a_session_that_is_there_already(app: Flask, runner: FlaskCliRunner) -> None:
+def test_rebuild_keeps_existing_sessions(app: Flask, runner: FlaskCliRunner) -> None:
     make_signed_in_client(app)
     redis = prosa_redis.client()
     (name,) = redis.scan_iter(key("session") + ":*")
@@ -141,7 +139,7 @@ def test_rebuild_leaves_a_session_that_is_there_already(app: Flask, runner: Flas
     assert redis.get(name) == b"newer"
 
 
-def test_rebuild_walks_more_than_one_batch(
+def test_rebuild_handles_several_batches(
     app: Flask, runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuilding, "BATCH", 2)

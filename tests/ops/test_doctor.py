@@ -1,4 +1,4 @@
-"""Each trouble is made for real, on a real server, and the doctor names it."""
+"""Tests of the Redis doctor: each problem is caused for real, on a real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.redis_processes import connect_to, redis_process, slow_proxy
 from tests.support.settings import make_settings
 
 
-def test_a_healthy_server_has_none_and_hides_nothing(app: Flask, tmp_path: Path) -> None:
+def test_healthy_server_has_no_problems_and_no_unknowns(app: Flask, tmp_path: Path) -> None:
     with redis_process(*HEALTHY_OPTIONS) as port:
         connect_to(port).set(key("probe"), "1", ex=9)
         findings = run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
@@ -38,11 +38,11 @@ def test_switched_off_is_noted(app: Flask, tmp_path: Path) -> None:
     )
 
 
-# --- what is wrong with one that lets us in: its options, and what is done to it ---
+# --- problems of a reachable server, caused by its options or an action ---
 
 
 def do_nothing(_port: int) -> None:
-    """The options are trouble enough."""
+    """Do nothing: the options alone cause the problem."""
 
 
 def fill(port: int) -> None:
@@ -64,7 +64,7 @@ def break_its_disk(port: int) -> None:
     client = connect_to(port)
     client.config_set("appendonly", "no")
     folder = Path(client.config_get("dir")["dir"])
-    (folder / "dump.rdb").mkdir()  # a folder is in the place of its file
+    (folder / "dump.rdb").mkdir()  # in the place of the file
     client.set("a", "1", ex=600)
     client.bgsave()
     wait_for(lambda: client.info()["rdb_last_bgsave_status"] == "err")
@@ -100,7 +100,7 @@ WITH_SLOWLOG = ("--enable-debug-command", "yes", "--slowlog-log-slower-than", "1
 
 
 @pytest.mark.parametrize(
-    ("options", "do", "names", "words"),
+    ("options", "do", "names", "text"),
     [
         (("--maxmemory-policy", "noeviction"), overfill, FULL, "maxmemory"),
         (("--maxmemory", "4mb"), fill, {"memory_high"}, "maxmemory"),
@@ -117,20 +117,20 @@ WITH_SLOWLOG = ("--enable-debug-command", "yes", "--slowlog-log-slower-than", "1
         ((), replicate_from_nobody, {"replica_lag", "not_writable"}, "127.0.0.1"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_inside_is_named(
+def test_problem_of_a_reachable_server_is_named(
     app: Flask,
     tmp_path: Path,
     options: tuple[str, ...],
     do: Callable[[int], None],
     names: set[str],
-    words: str,
+    text: str,
 ) -> None:
     with redis_process(*HEALTHY_OPTIONS, *options) as port:
         do(port)
         findings = run_diagnosis(f"redis://127.0.0.1:{port}/0", tmp_path)
     assert trouble_names(findings) == names, findings
-    told = " ".join(f.sentence + f.fix for f in findings if f.name in names)
-    assert words in told
+    report = " ".join(f.sentence + f.fix for f in findings if f.name in names)
+    assert text in report
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_is_wrong_inside_is_named(
         ("--bind", "0.0.0.0", "--protected-mode", "yes"),
     ],
 )
-def test_what_only_looks_open_is_not_called_so(
+def test_protected_server_is_not_reported_as_exposed(
     app: Flask, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     with redis_process(*HEALTHY_OPTIONS, *options) as port:
@@ -151,7 +151,7 @@ def test_what_only_looks_open_is_not_called_so(
     assert exposed.outcome is CheckOutcome.FINE
 
 
-def test_a_replica_that_stops_is_late(app: Flask, tmp_path: Path) -> None:
+def test_stopped_replica_is_reported_as_late(app: Flask, tmp_path: Path) -> None:
     with redis_process(*HEALTHY_OPTIONS, "--repl-diskless-sync-delay", "0") as port:
         primary = connect_to(port)
         with redis_process("--replicaof", "127.0.0.1", str(port)) as other:
@@ -168,15 +168,14 @@ def test_a_replica_that_stops_is_late(app: Flask, tmp_path: Path) -> None:
     assert trouble_names(findings) == {"replica_lag"}
 
 
-def test_a_server_far_away_is_named(app: Flask, tmp_path: Path) -> None:
-    with redis_process(*HEALTHY_OPTIONS) as port, slow_proxy(port, 0.02) as way:
-        findings = run_diagnosis(f"redis://127.0.0.1:{way}/0", tmp_path)
+def test_slow_network_is_reported(app: Flask, tmp_path: Path) -> None:
+    with redis_process(*HEALTHY_OPTIONS) as port, slow_proxy(port, 0.02) as proxy_port:
+        findings = run_diagnosis(f"redis://127.0.0.1:{proxy_port}/0", tmp_path)
     latency = next(f for f in findings if f.name == "latency")
     assert latency.outcome is CheckOutcome.TROUBLE
 
 
-def test_the_age_of_a_version_is_told(app: Flask) -> None:
-    """The server of this machine is of one age only."""
+def test_old_versions_are_reported(app: Flask) -> None:
     for version, name in (
         ("5.0.14", "too_old"),
         ("7.0.15", "unsupported_version"),
@@ -187,8 +186,8 @@ def test_the_age_of_a_version_is_told(app: Flask) -> None:
         assert named == ({name} if name else set())
 
 
-def test_what_a_server_does_not_tell_is_unknown_and_no_trouble(app: Flask, tmp_path: Path) -> None:
-    """As managed ones do: CONFIG, SLOWLOG, MEMORY and ACL are forbidden."""
+def test_hidden_facts_are_unknown_and_no_problem(app: Flask, tmp_path: Path) -> None:
+    """Managed servers often forbid CONFIG, SLOWLOG, MEMORY and ACL."""
     with redis_process(*HEALTHY_OPTIONS) as port:
         rights = ("-config", "-slowlog", "-memory", "-acl")
         connect_to(port).execute_command(
@@ -205,9 +204,9 @@ def test_every_check_has_a_unique_name_a_sentence_and_a_fix() -> None:
     assert all(check.question.endswith("?") and check.sentence and check.fix for check in CHECKS)
 
 
-@pytest.mark.parametrize(("locale", "words"), [("en", "No connection"), ("pt_BR", "Sem conexão")])
-def test_the_command_tells_in_the_settings_language_and_exits_by_severity(
-    sqlite_url: str, tmp_path: Path, locale: str, words: str
+@pytest.mark.parametrize(("locale", "text"), [("en", "No connection"), ("pt_BR", "Sem conexão")])
+def test_command_uses_the_configured_language_and_exits_by_severity(
+    sqlite_url: str, tmp_path: Path, locale: str, text: str
 ) -> None:
     settings = make_settings(
         tmp_path,
@@ -216,9 +215,9 @@ def test_the_command_tells_in_the_settings_language_and_exits_by_severity(
         REDIS_URL=f"redis://:secret@127.0.0.1:{free_port()}/0",
     )
     runner = create_app(settings).test_cli_runner()
-    told = runner.invoke(args=["redis", "doctor"])
-    assert (told.exit_code, "secret" in told.output) == (2, False)
-    assert words in told.output
+    result = runner.invoke(args=["redis", "doctor"])
+    assert (result.exit_code, "secret" in result.output) == (2, False)
+    assert text in result.output
     as_json = runner.invoke(args=["redis", "doctor", "--json"])
     found = {f["name"]: f for f in json.loads(as_json.output)}
     assert as_json.exit_code == 2

@@ -1,4 +1,4 @@
-"""What keeps the doctor, and Prosa, out of a server: each made for real, and named."""
+"""Tests of the Redis doctor: each reason why a connection fails is caused for real."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def loading(home: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "words"),
+    ("make", "name", "text"),
     [
         (nobody_listens, "refused", "127.0.0.1"),
         (no_socket, "refused", "nothing.sock"),
@@ -127,18 +127,18 @@ def loading(home: Path) -> Iterator[str]:
         (loading, "loading", "loading"),
     ],
 )
-def test_what_keeps_us_out_is_named(
+def test_connection_failure_is_named(
     app: Flask,
     tmp_path: Path,
     make: Callable[[Path], AbstractContextManager[str]],
     name: str,
-    words: str,
+    text: str,
 ) -> None:
     with make(tmp_path) as url:
         findings = run_diagnosis(url, tmp_path)
     assert trouble_names(findings) == {name}, findings
     found = next(f for f in findings if f.name == name)
-    assert words in found.sentence + found.fix
+    assert text in found.sentence + found.fix
     assert found.fix
     assert "secret" not in found.sentence
     assert get_worst_severity(findings) == (

@@ -33,7 +33,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def read_samples(client: FlaskClient, **options: object) -> Samples:
-    """Every sample of the page by its name and labels, read by Prometheus' own parser."""
+    """Return every sample by its name and labels, read by the parser of Prometheus."""
     answer = client.get("/metrics", **options)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     return {
@@ -47,7 +47,7 @@ def sample_value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
-def test_it_tells_of_redis_and_of_both_hit_rates(client: FlaskClient) -> None:
+def test_redis_metrics_and_both_hit_rates(client: FlaskClient) -> None:
     for _ in range(4):
         get_or_compute(
             CacheEntry(CacheSpec("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
@@ -63,7 +63,7 @@ def test_it_tells_of_redis_and_of_both_hit_rates(client: FlaskClient) -> None:
     assert sample_value(found, "prosa_redis_commands_total") > 4
 
 
-def test_it_counts_answers_by_route_and_status_with_their_time(client: FlaskClient) -> None:
+def test_responses_are_counted_by_route_and_status_with_durations(client: FlaskClient) -> None:
     for path in ("/health/live", "/health/live", "/contacts/1", "/nowhere"):
         client.get(path)
     found = read_samples(client)
@@ -81,7 +81,7 @@ def test_it_counts_answers_by_route_and_status_with_their_time(client: FlaskClie
     assert sample_value(found, "prosa_http_request_seconds_count", route="/health/live") == 2
 
 
-def test_webhooks_are_counted_in_and_refused(client: FlaskClient) -> None:
+def test_webhooks_are_counted_by_outcome(client: FlaskClient) -> None:
     raw = make_webhook_body(make_message_value("oi"))
     client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(raw))
     client.post("/webhooks/whatsapp", data=raw, headers=signature_headers(b"other"))
@@ -92,7 +92,7 @@ def test_webhooks_are_counted_in_and_refused(client: FlaskClient) -> None:
     assert sample_value(found, "prosa_queue_oldest_seconds", queue="inbound") >= 0
 
 
-def test_work_that_waits_and_messages_are_counted_in_sql(any_app: Flask) -> None:
+def test_backlog_and_messages_are_counted_in_sql(any_app: Flask) -> None:
     campaign = make_campaign()
     make_recipients(campaign, 3)
     make_recipients(campaign, 2, state=MessageState.READ)
@@ -108,7 +108,7 @@ def test_work_that_waits_and_messages_are_counted_in_sql(any_app: Flask) -> None
     assert sample_value(found, "prosa_workers", queue="inbound") == 0
 
 
-def test_it_answers_without_redis_and_counts_the_outage(
+def test_metrics_without_redis_count_the_outage(
     client: FlaskClient, redis_server: RedisServer
 ) -> None:
     redis_server.kill()
@@ -121,7 +121,7 @@ def test_it_answers_without_redis_and_counts_the_outage(
     assert ("redis_used_memory_bytes", frozenset()) not in found
 
 
-def test_a_redis_that_hangs_is_counted_as_timeouts(
+def test_hanging_redis_is_counted_as_timeouts(
     client: FlaskClient, redis_server: RedisServer
 ) -> None:
     client.get("/health")
@@ -141,7 +141,7 @@ with create_app().app_context(), metrics.reporting_as("statuses"):
 """
 
 
-def test_other_processes_are_in_the_sums_and_among_the_living(app: Flask, tmp_path: Path) -> None:
+def test_sums_and_live_processes_include_other_processes(app: Flask, tmp_path: Path) -> None:
     metrics.count("deliveries", 2, ledger="messages", result="accepted")
     url = str(db.engine.url)
     other = subprocess.Popen(
@@ -163,7 +163,7 @@ def test_other_processes_are_in_the_sums_and_among_the_living(app: Flask, tmp_pa
     assert sample_value(found, "prosa_workers", queue="statuses") == 0
 
 
-def test_a_child_counts_for_itself_and_not_its_parents_counts_again(app: Flask) -> None:
+def test_forked_child_does_not_count_its_parents_counts_again(app: Flask) -> None:
     metrics.count("webhooks", 3, outcome="stored")
     db.engine.dispose()
     pid = os.fork()
@@ -177,7 +177,7 @@ def test_a_child_counts_for_itself_and_not_its_parents_counts_again(app: Flask) 
     )
 
 
-def test_counts_are_kept_while_the_database_is_away(
+def test_counts_are_kept_while_the_database_is_down(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
@@ -212,7 +212,7 @@ def test_counts_are_kept_while_the_database_is_away(
     ],
 )
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_it_opens_to_the_token_and_to_this_machine(
+def test_access_needs_the_token_or_this_machine(
     app: Flask, tmp_path: Path, address: str, headers: dict[str, str], status: int, proxies: int
 ) -> None:
     settings = make_settings(
@@ -226,7 +226,7 @@ def test_it_opens_to_the_token_and_to_this_machine(
     assert answer.status_code == status
 
 
-def test_without_a_token_in_the_settings_none_opens(client: FlaskClient) -> None:
+def test_no_token_is_accepted_if_none_is_configured(client: FlaskClient) -> None:
     for given in ("Bearer ", "Bearer", "Bearer None"):
         answer = client.get("/metrics", headers={"Authorization": given}, environ_base=FAR)
         assert answer.status_code == 403

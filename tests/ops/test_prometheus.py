@@ -22,7 +22,7 @@ NAMES = re.compile(r"\b(?:prosa|redis)_[a-z_]+\b")
 @pytest.mark.parametrize(
     "arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")]
 )
-def test_the_rules_are_right_and_fire_as_they_should(arguments: tuple[str, ...]) -> None:
+def test_rules_are_valid_and_fire(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
         [str(PROMTOOL), *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=100
     )
@@ -32,7 +32,7 @@ def test_the_rules_are_right_and_fire_as_they_should(arguments: tuple[str, ...])
 @pytest.mark.skipif(
     PROMTOOL is None, reason="no promtool here (Debian: apt-get install prometheus)"
 )
-def test_what_we_tell_is_what_prometheus_reads(app: Flask) -> None:
+def test_metrics_page_is_valid(app: Flask) -> None:
     make_recipients(make_campaign(), 2)
     app.test_client().get("/health")
     page = app.test_client().get("/metrics").data
@@ -42,18 +42,18 @@ def test_what_we_tell_is_what_prometheus_reads(app: Flask) -> None:
         capture_output=True,
         timeout=100,
     )
-    assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: matters of taste
+    assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: style warnings only
     assert b"error" not in done.stderr
 
 
-def test_no_rule_asks_for_what_we_do_not_tell(app: Flask) -> None:
+def test_rules_only_use_existing_metrics(app: Flask) -> None:
     metrics.count("webhooks", outcome="stored")
     metrics.count("deliveries", ledger="messages", result="accepted")
     app.test_client().get("/health")
-    told = set(NAMES.findall(app.test_client().get("/metrics").text))
+    exported = set(NAMES.findall(app.test_client().get("/metrics").text))
     rules = (FOLDER / "alerts.yml").read_text()
-    asked = {
+    used = {
         name for line in rules.splitlines() if "summary" not in line for name in NAMES.findall(line)
     }
-    assert len(asked) > 10
-    assert asked - told == set()
+    assert len(used) > 10
+    assert used - exported == set()

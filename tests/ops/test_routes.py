@@ -13,7 +13,7 @@ from tests.support.call_counts import RedisProxy, count_sql
 from tests.support.redis_server import RedisServer
 
 
-def test_health_has_the_shape_that_monitors_read(client: FlaskClient) -> None:
+def test_shape_of_the_health_answer(client: FlaskClient) -> None:
     answer = client.get("/health")
     assert answer.status_code == 200
     assert list(answer.json)[:2] == ["status", "checks"]
@@ -29,7 +29,7 @@ def test_health_counts_workers_with_a_heartbeat(client: FlaskClient) -> None:
     assert client.get("/health").json["checks"]["workers"] == {"inbound": 1}
 
 
-def test_without_redis_it_is_degraded_and_still_200(
+def test_health_without_redis_is_degraded_with_200(
     client: FlaskClient, redis_server: RedisServer
 ) -> None:
     redis_server.kill()
@@ -43,19 +43,19 @@ def lose_database() -> None:
     db.engine.dispose()
     for file in path.parent.glob("prosa.db*"):
         file.unlink()
-    path.mkdir()  # what is a folder can't be opened as a database
+    path.mkdir()  # a folder can't be opened as a database
 
 
-def test_without_the_database_it_is_unhealthy_and_503(app: Flask, client: FlaskClient) -> None:
+def test_health_without_database_is_unhealthy_with_503(app: Flask, client: FlaskClient) -> None:
     lose_database()
     answer = client.get("/health")
     assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
 
 
 def test_cache_stats_count_by_namespace(client: FlaskClient) -> None:
-    kind = CacheSpec("contact", dict[str, str], fresh_s=60)
+    spec = CacheSpec("contact", dict[str, str], fresh_s=60)
     for _ in range(4):
-        get_or_compute(CacheEntry(kind, 1, lambda: {"name": "Ana"}))
+        get_or_compute(CacheEntry(spec, 1, lambda: {"name": "Ana"}))
     found = client.get("/cache/stats").json
     assert found["namespaces"]["contact"]["hits"] == 3
     assert found["namespaces"]["contact"]["misses"] == 1
@@ -67,7 +67,7 @@ def test_cache_stats_count_by_namespace(client: FlaskClient) -> None:
     assert found["history"][-1]["hour"].endswith(":00:00+00:00")
 
 
-def test_health_tells_by_what_each_feature_works(
+def test_health_shows_the_mode_of_each_feature(
     client: FlaskClient, redis_server: RedisServer
 ) -> None:
     assert set(client.get("/health").json["checks"]["modes"].values()) == {"redis"}
@@ -79,7 +79,7 @@ def test_health_tells_by_what_each_feature_works(
     assert set(modes) == set(FEATURE_MODES)
 
 
-def test_ready_asks_the_database_and_live_asks_nobody(
+def test_ready_checks_the_database_and_live_checks_nothing(
     app: Flask, client: FlaskClient, redis_server: RedisServer
 ) -> None:
     redis_proxy = RedisProxy(redis_server.url)

@@ -17,7 +17,7 @@ def make_outbound(conversation: object, state: str) -> None:
     make_message(conversation, "olá", author=Author.BOT, state=state)  # type: ignore[arg-type]
 
 
-def test_it_counts_todays_conversations_and_messages_by_state(any_app: Flask) -> None:
+def test_counts_todays_conversations_and_messages_by_state(any_app: Flask) -> None:
     client, _ = make_signed_in_client(any_app)
     conversation = make_conversation(make_contact(), state=ConversationState.WAITING)
     make_message(conversation, "oi")
@@ -34,7 +34,7 @@ def parse_figures(page: str) -> list[str]:
     return [part.split("<")[0] for part in page.split('<div class="figure">')[1:]]
 
 
-def test_without_anything_it_teaches_what_comes_here(app: Flask) -> None:
+def test_empty_home_page_explains_itself(app: Flask) -> None:
     page = make_signed_in_client(app, Role.MANAGER)[0].get("/").text
     assert "Nada foi enviado hoje ainda." in page
     assert "Nenhuma campanha ainda" in page
@@ -44,7 +44,7 @@ def test_without_anything_it_teaches_what_comes_here(app: Flask) -> None:
     )
 
 
-def test_it_moves_by_a_fragment_that_holds_no_page(app: Flask) -> None:
+def test_updates_are_a_fragment(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     assert 'data-refresh-url="/now"' in client.get("/").text
     fragment = client.get("/now").text
@@ -52,7 +52,7 @@ def test_it_moves_by_a_fragment_that_holds_no_page(app: Flask) -> None:
     assert "Fila e saúde" in fragment
 
 
-def test_without_redis_it_shows_the_same_and_says_so(app: Flask, redis_server: RedisServer) -> None:
+def test_home_page_without_redis(app: Flask, redis_server: RedisServer) -> None:
     client, _ = make_signed_in_client(app)
     redis_server.kill()
     answer = client.get("/")
@@ -60,7 +60,7 @@ def test_without_redis_it_shows_the_same_and_says_so(app: Flask, redis_server: R
     assert "Fora do ar: o Prosa continua, só mais devagar" in answer.text
 
 
-def test_its_statements_do_not_grow_with_the_conversations(
+def test_number_of_statements_does_not_grow_with_conversations(
     app: Flask, redis_server: RedisServer
 ) -> None:
     client, _ = make_signed_in_client(app)
@@ -78,7 +78,7 @@ def test_its_statements_do_not_grow_with_the_conversations(
     assert statements() == few <= 8
 
 
-def test_a_second_look_within_seconds_counts_nothing_again(app: Flask) -> None:
+def test_second_request_within_seconds_is_cached(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     client.get("/now")
     with count_statements() as seen:
@@ -87,18 +87,16 @@ def test_a_second_look_within_seconds_counts_nothing_again(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.ADMIN])
-def test_the_redis_page_tells_mode_memory_clients_and_namespaces(app: Flask, role: Role) -> None:
+def test_redis_page_shows_mode_memory_clients_and_namespaces(app: Flask, role: Role) -> None:
     client, _ = make_signed_in_client(app, role)
     client.get("/now")
     client.get("/now")
     page = client.get("/redis/").text
-    for words in ("Em uso", "Memória em uso", "volatile-ttl", "prosa-web", "dashboard"):
-        assert words in page
+    for text in ("Em uso", "Memória em uso", "volatile-ttl", "prosa-web", "dashboard"):
+        assert text in page
 
 
-def test_the_redis_page_says_since_when_redis_is_away(
-    app: Flask, redis_server: RedisServer
-) -> None:
+def test_redis_page_shows_since_when_redis_is_down(app: Flask, redis_server: RedisServer) -> None:
     client, _ = make_signed_in_client(app, Role.MANAGER)
     redis_server.kill()
     page = client.get("/redis/now").text
@@ -106,7 +104,7 @@ def test_the_redis_page_says_since_when_redis_is_away(
     assert "Desde" in page
 
 
-def test_a_name_with_markup_is_only_text(app: Flask) -> None:
+def test_names_are_escaped(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     db.session.execute(sa.update(User).values(name="<img/src=x/onerror=alert(1)>"))
     db.session.commit()

@@ -1,4 +1,4 @@
-"""What prosa.js does, in Chromium, against a server of our own in a thread."""
+"""Tests of prosa.js in Chromium, against a server in a thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def address(app: Flask) -> Iterator[str]:
 
 @pytest.fixture
 def page(address: str) -> Iterator[Page]:
-    """Signed in as an administrator, on a phone.
+    """Open the home page on a phone, signed in as an administrator.
 
     Chromium starts after the application and ends before it: Playwright keeps an event loop running
     in this thread, in which Flask's teardown functions can't be run.
@@ -54,17 +54,17 @@ def page(address: str) -> Iterator[Page]:
         context.close()
 
 
-def test_pages_complain_of_nothing_and_fit_a_phone(page: Page) -> None:
-    complaints = collect_console_errors(page)
+def test_pages_have_no_console_errors_and_fit_a_phone(page: Page) -> None:
+    errors = collect_console_errors(page)
     for path in ("/", "/users/", "/account/", "/redis/"):
         page.goto(path)
         page.wait_for_load_state("networkidle")
         wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         assert not wide, path
-    assert complaints == []
+    assert errors == []
 
 
-def test_the_theme_is_the_devices_until_it_is_chosen_and_then_kept(page: Page) -> None:
+def test_theme_follows_the_device_until_one_is_chosen(page: Page) -> None:
     def theme() -> object:
         return page.evaluate("document.documentElement.dataset.bsTheme")
 
@@ -77,7 +77,7 @@ def test_the_theme_is_the_devices_until_it_is_chosen_and_then_kept(page: Page) -
     assert theme() == "light"
 
 
-def test_what_can_not_be_undone_is_asked_first(page: Page) -> None:
+def test_destructive_actions_ask_for_confirmation(page: Page) -> None:
     page.goto("/account/")
     page.click("text=Sair de todos os aparelhos")
     assert page.locator("dialog.confirm").is_visible()
@@ -93,7 +93,7 @@ def test_what_can_not_be_undone_is_asked_first(page: Page) -> None:
     assert page.locator("text=Você saiu de todos os aparelhos.").is_visible()
 
 
-def test_a_form_is_sent_once_however_often_one_clicks(app: Flask, page: Page) -> None:
+def test_form_is_sent_once_despite_many_clicks(app: Flask, page: Page) -> None:
     seen = []
 
     def slow() -> ResponseReturnValue:
@@ -114,14 +114,14 @@ def test_a_form_is_sent_once_however_often_one_clicks(app: Flask, page: Page) ->
 
 
 def advance_clock(page: Page, seconds: int) -> None:
-    """On the page's clock, in steps, so that what it asks is answered before it gives up waiting."""
+    """Advance the page's clock in steps, so that its requests are answered before they time out."""
     for _ in range(seconds):
         page.clock.run_for(1000)
         page.wait_for_timeout(15)
     page.wait_for_timeout(150)
 
 
-def test_moving_parts_move_and_say_when_they_do_not(app: Flask, page: Page) -> None:
+def test_live_parts_refresh_and_show_when_they_are_stale(app: Flask, page: Page) -> None:
     asked: list[int] = []
     answers: list[ResponseReturnValue] = ["<p>um</p>", "<p>dois</p>"]
 
@@ -137,18 +137,18 @@ def test_moving_parts_move_and_say_when_they_do_not(app: Flask, page: Page) -> N
         advance_clock(page, 5)
         part.locator(f"p:has-text('{text}')").wait_for()
     assert part.get_attribute("data-stale") is None
-    advance_clock(page, 16)  # the second failure in a row is told
+    advance_clock(page, 16)  # the second failure in a row is shown
     assert part.get_attribute("data-stale") == ""
     assert page.locator("text=Os números não puderam ser atualizados").is_visible()
     advance_clock(page, 120)
-    assert 5 <= len(asked) <= 9  # waits double, up to a minute
+    assert 5 <= len(asked) <= 9  # the interval doubles, up to a minute
     answers += ["<p>de volta</p>"] * 3
     advance_clock(page, 61)
     part.locator("p:has-text('de volta')").wait_for()
     assert part.get_attribute("data-stale") is None
 
 
-def test_a_session_that_ended_leads_to_the_sign_in(page: Page) -> None:
+def test_ended_session_leads_to_the_sign_in(page: Page) -> None:
     page.clock.install()
     page.goto("/")
     page.context.clear_cookies()
@@ -156,7 +156,7 @@ def test_a_session_that_ended_leads_to_the_sign_in(page: Page) -> None:
     page.wait_for_url("**/login**")
 
 
-def test_the_language_switch_leads_back_to_the_page(page: Page) -> None:
+def test_language_switch_returns_to_the_page(page: Page) -> None:
     page.goto("/account/")
     page.click(".bottombar summary")
     page.click(".bottombar button:has-text('English')")

@@ -35,13 +35,13 @@ def make_segment(name: str = "VIPs") -> Segment:
     return commit_and_detach(segment)
 
 
-def test_an_empty_list_teaches_what_a_segment_is(marta: FlaskClient) -> None:
+def test_empty_list_explains_segments(marta: FlaskClient) -> None:
     page = marta.get("/segments/").text
     assert "Nenhum segmento ainda" in page
     assert "/segments/new" in page
 
 
-def test_looking_counts_and_saves_nothing_saving_keeps_the_lines(marta: FlaskClient) -> None:
+def test_preview_counts_without_saving_and_save_keeps_the_lines(marta: FlaskClient) -> None:
     make_vip("Ana")
     make_vip(XSS)
     lines = {
@@ -54,12 +54,12 @@ def test_looking_counts_and_saves_nothing_saving_keeps_the_lines(marta: FlaskCli
         "value-4": "30",
         "join-4": "and",
     }
-    looked = marta.post("/segments/new", data=lines | {"action": "preview"})
-    assert looked.status_code == 200
-    assert '<p class="big-number">0</p>' in looked.text
-    looked = marta.post("/segments/new", data=VIP | {"action": "preview"}).text
-    assert '<p class="big-number">2</p>' in looked
-    assert XSS not in looked
+    preview = marta.post("/segments/new", data=lines | {"action": "preview"})
+    assert preview.status_code == 200
+    assert '<p class="big-number">0</p>' in preview.text
+    preview = marta.post("/segments/new", data=VIP | {"action": "preview"}).text
+    assert '<p class="big-number">2</p>' in preview
+    assert XSS not in preview
     assert db.session.scalar(sa.select(sa.func.count(Segment.id))) == 0
     assert marta.post("/segments/new", data=lines | {"action": "save"}).status_code == 303
     rule = db.session.scalar(sa.select(Segment.rule))
@@ -84,7 +84,7 @@ def test_looking_counts_and_saves_nothing_saving_keeps_the_lines(marta: FlaskCli
         ({"name": "n", "kind-0": "drop"}, "Linha 1: escolha"),
     ],
 )
-def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
+def test_invalid_input_is_explained_and_kept(
     marta: FlaskClient, given: dict[str, str], sentence: str
 ) -> None:
     make_segment("VIPs")
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
     assert db.session.scalar(sa.select(sa.func.count(Segment.id))) == 1
 
 
-def test_a_campaign_goes_to_who_is_in_the_segment_at_its_start(marta: FlaskClient) -> None:
+def test_campaign_goes_to_the_contacts_in_the_segment_at_its_start(marta: FlaskClient) -> None:
     first = make_vip("Ana")
     make_contact("Outro")
     segment = make_segment()
@@ -103,13 +103,13 @@ def test_a_campaign_goes_to_who_is_in_the_segment_at_its_start(marta: FlaskClien
     assert marta.post(audience, data={"audience": f"segment:{segment.id}"}).status_code == 303
     page = marta.get(check).text
     assert "pessoas do segmento “VIPs”" in page
-    second = make_vip("Bia")  # after the look, before the start
+    second = make_vip("Bia")  # after the check, before the start
     assert marta.post(check.replace("/check", "/start")).status_code == 303
     chosen = set(db.session.scalars(sa.select(Recipient.contact_id)))
     assert chosen == {first, second}
 
 
-def test_a_segment_that_is_gone_or_broken_stops_the_start_in_words(marta: FlaskClient) -> None:
+def test_deleted_or_invalid_segment_blocks_the_start(marta: FlaskClient) -> None:
     make_vip("Ana")
     segment = make_segment()
     check = draft_campaign_in_panel(marta, make_template())
@@ -128,7 +128,7 @@ def test_a_segment_that_is_gone_or_broken_stops_the_start_in_words(marta: FlaskC
     assert get_only_campaign().state == "draft"
 
 
-def test_the_command_line_makes_and_shows_one(app: Flask) -> None:
+def test_commands_create_and_show_a_segment(app: Flask) -> None:
     make_vip("Ana")
     runner = app.test_cli_runner()
     rule = '[[{"kind": "tag", "value": "vip"}]]'
@@ -138,4 +138,4 @@ def test_the_command_line_makes_and_shows_one(app: Flask) -> None:
     assert '"count":1' in shown.output
     refused = runner.invoke(args=["segments", "create", "--name", "x", "--rule", "[["])
     assert refused.exit_code == 1
-    assert "no JSON" in refused.output
+    assert "not valid JSON" in refused.output

@@ -37,7 +37,7 @@ def make_invoice(contact: Contact, due_on: date, state: str = "open") -> None:
 
 @pytest.fixture
 def people(any_app: Flask) -> None:
-    """Five people who differ in all that can be asked."""
+    """Make five contacts that differ in everything a condition can match."""
     ana = make_contact("Ana", attributes={"plano": "Fibra 500", "bairro": "Centro"})
     bia = make_contact("Bia", attributes={"plano": "fibra 100"})
     caio = make_contact("Caio")
@@ -88,14 +88,14 @@ CONDITIONS = [
 ]
 
 
-def test_each_kind_finds_its_people_and_denied_everybody_else(people: None) -> None:
+def test_each_kind_finds_its_contacts_and_negated_all_others(people: None) -> None:
     for condition, found in CONDITIONS:
         assert list_names([condition]) == found, condition
         assert list_names([{**condition, "negated": True}]) == EVERYBODY - found, condition
     assert {condition["kind"] for condition, _found in CONDITIONS} == set(CONDITION_KINDS)
 
 
-def test_groups_are_demands_and_their_conditions_choices(people: None) -> None:
+def test_groups_are_combined_by_and_and_conditions_by_or(people: None) -> None:
     vip, late = {"kind": "tag", "value": "vip"}, {"kind": "tag", "value": "inadimplente"}
     assert list_names([vip, late]) == {"Ana", "Bia"}
     assert list_names([vip], [late]) == set()
@@ -103,19 +103,19 @@ def test_groups_are_demands_and_their_conditions_choices(people: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "fault"),
+    ("stored", "message"),
     [
-        (None, "can't be read"),
-        ("tag:vip", "can't be read"),
-        ({"kind": "tag"}, "can't be read"),
-        ([[{"kind": "tag", "value": "x", "sql": "1=1"}]], "can't be read"),
-        ([[{"kind": "tag", "value": 1}]], "can't be read"),
+        (None, "cannot be read"),
+        ("tag:vip", "cannot be read"),
+        ({"kind": "tag"}, "cannot be read"),
+        ([[{"kind": "tag", "value": "x", "sql": "1=1"}]], "cannot be read"),
+        ([[{"kind": "tag", "value": 1}]], "cannot be read"),
         ([], "at least one"),
         ([[]], "at least one"),
         ([[{"kind": "tag", "value": "a"}], []], "at least one"),
         ([[{"kind": "horoscope"}]], "Line 1: choose"),
-        ([[{"kind": "opted_in"}], [{"kind": "tag", "value": " "}]], "Line 2: write the value"),
-        ([[{"kind": "has_attribute", "name": ""}]], "name the attribute"),
+        ([[{"kind": "opted_in"}], [{"kind": "tag", "value": " "}]], "Line 2: enter the value"),
+        ([[{"kind": "has_attribute", "name": ""}]], "enter the attribute"),
         ([[{"kind": "has_attribute", "name": 'a"b'}]], "without quotation"),
         ([[{"kind": "seen_within", "value": "-1"}]], "number of days"),
         ([[{"kind": "seen_within", "value": "²"}]], "number of days"),
@@ -124,6 +124,6 @@ def test_groups_are_demands_and_their_conditions_choices(people: None) -> None:
         ([[{"kind": "opted_in"}] * (MAX_CONDITIONS + 1)], "at most 30"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_refused_in_words(stored: Any, fault: str) -> None:
-    with pytest.raises(InvalidInput, match=fault):
+def test_invalid_rule_is_refused(stored: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         parse_rule(stored)

@@ -24,7 +24,7 @@ XSS = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every database."""
     return any_app
 
 
@@ -34,7 +34,7 @@ def marta(app: Flask) -> FlaskClient:
 
 
 class TestWriting:
-    def test_without_an_approved_template_the_first_step_says_what_to_do(
+    def test_first_step_without_an_approved_template_says_what_to_do(
         self, marta: FlaskClient
     ) -> None:
         template = make_template()
@@ -44,9 +44,7 @@ class TestWriting:
         assert "flask templates sync" in page
         assert '<form method="post" novalidate>' not in page
 
-    def test_the_steps_lead_to_a_check_that_shows_what_a_person_would_read(
-        self, marta: FlaskClient
-    ) -> None:
+    def test_steps_lead_to_a_check_with_a_sample_text(self, marta: FlaskClient) -> None:
         make_contact("Maria Souza", "5511987650001")
         opt_out(make_contact("Rui", "5511987650002"), "bot")
         db.session.commit()
@@ -56,7 +54,7 @@ class TestWriting:
         assert get_only_campaign().state == CampaignState.DRAFT
         assert "/start" in page
 
-    def test_a_step_back_keeps_what_was_chosen(self, marta: FlaskClient) -> None:
+    def test_going_back_keeps_the_choices(self, marta: FlaskClient) -> None:
         make_contact()
         check = draft_campaign_in_panel(marta, make_template())
         blanks = marta.get(check.replace("/check", "/parameters")).text
@@ -67,19 +65,19 @@ class TestWriting:
         assert " checked " in ours.partition(">")[0]
 
     @pytest.mark.parametrize("name", ["", "   ", "x" * 201])
-    def test_a_wrong_name_stands_beside_its_field(self, marta: FlaskClient, name: str) -> None:
+    def test_invalid_name_shows_an_error_at_its_field(self, marta: FlaskClient, name: str) -> None:
         form = {"name": name, "template_id": str(make_template().id), "on_doubt": "show"}
         answer = marta.post("/campaigns/new", data=form)
         assert answer.status_code == 422
         assert 'id="name-error"' in answer.text
 
-    def test_a_template_that_is_not_ours_is_refused(self, marta: FlaskClient) -> None:
+    def test_unknown_template_is_refused(self, marta: FlaskClient) -> None:
         make_template()
         for template_id in ("999", "x", ""):
             form = {"name": "n", "template_id": template_id, "on_doubt": "show"}
             assert marta.post("/campaigns/new", data=form).status_code == 422
 
-    def test_each_blank_needs_a_source_and_what_was_typed_is_kept(self, marta: FlaskClient) -> None:
+    def test_each_parameter_needs_a_source_and_input_is_kept(self, marta: FlaskClient) -> None:
         form = {"name": "n", "template_id": str(make_template().id), "on_doubt": "show"}
         address = marta.post("/campaigns/new", data=form).location
         wrong = {"source-1": "field:__class__", "source-2": "text", "text-2": "  "}
@@ -92,13 +90,11 @@ class TestWriting:
         assert XSS not in kept.text
         assert get_only_campaign().parameters == {}
 
-    def test_an_audience_counts_people_and_who_is_left_out_once_each(
-        self, marta: FlaskClient
-    ) -> None:
+    def test_audience_counts_each_suppressed_contact_once(self, marta: FlaskClient) -> None:
         for number in range(4):
             add_tag(make_contact(f"P{number}", f"551198765000{number}"), "vip")
         opted_out = make_contact("P0", "5511987650000")
-        opted_out.wa_id = opted_out.phone = None  # has two reasons, and is one person
+        opted_out.wa_id = opted_out.phone = None  # two reasons, one contact
         opt_out(opted_out, "bot")
         db.session.commit()
         form = {"name": "n", "template_id": str(make_template().id), "on_doubt": "show"}
@@ -111,9 +107,7 @@ class TestWriting:
         marta.post(address, data={"audience": "tag:vip"})
         assert get_only_campaign().audience == {"kind": "tag", "name": "vip"}
 
-    def test_what_would_be_refused_is_said_before_and_when_started_anyway(
-        self, marta: FlaskClient
-    ) -> None:
+    def test_check_and_start_both_show_the_problem(self, marta: FlaskClient) -> None:
         contact = make_contact("Maria")
         check = draft_campaign_in_panel(marta, make_template())
         contact.name = ""
@@ -135,7 +129,7 @@ class TestWriting:
         assert answer.status_code == 422
         assert get_only_campaign().state == CampaignState.DRAFT
 
-    def test_a_draft_is_deleted_and_a_running_campaign_is_not(self, marta: FlaskClient) -> None:
+    def test_only_drafts_can_be_deleted(self, marta: FlaskClient) -> None:
         make_contact()
         check = draft_campaign_in_panel(marta, make_template())
         assert marta.post(check.replace("/check", "/delete")).status_code == 303
@@ -157,7 +151,7 @@ class TestWriting:
         assert "<b>Oi</b>" not in marta.get(check).text
 
 
-def test_the_check_says_what_it_costs_and_whether_meta_lets_it_reach_all(app: Flask) -> None:
+def test_check_shows_the_cost_and_the_daily_limit(app: Flask) -> None:
     marta = sign_in(app, "Marta", Role.MANAGER)
     make_contact("Maria Souza", "5511987650001")
     make_contact("John", "12025550123")

@@ -1,4 +1,4 @@
-"""A test of a campaign to oneself: an ordinary message, and no figure of the campaign moves."""
+"""Preview sends are ordinary messages and do not change the campaign's figures."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def make_preview_send(campaign_id: int, phone: str = PHONE, **more: Any) -> Mess
 
 
 def run_reply_sender() -> list[Mapping[str, Any]]:
-    """What the replies worker sends now."""
+    """Return what the replies worker sends now."""
     gateway = ScriptedGateway()
     asyncio.run(make_sender(ReplySource(db.engine, make_channel().id), gateway).run(5))
     return gateway.sent
 
 
 def get_refusal(campaign_id: int, phone: str = PHONE, **more: Any) -> AppError:
-    with pytest.raises(AppError) as told:
+    with pytest.raises(AppError) as refusal:
         queue_preview_send(campaign_id, MARTA, phone=phone, **more)
     db.session.rollback()
     assert count_rows(Message) == count_rows(PreviewSend) == 0
-    return told.value
+    return refusal.value
 
 
 def count_rows(table: Any) -> int:
@@ -67,7 +67,7 @@ def count_rows(table: Any) -> int:
 
 
 class TestSending:
-    def test_it_reads_as_one_of_the_people_would_read_it_and_moves_no_figure(
+    def test_message_has_the_values_of_a_contact_and_creates_no_recipient(
         self, any_app: Flask
     ) -> None:
         make_contact("Ana")
@@ -88,9 +88,7 @@ class TestSending:
             "draft",
         )
 
-    def test_the_phone_of_nobody_makes_a_contact_and_that_of_somebody_finds_them(
-        self, any_app: Flask
-    ) -> None:
+    def test_phone_finds_its_contact_or_creates_one(self, any_app: Flask) -> None:
         make_contact("Ana")
         number = make_draft()
         me = make_contact("Marta", "551187654321")  # the same number, without its ninth digit
@@ -100,14 +98,14 @@ class TestSending:
         assert (made.phone, made.name) == ("+5521998765432", "Marta")
         assert get_conversation_of(make_preview_send(number, "21 99876-5432")).contact_id == other
 
-    def test_the_values_are_those_of_the_named_example(self, any_app: Flask) -> None:
+    def test_values_are_those_of_the_named_contact(self, any_app: Flask) -> None:
         make_contact("Ana")
         bia = make_contact("Bia")
         number = make_draft()
         assert make_preview_send(number, like=str(bia.id)).text == "Olá Bia!"
         assert make_preview_send(number, like=bia.phone or "").text == "Olá Bia!"
 
-    def test_without_an_audience_they_are_those_of_the_phone(self, any_app: Flask) -> None:
+    def test_values_without_an_audience_are_those_of_the_phone(self, any_app: Flask) -> None:
         template = make_template("Olá {{1}}!")
         campaign = create_draft(
             make_channel(), name="N", template_id=template.id, on_doubt="show", by="ana"
@@ -132,13 +130,13 @@ class TestSending:
             queue_preview_send(number, MARTA, phone=PHONE, like=str(late.id))
         db.session.rollback()
 
-    def test_the_conversation_stays_the_bots(self, any_app: Flask) -> None:
+    def test_conversation_stays_with_the_bot(self, any_app: Flask) -> None:
         make_contact("Ana")
         conversation = get_conversation_of(make_preview_send(make_draft()))
         assert conversation.state == ConversationState.BOT
         assert conversation.assigned_user_id is None
 
-    def test_the_same_form_twice_is_one_test(self, any_app: Flask) -> None:
+    def test_same_client_token_sends_once(self, any_app: Flask) -> None:
         make_contact("Ana")
         number = make_draft()
         first = make_preview_send(number, client_token="t").id
@@ -152,7 +150,7 @@ class TestSending:
         make_preview_send(number)
         run_reply_sender()
         start_campaign(number)
-        assert len(run_campaign_sender().sent) == 2  # who tried it is a contact now, like others
+        assert len(run_campaign_sender().sent) == 2  # the tester is a contact now
         assert get_campaign_counts(number) == {"accepted": 2}
 
 
@@ -162,18 +160,18 @@ def get_conversation_of(message: Message) -> Conversation:
 
 class TestRefusals:
     @pytest.mark.parametrize("phone", ["", "abc", "98765-4321", "+00 1"])
-    def test_a_bad_phone(self, app: Flask, phone: str) -> None:
+    def test_invalid_phone(self, app: Flask, phone: str) -> None:
         make_contact("Ana")
         assert get_refusal(make_draft(), phone).field == "phone"
 
-    def test_a_template_that_meta_does_not_send(self, app: Flask) -> None:
+    def test_unapproved_template(self, app: Flask) -> None:
         make_contact("Ana")
         number = make_draft()
         db.session.execute(sa.update(MessageTemplate).values(status="PAUSED"))
         db.session.commit()
         assert get_refusal(number).field == "template"
 
-    def test_a_parameter_that_has_no_source(self, app: Flask) -> None:
+    def test_parameter_without_a_source(self, app: Flask) -> None:
         make_contact("Ana")
         number = make_draft()
         db.session.execute(sa.update(Campaign).values(parameters={}))
@@ -181,19 +179,19 @@ class TestRefusals:
         error = get_refusal(number)
         assert (error.field, "{{1}}" in str(error)) == ("param", True)
 
-    def test_a_value_that_the_example_lacks(self, app: Flask) -> None:
+    def test_value_missing_in_the_example(self, app: Flask) -> None:
         make_contact("Ana")
         error = get_refusal(make_draft("Olá {{1}}", ("1=field:plano",)))
         assert (error.field, "Ana has no plano" in str(error)) == ("like", True)
 
-    def test_somebody_who_wants_no_campaigns(self, any_app: Flask) -> None:
+    def test_contact_who_opted_out(self, any_app: Flask) -> None:
         make_contact("Ana")
         me = db.session.merge(make_contact("Marta", "5511987654321"))
         opt_out(me, "bot")
         db.session.commit()
         assert get_refusal(make_draft()).field == "phone"
 
-    def test_somebody_who_opted_out_and_was_erased(self, any_app: Flask) -> None:
+    def test_contact_who_opted_out_and_was_erased(self, any_app: Flask) -> None:
         make_contact("Ana")
         me = db.session.merge(make_contact("Marta", "5511987654321"))
         opt_out(me, "bot")
@@ -203,7 +201,7 @@ class TestRefusals:
         assert get_refusal(make_draft()).field == "phone"
         assert count_rows(Contact) == before
 
-    def test_an_example_that_is_nobody(self, app: Flask) -> None:
+    def test_unknown_example(self, app: Flask) -> None:
         make_contact("Ana")
         assert get_refusal(make_draft(), like="99999").field == "like"
 
@@ -217,20 +215,20 @@ class TestRefusals:
 
 
 class TestCommand:
-    def test_it_prints_what_it_queued(self, any_app: Flask) -> None:
+    def test_command_prints_the_queued_message(self, any_app: Flask) -> None:
         make_contact("Ana")
         number = str(make_draft())
         run = any_app.test_cli_runner().invoke
-        told = run(args=["campaigns", "test", number, "--to", PHONE, "--json"])
-        found = json.loads(told.output)
+        result = run(args=["campaigns", "test", number, "--to", PHONE, "--json"])
+        found = json.loads(result.output)
         assert (found["state"], found["text"]) == ("queued", "Olá Ana!")
         assert db.session.scalars(sa.select(PreviewSend.sent_by)).one() == "CLI"
         db.session.rollback()
         plain = run(args=["campaigns", "test", number, "--to", PHONE])
         assert plain.output.strip() == str(found["message_id"] + 1)
 
-    def test_a_refusal_names_the_field(self, app: Flask) -> None:
+    def test_refusal_names_the_field(self, app: Flask) -> None:
         make_contact("Ana")
         number = str(make_draft())
-        told = app.test_cli_runner().invoke(args=["campaigns", "test", number, "--to", "x"])
-        assert (told.exit_code, "phone: The phone has letters" in told.output) == (1, True)
+        result = app.test_cli_runner().invoke(args=["campaigns", "test", number, "--to", "x"])
+        assert (result.exit_code, "phone: The phone has letters" in result.output) == (1, True)

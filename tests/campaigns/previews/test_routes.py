@@ -42,7 +42,7 @@ def make_form(**changes: str) -> dict[str, str]:
     return {"phone": PHONE, "like": "", "client_token": "once"} | changes
 
 
-def test_two_clicks_are_one_message_and_the_page_leads_to_it(marta: FlaskClient) -> None:
+def test_two_clicks_send_one_message_and_the_page_links_to_it(marta: FlaskClient) -> None:
     make_contact("Maria")
     check = draft_campaign_in_panel(marta, make_template())
     address = check.replace("/check", "/test")
@@ -62,7 +62,7 @@ def test_two_clicks_are_one_message_and_the_page_leads_to_it(marta: FlaskClient)
     assert "Marta · " in marta.get(thread).text
 
 
-def test_the_phone_is_remembered_until_its_contact_is_erased(marta: FlaskClient) -> None:
+def test_phone_is_remembered_until_its_contact_is_erased(marta: FlaskClient) -> None:
     make_contact("Maria")
     address = draft_campaign_in_panel(marta, make_template()).replace("/check", "/test")
     assert 'value=""' in find_input(marta.get(address).text, "phone")
@@ -79,7 +79,7 @@ def test_the_phone_is_remembered_until_its_contact_is_erased(marta: FlaskClient)
     ("changes", "field"),
     [({"phone": ""}, "phone"), ({"phone": "12"}, "phone"), ({"like": "77777"}, "like")],
 )
-def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(
+def test_refusal_is_shown_at_its_field_and_input_is_kept(
     marta: FlaskClient, changes: dict[str, str], field: str
 ) -> None:
     make_contact("Maria")
@@ -92,7 +92,7 @@ def test_a_refusal_stands_beside_its_field_and_what_was_typed_is_kept(
     assert count_rows(Message) == 0
 
 
-def test_a_refusal_without_a_field_is_shown_above_the_form(marta: FlaskClient) -> None:
+def test_refusal_without_a_field_is_shown_above_the_form(marta: FlaskClient) -> None:
     make_contact("Maria")
     template = make_template()
     address = draft_campaign_in_panel(marta, template).replace("/check", "/test")
@@ -103,7 +103,7 @@ def test_a_refusal_without_a_field_is_shown_above_the_form(marta: FlaskClient) -
     assert 'role="alert"' in answer.text
 
 
-def test_a_running_campaign_offers_no_preview_send_and_a_paused_one_does(
+def test_paused_campaigns_offer_a_preview_send_and_running_ones_do_not(
     marta: FlaskClient,
 ) -> None:
     make_contact("Maria")

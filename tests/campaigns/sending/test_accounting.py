@@ -1,4 +1,4 @@
-"""The accounting identity, whatever happens in whatever order: a property, not an example."""
+"""Property test: under any sequence of events, states add up and nobody gets a message twice."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MOVE_TO = {
 
 
 class CampaignMachine(RuleBasedStateMachine):
-    """One campaign, and beside it what really reached people."""
+    """A campaign, with a record of what really reached people."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule(on=st.sampled_from([CampaignState.RUNNING, *MOVE_TO]))
     def move(self, on: CampaignState) -> None:
-        """Start, pause, resume, cancel: where it is allowed now."""
+        """Start, pause, resume or cancel, if that is allowed now."""
         now = CampaignState(get_campaign_state(self.campaign))
         if on not in TRANSITIONS[now]:
             return
@@ -85,16 +85,16 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule(outcomes=st.lists(st.sampled_from("afdur"), min_size=PEOPLE, max_size=PEOPLE))
     def work(self, outcomes: list[str]) -> None:
-        """A worker sends what is due; each message meets a fate of its own."""
+        """Let a worker send what is due, with a random answer for each message."""
         left = iter(outcomes)
-        opted_in_rows = self._list_willing_rows()
+        opted_in_rows = self._list_opted_in_rows()
         running = self.is_now(CampaignState.RUNNING)
 
         def script(body: Mapping[str, Any]) -> GatewayAnswer:
             callback = parse_callback_id(body["biz_opaque_callback_data"])
             assert callback is not None
-            assert running, "nothing leaves a campaign that does not run"
-            assert callback.row_id in opted_in_rows, "nor for whom has opted out"
+            assert running, "sent by a campaign that is not running"
+            assert callback.row_id in opted_in_rows, "sent to a contact who has opted out"
             outcome = next(left, "a")
             if outcome in "ad":
                 self._record_reached(callback)
@@ -109,7 +109,7 @@ class CampaignMachine(RuleBasedStateMachine):
 
         run_campaign_sender(ScriptedGateway(script))
 
-    def _list_willing_rows(self) -> set[int]:
+    def _list_opted_in_rows(self) -> set[int]:
         query = (
             sa.select(Recipient.id)
             .join(Contact, Contact.id == Recipient.contact_id)
@@ -125,20 +125,20 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 5), sends=st.booleans())
     def crash(self, size: int, sends: bool) -> None:
-        """A worker claims a slice, and dies before or after sending it."""
+        """Let a worker claim a batch and die before or after sending it."""
         self.claims += 1
         token = f"crash{id(self)}:{self.claims}"
         source = CampaignSource(db.engine, make_channel().id)
         source.claim(token, size, lease_s=-1)
         if sends:
-            for lane in source.load(token):
-                self._record_reached(CallbackId("r", lane[0].row_id, lane[0].attempt))
+            for queue in source.load(token):
+                self._record_reached(CallbackId("r", queue[0].row_id, queue[0].attempt))
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def receipts(self, data: Any) -> None:
-        """Statuses of what was sent, in any order, some twice."""
-        told = data.draw(
+        """Apply statuses of sent messages, in any order, some twice."""
+        statuses = data.draw(
             st.lists(
                 st.tuples(st.sampled_from(self.sent), st.sampled_from(REPORTED_STATES)), max_size=8
             )
@@ -150,7 +150,7 @@ class CampaignMachine(RuleBasedStateMachine):
                 [SEND_TABLE],
                 [
                     Receipt(wamid=f"w{callback}", state=to, happened_at=now, callback=callback)
-                    for callback, to in told
+                    for callback, to in statuses
                 ],
             )
 
@@ -175,7 +175,7 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule()
     def make_due(self) -> None:
-        """What was put off is due."""
+        """Make all queued rows due."""
         query = sa.update(Recipient).where(Recipient.state == MessageState.QUEUED)
         db.session.execute(query.values(due_at=ago(1)))
         db.session.commit()
@@ -193,7 +193,7 @@ class CampaignMachine(RuleBasedStateMachine):
         assert set(self.reached.values()) <= {1}
 
 
-def test_planned_is_the_sum_of_states_and_nobody_gets_it_twice_whatever_happens(
+def test_states_add_up_and_nobody_gets_a_message_twice(
     app: Flask,
 ) -> None:
     run_state_machine_as_test(

@@ -19,7 +19,7 @@ from tests.support.sending import list_states, run_sender
 PORTFOLIO = "102290129340398"
 
 
-def test_the_daily_count_is_who_was_reached_within_24_hours_or_is_in_flight(any_app: Flask) -> None:
+def test_daily_count_has_contacts_reached_within_24_hours_or_in_flight(any_app: Flask) -> None:
     campaign = make_campaign()
     reached = make_recipients(campaign, 2, state=MessageState.READ, accepted_at=ago(80_000))
     make_recipients(campaign, 3, state=MessageState.READ, accepted_at=ago(90_000))
@@ -34,7 +34,7 @@ def test_the_daily_count_is_who_was_reached_within_24_hours_or_is_in_flight(any_
     assert dict(iter_recently_reached(db.engine, "another")) == {}
 
 
-def test_a_campaign_stops_at_the_daily_limit_and_open_windows_do_not_count(
+def test_campaign_stops_at_the_daily_limit_except_for_open_windows(
     any_app: Flask,
 ) -> None:
     campaign = make_campaign()
@@ -56,5 +56,5 @@ def test_a_campaign_stops_at_the_daily_limit_and_open_windows_do_not_count(
         doubt_window_s=60,
     )
     run_sender(sender, 1.5)
-    assert len(gateway.sent) == 16, "15 were left, and one who had written to us"
+    assert len(gateway.sent) == 16, "15 left of the limit, and one with an open service window"
     assert list_states().count("queued") == 14

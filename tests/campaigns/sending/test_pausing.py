@@ -32,7 +32,7 @@ def make_campaign_with(failed: int, accepted: int) -> int:
     ("failed", "accepted", "pauses"),
     [(MIN_FAILURES, 100, True), (MIN_FAILURES, 120, False), (MIN_FAILURES - 1, 0, False)],
 )
-def test_too_large_a_share_of_failures_pauses_but_not_a_few_of_them(
+def test_high_failure_rate_pauses_unless_there_are_few_failures(
     any_app: Flask, failed: int, accepted: int, pauses: bool
 ) -> None:
     number = make_campaign_with(failed, accepted)
@@ -40,7 +40,7 @@ def test_too_large_a_share_of_failures_pauses_but_not_a_few_of_them(
     assert get_campaign_state(number) == ("paused" if pauses else "running")
 
 
-def test_who_lets_it_go_on_is_not_stopped_again_by_what_failed_before(any_app: Flask) -> None:
+def test_resumed_campaign_is_not_paused_by_earlier_failures(any_app: Flask) -> None:
     number = make_campaign_with(MIN_FAILURES, 0)
     assert pause_failing_campaigns() == 1
     reason = db.session.scalar(sa.select(Campaign.paused_reason))

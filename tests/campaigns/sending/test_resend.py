@@ -22,7 +22,7 @@ from tests.support.gateways import ScriptedGateway
 
 
 def make_finished_campaign(**columns: object) -> int:
-    """A finished campaign to two people, one of whom got it; the other's row is as said."""
+    """Make a finished campaign with two recipients: one got it, the other has these columns."""
     make_contact("Ana")
     make_contact("Bia")
     number = make_draft()
@@ -35,19 +35,19 @@ def make_finished_campaign(**columns: object) -> int:
     return number
 
 
-def test_passing_failures_are_sent_once_more_and_the_campaign_runs_again(any_app: Flask) -> None:
+def test_temporary_failures_are_resent_once_and_the_campaign_runs_again(any_app: Flask) -> None:
     number = make_finished_campaign(state="failed", error_code=131016)
     run_and_commit(retry_failed, number, "marta")
     assert get_campaign_state(number) == CampaignState.RUNNING
     gateway = ScriptedGateway()
     run_campaign_sender(gateway)
     assert gateway.callbacks == ["r:2:2"]
-    with pytest.raises(Conflict, match="nothing here"):
+    with pytest.raises(Conflict, match="nothing to send again"):
         retry_failed(number, "rui")
     db.session.rollback()
 
 
-def test_the_page_counts_for_a_retry_exactly_what_it_would_send(any_app: Flask) -> None:
+def test_page_counts_exactly_what_a_retry_would_send(any_app: Flask) -> None:
     for name in ("Caio", "Davi"):
         make_contact(name)
     number = make_finished_campaign(state="failed", error_code=131016)
@@ -59,7 +59,7 @@ def test_the_page_counts_for_a_retry_exactly_what_it_would_send(any_app: Flask) 
     db.session.rollback()
 
 
-def test_a_retry_is_counted_over_all_causes_not_the_shown_ones(app: Flask) -> None:
+def test_retryable_counts_all_causes_not_only_the_listed_ones(app: Flask) -> None:
     for n in range(MAX_CAUSES + 4):
         make_contact(f"Pessoa {n}")
     number = make_finished_campaign(state="failed", error_code=131016)
@@ -73,7 +73,7 @@ def test_a_retry_is_counted_over_all_causes_not_the_shown_ones(app: Flask) -> No
 
 
 def test_contacts_added_after_the_start_are_ignored(app: Flask) -> None:
-    """The audience is frozen: a stranger without a name, or a tag that is gone, is nobody in it."""
+    """A new contact without a name must not block the resume: the audience is frozen."""
     make_contact("Ana")
     number = make_draft()
     start_campaign(number)
@@ -94,9 +94,9 @@ def test_contacts_added_after_the_start_are_ignored(app: Flask) -> None:
         {"state": "skipped", "skip_reason": "opted_out"},
     ],
 )
-def test_what_did_not_fail_in_passing_is_left_alone(app: Flask, columns: dict[str, object]) -> None:
+def test_permanent_failures_are_not_resent(app: Flask, columns: dict[str, object]) -> None:
     number = make_finished_campaign(**columns)
-    with pytest.raises(Conflict, match="nothing here"):
+    with pytest.raises(Conflict, match="nothing to send again"):
         retry_failed(number, "marta")
     db.session.rollback()
     assert get_campaign_state(number) == CampaignState.FINISHED

@@ -30,7 +30,7 @@ from tests.support.factories import ago, make_channel, make_contact
 from tests.support.gateways import ScriptedGateway
 
 
-def test_cancelling_skips_who_was_not_written_to_yet(any_app: Flask) -> None:
+def test_cancelling_skips_queued_recipients(any_app: Flask) -> None:
     for _ in range(5):
         make_contact()
     number = make_draft()
@@ -45,11 +45,11 @@ def test_cancelling_skips_who_was_not_written_to_yet(any_app: Flask) -> None:
     run_and_commit(service.cancel_campaign, number, "ana")
     assert get_campaign_counts(number) == {"sending": 2, "skipped": 3}
     with db.engine.begin() as connection:
-        outcomes = [
+        results = [
             SendResult(row_id=1, attempt=1, kind=ResultKind.ACCEPTED, wamid="w"),
             SendResult(row_id=2, attempt=1, kind=ResultKind.UNSENT),
         ]
-        record_results(connection, CampaignSource.send_table, outcomes, 60)
+        record_results(connection, CampaignSource.send_table, results, 60)
     assert get_campaign_counts(number) == {"pending": 1, "accepted": 1, "skipped": 3}
     assert list_due_reconciliations() == [()]
     reconcile_campaigns()
@@ -58,7 +58,7 @@ def test_cancelling_skips_who_was_not_written_to_yet(any_app: Flask) -> None:
     assert list_due_reconciliations() == []
 
 
-def test_who_opts_out_meanwhile_is_not_written_to(any_app: Flask) -> None:
+def test_opt_out_during_a_campaign_is_respected(any_app: Flask) -> None:
     make_contact("Ana")
     make_contact("Bia")
     number = make_draft()
@@ -71,7 +71,7 @@ def test_who_opts_out_meanwhile_is_not_written_to(any_app: Flask) -> None:
     assert get_campaign_state(number) == "finished"
 
 
-def test_a_template_that_meta_stops_pauses_the_campaign_and_says_so(any_app: Flask) -> None:
+def test_paused_template_pauses_the_campaign_with_the_reason(any_app: Flask) -> None:
     make_contact()
     number = make_draft()
     start_campaign(number)
@@ -81,7 +81,7 @@ def test_a_template_that_meta_stops_pauses_the_campaign_and_says_so(any_app: Fla
     reconcile_campaigns()
     reason = db.session.scalars(sa.select(Campaign.paused_reason)).one()
     assert (get_campaign_state(number), "PAUSED at Meta" in (reason or "")) == ("paused", True)
-    assert list_due_channels() == [], "or the job would ring itself for ever"
+    assert list_due_channels() == [], "or the job would enqueue itself for ever"
     with pytest.raises(InvalidInput):
         service.resume_campaign(number, "ana")
     db.session.rollback()
@@ -91,7 +91,7 @@ def test_a_template_that_meta_stops_pauses_the_campaign_and_says_so(any_app: Fla
     assert len(run_campaign_sender().sent) == 1
 
 
-def test_a_dead_token_halts_the_number_until_somebody_resumes(any_app: Flask) -> None:
+def test_invalid_token_halts_the_channel_until_a_resume(any_app: Flask) -> None:
     make_contact()
     number = make_draft()
     start_campaign(number)
@@ -104,7 +104,7 @@ def test_a_dead_token_halts_the_number_until_somebody_resumes(any_app: Flask) ->
 
 
 @pytest.mark.parametrize(("on_doubt", "ends"), [("show", "unknown"), ("resend", "pending")])
-def test_doubt_is_shown_or_resent_with_proof_as_the_campaign_says(
+def test_doubtful_messages_are_shown_or_resent_with_proof(
     any_app: Flask, on_doubt: str, ends: str
 ) -> None:
     for _ in range(2):

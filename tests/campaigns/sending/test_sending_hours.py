@@ -15,7 +15,7 @@ ZONE = ZoneInfo("America/Sao_Paulo")
 
 
 def at(text: str) -> datetime:
-    """A moment by the clock in São Paulo."""
+    """Return a local time in São Paulo as UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=ZONE).astimezone(UTC)
 
 
@@ -36,30 +36,28 @@ def hours_of(home: Path, **changes: str) -> SendingHours:
         ("2026-12-24 20:00", "2026-12-26 10:00"),  # over Christmas
     ],
 )
-def test_a_moment_outside_waits_for_the_next_opening(
-    tmp_path: Path, moment: str, opens: str
-) -> None:
+def test_time_outside_waits_for_the_next_opening(tmp_path: Path, moment: str, opens: str) -> None:
     hours = hours_of(tmp_path)
     assert hours.opens_at(at(moment)) == at(opens)
     assert hours.is_open(at(moment)) == (moment == opens)
 
 
-def test_states_and_own_days_off_are_kept(tmp_path: Path) -> None:
-    revolution = at("2026-07-09 10:00")  # a holiday of São Paulo alone
+def test_state_holidays_and_own_days_off_are_closed(tmp_path: Path) -> None:
+    revolution = at("2026-07-09 10:00")  # a holiday in São Paulo only
     assert hours_of(tmp_path).is_open(revolution)
     assert not hours_of(tmp_path, SENDING_HOLIDAYS="BR-SP").is_open(revolution)
     assert not hours_of(tmp_path, SENDING_DAYS_OFF="2026-07-09").is_open(revolution)
     assert make_settings(tmp_path, SENDING_DAYS_OFF="2026-07-09").days_off == {date(2026, 7, 9)}
 
 
-def test_without_hours_any_is_right(tmp_path: Path) -> None:
+def test_without_hours_it_is_always_open(tmp_path: Path) -> None:
     hours = get_sending_hours(make_settings(tmp_path))
     sunday = at("2026-11-29 03:00")
     assert hours.is_open(sunday)
     assert hours.finishes_at(sunday, timedelta(hours=90)) == sunday + timedelta(hours=90)
 
 
-def test_work_rests_outside_of_the_hours(tmp_path: Path) -> None:
+def test_work_rests_outside_the_hours(tmp_path: Path) -> None:
     hours = hours_of(tmp_path)
     friday = at("2026-11-27 18:00")
     assert hours.finishes_at(friday, timedelta(hours=1)) == at("2026-11-27 19:00")
@@ -67,7 +65,7 @@ def test_work_rests_outside_of_the_hours(tmp_path: Path) -> None:
     assert hours.finishes_at(friday, timedelta(hours=6)) == at("2026-11-30 10:00")
 
 
-def test_hours_that_never_come_are_told_not_waited_for() -> None:
+def test_hours_that_never_open_return_none() -> None:
     never = SendingHours([None] * 7, ZONE)
     assert never.opens_at(at("2026-11-27 18:00")) is None
     assert never.finishes_at(at("2026-11-27 18:00"), timedelta(hours=1)) is None
@@ -84,9 +82,9 @@ def test_hours_that_never_come_are_told_not_waited_for() -> None:
         ("SENDING_DAYS_OFF", "24/12/2026", "2026-12-24"),
     ],
 )
-def test_hours_that_cannot_be_meant_are_refused_at_the_start(
+def test_invalid_hours_are_refused_at_startup(
     tmp_path: Path, name: str, value: str, fix: str
 ) -> None:
-    with pytest.raises(ConfigError, match=name) as told:
+    with pytest.raises(ConfigError, match=name) as error:
         make_settings(tmp_path, **{name: value})
-    assert fix in str(told.value)
+    assert fix in str(error.value)

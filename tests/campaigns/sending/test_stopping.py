@@ -20,11 +20,9 @@ from tests.support.sending import make_sender, run_sender
 PEOPLE = 600
 
 
-@pytest.mark.parametrize("what", ["opt-out", "pause", "cancel"])
-def test_what_stops_a_campaign_is_honoured_for_all_that_is_not_claimed_yet(
-    any_app: Flask, what: str
-) -> None:
-    """It comes in the middle of a run; what two overlapping claims hold may still go."""
+@pytest.mark.parametrize("change_name", ["opt-out", "pause", "cancel"])
+def test_stopping_applies_to_all_rows_not_claimed_yet(any_app: Flask, change_name: str) -> None:
+    """Change something in the middle of a run; at most the batches in flight are still sent."""
     campaign = make_campaign()
     ids = make_recipients(campaign, PEOPLE)
     engine = db.engine
@@ -32,7 +30,7 @@ def test_what_stops_a_campaign_is_honoured_for_all_that_is_not_claimed_yet(
         "opt-out": sa.update(Contact).values(opted_out_at=ago(1)),
         "pause": sa.update(Campaign).values(state="paused"),
         "cancel": sa.update(Campaign).values(state="cancelled"),
-    }[what]
+    }[change_name]
     sent_by_then: list[int] = []
 
     def script(body: Mapping[str, Any]) -> GatewayAnswer:
