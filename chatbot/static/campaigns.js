@@ -1,10 +1,10 @@
-// A campaign's page: what prosa.js does not fill in by itself, and the form of the blanks.
+// Campaign page: the parts prosa.js does not fill in, and the form of the parameters.
 "use strict";
 
 (function () {
   const campaign = document.getElementById("campaign");
   const pace = document.getElementById("pace");
-  const samples = []; // [seconds, people done] of the last moments
+  const samples = []; // [seconds, recipients done], most recent ones
 
   function showPace(done, planned, isRunning) {
     const now = performance.now() / 1000;
@@ -22,7 +22,7 @@
   campaign?.addEventListener("refreshed", (event) => {
     const answer = event.detail;
     showPace(answer.done, answer.planned, answer.state === "running");
-    // Another state has other buttons; not while a question is open, which would be lost.
+    // Reload for the buttons of another state, but not while a confirmation dialog is open.
     const isAsking = document.querySelector("dialog[open]") !== null;
     if (answer.state !== campaign.dataset.state && !isAsking) location.reload();
     const causes = document.getElementById("causes");

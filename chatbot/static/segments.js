@@ -1,4 +1,4 @@
-// A segment's form: only what the chosen condition needs is shown. Without this script all is.
+// Segment form: show only the fields that the chosen condition needs. Without this script all are shown.
 "use strict";
 
 for (const line of document.querySelectorAll("[data-rule-line]")) {
