@@ -110,7 +110,7 @@ def test_no_refusal_escapes_the_catalogue() -> None:
 def test_tables_of_reasons_are_found() -> None:
     source = 'A = 1\nREASONS: dict[str, str] = {\n    "a": "First.",\n    **OTHERS,\n}\n'
     assert list(extract_table_sentences(source)) == [(3, "First.")]
-    assert "The area code (DDD) is missing: write it before the number." in extract_sentences()
+    assert "The area code (DDD) is missing: put it before the number." in extract_sentences()
 
 
 def test_templates_hold_no_words_outside_the_catalogue() -> None:
@@ -150,6 +150,6 @@ def test_the_switch_is_remembered_and_leads_back(app: Flask) -> None:
     client, _ = make_signed_in_client(app, Role.ADMIN)
     answer = client.post("/language", data={"locale": "en", "next": "/users/?x=1"})
     assert (answer.status_code, answer.location) == (303, "/users/?x=1")
-    assert "Who may sign in" in client.get("/users/").text
+    assert "People who can sign in" in client.get("/users/").text
     client.post("/language", data={"locale": "pt_BR", "next": "//evil.example"})
     assert "Quem pode entrar" in client.get("/users/").text

@@ -24,7 +24,7 @@ def test_the_scheduler_alone_tells_that_workers_and_redis_are_gone(
     assert "inbound" in receiver.received[0]["message"]
     assert "scheduler" not in receiver.received[0]["message"].partition(". Start")[0]
     own_redis.kill()
-    wait_for(lambda: "Redis is away" in receiver.titles(), 60)
+    wait_for(lambda: "Redis is down" in receiver.titles(), 60)
     own_redis.start()
-    wait_for(lambda: receiver.titles().count("Redis is away") == 2, 60)
+    wait_for(lambda: receiver.titles().count("Redis is down") == 2, 60)
     assert receiver.titles().count("Workers are missing") == 1
