@@ -26,7 +26,7 @@ def guess_passwords(app: Flask, email: str, address: str, times: int) -> None:
 
 def main(times: int, guesses: list[str]) -> None:
     app = create_app(config.load())
-    # Not what this is about; and the faster an attempt, the more of them meet.
+    # Hashing is not tested here, and faster attempts overlap more.
     service._hasher = PasswordHasher(time_cost=1, memory_cost=64)
     app.config["WTF_CSRF_ENABLED"] = False
     waiting, starting_gun = os.pipe()

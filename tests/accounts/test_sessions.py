@@ -34,8 +34,8 @@ def test_a_session_survives_an_emptied_redis(app: Flask, redis_server: RedisServ
     assert client.is_signed_in()
 
 
-def test_one_can_sign_in_while_redis_is_away(app: Flask, redis_server: RedisServer) -> None:
-    """With its CSRF token, which is in the session of somebody not signed in yet."""
+def test_sign_in_works_while_redis_is_down(app: Flask, redis_server: RedisServer) -> None:
+    """Sign in with a CSRF token from the anonymous session."""
     app.config["WTF_CSRF_ENABLED"] = True
     user = make_user("Ana")
     redis_server.kill()
@@ -46,7 +46,7 @@ def test_one_can_sign_in_while_redis_is_away(app: Flask, redis_server: RedisServ
     assert client.is_signed_in()
 
 
-def test_signing_out_holds_when_redis_comes_back_with_what_it_knew(
+def test_a_sign_out_holds_when_redis_restores_old_data(
     app: Flask, redis_server: RedisServer
 ) -> None:
     client, user = make_signed_in_client(app)
@@ -62,7 +62,7 @@ def test_signing_out_holds_when_redis_comes_back_with_what_it_knew(
     client.post("/logout")
     redis_server.start()
     wait_for(lambda: is_redis_back(app))
-    for name, value in remembered.items():  # as an append-only file would bring them back
+    for name, value in remembered.items():  # as Redis restores them from an append-only file
         redis_server.admin.set(name, value)
     assert not thief.is_signed_in()
     assert not client.is_signed_in()
@@ -113,7 +113,7 @@ def test_a_new_password_signs_out_the_other_devices_only(app: Flask) -> None:
         (PASSWORD, "a new long password", "another", "As duas senhas são diferentes."),
     ],
 )
-def test_a_password_that_can_not_be_taken_says_why(
+def test_a_refused_password_shows_the_reason(
     app: Flask, present: str, password: str, repeated: str, sentence: str
 ) -> None:
     client, user = make_signed_in_client(app)
@@ -124,7 +124,7 @@ def test_a_password_that_can_not_be_taken_says_why(
     assert make_client(app).sign_in(user).status_code == 303
 
 
-def test_guessing_the_present_password_is_limited_too(app: Flask) -> None:
+def test_guesses_of_the_current_password_are_limited_too(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     new = "a new long password"
     data = {"present": "wrong", "password": new, "repeated": new}
@@ -133,7 +133,7 @@ def test_guessing_the_present_password_is_limited_too(app: Flask) -> None:
 
 
 def test_signing_in_changes_the_session_id(app: Flask) -> None:
-    """An id that somebody else gave the browser before is worth nothing after."""
+    """Session fixation: an id planted in the browser before the sign-in is not used after it."""
     user = make_user("Ana")
     client = make_client(app)
     client.set_cookie("prosa", "planted-by-somebody-else")
@@ -147,7 +147,7 @@ def test_signing_in_changes_the_session_id(app: Flask) -> None:
     assert not thief.is_signed_in()
 
 
-def test_the_copy_in_sql_names_no_session(app: Flask) -> None:
+def test_the_copy_in_sql_reveals_no_session_id(app: Flask) -> None:
     client, _ = make_signed_in_client(app)
     cookie = client.get_cookie("prosa")
     assert cookie is not None
@@ -156,8 +156,8 @@ def test_the_copy_in_sql_names_no_session(app: Flask) -> None:
     assert cookie.value not in str(row.data)
 
 
-def test_a_write_that_leaves_its_transaction_open_does_not_wait_for_itself(app: Flask) -> None:
-    """SQLite has one writer: the session's copy is written after the door's transaction is closed."""
+def test_a_view_that_leaves_its_transaction_open_does_not_block_the_session(app: Flask) -> None:
+    """SQLite has one writer, so the session is written after the view's transaction is closed."""
     client, user = make_signed_in_client(app)
     user_id = user.id
 

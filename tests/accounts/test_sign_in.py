@@ -37,7 +37,7 @@ def test_sign_in_redirects_to_the_requested_page(app: Flask) -> None:
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example"]
 )
-def test_a_sign_in_leads_nowhere_else(app: Flask, target: str) -> None:
+def test_sign_in_never_redirects_to_another_site(app: Flask, target: str) -> None:
     user = make_user("Ana")
     client = make_client(app)
     answer = client.post(
@@ -48,7 +48,7 @@ def test_a_sign_in_leads_nowhere_else(app: Flask, target: str) -> None:
     assert (answer.status_code, answer.location) == (303, "/")
 
 
-def test_a_wrong_password_keeps_the_email_and_says_so_beside_the_field(app: Flask) -> None:
+def test_a_wrong_password_keeps_the_email_and_shows_an_error(app: Flask) -> None:
     make_user("Ana")
     answer = make_client(app).post(
         "/login", data={"email": "ana@prosa.example", "password": WRONG_PASSWORD}
@@ -60,7 +60,7 @@ def test_a_wrong_password_keeps_the_email_and_says_so_beside_the_field(app: Flas
     assert WRONG_PASSWORD not in answer.text
 
 
-def test_what_is_missing_is_named(app: Flask) -> None:
+def test_missing_fields_show_errors(app: Flask) -> None:
     answer = make_client(app).post("/login", data={"email": "", "password": ""})
     assert answer.status_code == 422
     assert "Digite o seu e-mail." in answer.text
@@ -78,14 +78,14 @@ def test_the_sixth_attempt_is_refused_even_with_the_right_password(any_app: Flas
     assert not client.is_signed_in()
 
 
-def test_failures_count_per_account_from_whatever_address(app: Flask) -> None:
+def test_failures_count_per_account_across_addresses(app: Flask) -> None:
     make_user("Ana")
     assert [post_wrong_password(make_client(app, f"10.0.0.{n}")) for n in range(6)] == [401] * 5 + [
         429
     ]
 
 
-def test_failures_count_per_address_for_whatever_account(app: Flask) -> None:
+def test_failures_count_per_address_across_accounts(app: Flask) -> None:
     client = make_client(app)
     assert [post_wrong_password(client, f"x{n}@prosa.example") for n in range(6)] == [401] * 5 + [
         429
@@ -93,7 +93,7 @@ def test_failures_count_per_address_for_whatever_account(app: Flask) -> None:
     assert post_wrong_password(make_client(app, "10.0.0.9"), "x9@prosa.example") == 401
 
 
-def test_after_the_window_the_attempts_count_anew(app: Flask) -> None:
+def test_after_the_window_attempts_are_counted_from_zero(app: Flask) -> None:
     user = make_user("Ana")
     client = make_client(app)
     assert [post_wrong_password(client) for _ in range(5)] == [401] * 5
@@ -104,8 +104,8 @@ def test_after_the_window_the_attempts_count_anew(app: Flask) -> None:
     assert client.sign_in(user).status_code == 303
 
 
-def test_a_success_in_between_gives_no_further_attempts(app: Flask) -> None:
-    """Else who has one account of his own could guess at it for ever from one address."""
+def test_a_success_does_not_reset_the_count(app: Flask) -> None:
+    """Otherwise the owner of one account could guess others without limit from one address."""
     user = make_user("Ana")
     client = make_client(app)
     assert [post_wrong_password(client) for _ in range(4)] == [401] * 4
@@ -114,7 +114,7 @@ def test_a_success_in_between_gives_no_further_attempts(app: Flask) -> None:
     assert [post_wrong_password(client) for _ in range(2)] == [401, 429]
 
 
-def test_a_closed_account_signs_in_no_more(app: Flask) -> None:
+def test_a_closed_account_cannot_sign_in(app: Flask) -> None:
     user = make_user("Ana")
     user.is_active = False
     db.session.commit()
@@ -122,11 +122,11 @@ def test_a_closed_account_signs_in_no_more(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("email", ["a\x00b@c.d", "ana@prosa.example' OR '1'='1", "@", "ü" * 254])
-def test_odd_input_is_a_failure_and_no_crash(any_app: Flask, email: str) -> None:
+def test_odd_input_is_a_failed_sign_in(any_app: Flask, email: str) -> None:
     assert post_wrong_password(make_client(any_app), email) == 401
 
 
-def test_without_a_csrf_token_the_answer_is_400_in_words(app: Flask) -> None:
+def test_a_missing_csrf_token_is_a_400_with_a_message(app: Flask) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
     user = make_user("Ana")
     client = make_client(app)

@@ -21,7 +21,7 @@ NEW_PASSWORD = "a new long password"
 
 
 def invite(admin: PanelClient, email: str = "bia@prosa.example", role: str = "agent") -> str:
-    """The path of the link that the administrator is shown."""
+    """Invite a user and return the path of the link shown to the administrator."""
     answer = admin.post("/users/", data={"name": "Bia", "email": email, "role": role})
     assert answer.status_code == 200, answer.text
     found = re.search(r'value="http://localhost(/welcome/[^"]+)"', answer.text)
@@ -56,13 +56,13 @@ def test_an_invited_user_chooses_a_password_once(any_app: Flask) -> None:
     assert make_client(any_app).sign_in(get_user_by_email(), NEW_PASSWORD).status_code == 303
 
 
-def test_a_password_that_is_refused_does_not_use_the_link_up(app: Flask) -> None:
+def test_a_refused_password_does_not_use_the_link(app: Flask) -> None:
     path = invite(make_signed_in_client(app, Role.ADMIN)[0])
     assert choose_password(make_client(app), path, "short") == 422
     assert choose_password(make_client(app), path) == 303
 
 
-def test_a_link_ends_after_48_hours(app: Flask) -> None:
+def test_a_link_expires_after_48_hours(app: Flask) -> None:
     path = invite(make_signed_in_client(app, Role.ADMIN)[0])
     link = db.session.scalars(sa.select(PasswordLink)).one()
     assert timedelta(hours=47) < link.expires_at - clock.now() <= timedelta(hours=48)
@@ -74,7 +74,7 @@ def test_a_link_ends_after_48_hours(app: Flask) -> None:
     assert choose_password(make_client(app), path) == 404
 
 
-def test_a_new_link_makes_the_old_one_void(app: Flask) -> None:
+def test_a_new_link_revokes_the_old_one(app: Flask) -> None:
     admin, _ = make_signed_in_client(app, Role.ADMIN)
     old = invite(admin)
     answer = admin.post(f"/users/{get_user_by_email().id}/link")
@@ -84,7 +84,7 @@ def test_a_new_link_makes_the_old_one_void(app: Flask) -> None:
     assert choose_password(make_client(app), new[0]) == 303
 
 
-def test_the_token_stands_nowhere_in_sql(app: Flask) -> None:
+def test_the_token_is_not_stored_in_sql(app: Flask) -> None:
     token = invite(make_signed_in_client(app, Role.ADMIN)[0]).rpartition("/")[2]
     link = db.session.scalars(sa.select(PasswordLink)).one()
     assert token not in link.token_hash
@@ -93,7 +93,7 @@ def test_the_token_stands_nowhere_in_sql(app: Flask) -> None:
     assert all(token.encode() not in data for data in sessions)
 
 
-def test_one_link_used_twice_at_once_sets_one_password(any_app: Flask) -> None:
+def test_concurrent_uses_of_a_link_set_one_password(any_app: Flask) -> None:
     path = invite(make_signed_in_client(any_app, Role.ADMIN)[0])
     clients = [make_client(any_app) for _ in range(6)]
     passwords = [f"a long password {number}" for number in range(6)]
@@ -107,7 +107,7 @@ def test_one_link_used_twice_at_once_sets_one_password(any_app: Flask) -> None:
 
 
 def choose_password_in_thread(client: PanelClient, path: str, password: str) -> int:
-    """As `choose`, from a thread, which has no transaction of the test's to end."""
+    """Call `choose_password` from a thread, which has no open transaction of the test."""
     data = {"password": password, "repeated": password}
     return super(PanelClient, client).open(path, method="POST", data=data).status_code
 
@@ -125,7 +125,7 @@ def test_closing_an_account_signs_it_out_and_reopening_lets_it_sign_in(app: Flas
     assert bia.sign_in(user).status_code == 303
 
 
-def test_closing_makes_an_open_invitation_void(app: Flask) -> None:
+def test_closing_an_account_revokes_its_invitation(app: Flask) -> None:
     admin, _ = make_signed_in_client(app, Role.ADMIN)
     path = invite(admin)
     user_id = get_user_by_email().id
@@ -134,7 +134,7 @@ def test_closing_makes_an_open_invitation_void(app: Flask) -> None:
     assert choose_password(make_client(app), path) == 404
 
 
-def test_a_new_role_counts_from_the_next_request_on(app: Flask) -> None:
+def test_a_new_role_applies_from_the_next_request(app: Flask) -> None:
     admin, _ = make_signed_in_client(app, Role.ADMIN)
     bia, user = make_signed_in_client(app, Role.AGENT, "Bia")
     assert bia.get("/redis/").status_code == 403
@@ -144,7 +144,7 @@ def test_a_new_role_counts_from_the_next_request_on(app: Flask) -> None:
     assert get_user_by_email(user.email).role == Role.MANAGER
 
 
-def test_the_last_administrator_stays(app: Flask) -> None:
+def test_the_last_administrator_cannot_be_removed(app: Flask) -> None:
     admin, user = make_signed_in_client(app, Role.ADMIN)
     answer = admin.post(f"/users/{user.id}/role", data={"role": "agent"})
     assert answer.status_code == 409
@@ -155,7 +155,7 @@ def test_the_last_administrator_stays(app: Flask) -> None:
     assert admin.is_signed_in()
 
 
-def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(
+def test_two_administrators_cannot_demote_each_other_concurrently(
     any_app: Flask,
 ) -> None:
     ids = [make_user(name, Role.ADMIN).id for name in ("Ana", "Bia")]
@@ -177,7 +177,7 @@ def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(
     assert sorted(done) == [False, True]
 
 
-def test_wrong_input_keeps_what_was_typed_and_names_the_field(app: Flask) -> None:
+def test_invalid_input_stays_in_the_form_with_an_error(app: Flask) -> None:
     admin, user = make_signed_in_client(app, Role.ADMIN)
     for email, status, sentence in (
         ("no address", 422, "Isto não é um endereço de e-mail."),
@@ -190,12 +190,12 @@ def test_wrong_input_keeps_what_was_typed_and_names_the_field(app: Flask) -> Non
 
 
 @pytest.mark.parametrize("path", ["link", "role", "close", "open"])
-def test_a_user_that_does_not_exist_is_a_404(app: Flask, path: str) -> None:
+def test_an_unknown_user_is_a_404(app: Flask, path: str) -> None:
     admin, _ = make_signed_in_client(app, Role.ADMIN)
     assert admin.post(f"/users/999/{path}", data={"role": "agent"}).status_code == 404
 
 
-def test_a_name_with_markup_is_only_text(app: Flask) -> None:
+def test_markup_in_a_name_is_escaped(app: Flask) -> None:
     admin, _ = make_signed_in_client(app, Role.ADMIN)
     name = "<script>alert(1)</script>"
     admin.post("/users/", data={"name": name, "email": "x@y.z", "role": "agent"})
@@ -204,7 +204,7 @@ def test_a_name_with_markup_is_only_text(app: Flask) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_what_is_done_to_accounts_is_recorded_with_who_did_it(app: Flask) -> None:
+def test_actions_on_accounts_are_recorded_with_their_actor(app: Flask) -> None:
     admin, user = make_signed_in_client(app, Role.ADMIN)
     path = invite(admin)
     bia_id = get_user_by_email().id

@@ -17,7 +17,7 @@ XSS = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every configured database."""
     return any_app
 
 
@@ -32,7 +32,7 @@ def marta(app: Flask) -> FlaskClient:
 
 
 class TestList:
-    def test_an_empty_list_teaches_and_offers_the_import_to_whom_may(
+    def test_an_empty_list_shows_help_and_offers_managers_the_import(
         self, ana: FlaskClient, marta: FlaskClient
     ) -> None:
         assert "/contacts/import" not in ana.get("/contacts/").text
@@ -46,7 +46,7 @@ class TestList:
             assert "Zélia Araújo" in page, address
             assert "<strong>Outra" not in page, address
 
-    def test_pages_keep_the_order_of_names_and_lose_nobody_when_names_tie(
+    def test_pages_are_ordered_by_name_and_lose_no_contact_with_equal_names(
         self, ana: FlaskClient
     ) -> None:
         ids = [make_contact("Igual ~ 100%", f"5511987{number:06d}").id for number in range(120)]
@@ -95,7 +95,7 @@ class TestProfile:
         assert "Fibra 500" in page
         assert f"/conversations/{conversation.id}" in page
 
-    def test_whoever_was_merged_is_found_as_whom_they_are_now(self, ana: FlaskClient) -> None:
+    def test_a_merged_contacts_page_shows_the_remaining_contact(self, ana: FlaskClient) -> None:
         old, new = make_contact("Velha", "5511987650001"), make_contact("Nova", "5511987650002")
         old.merged_into_id = new.id
         db.session.commit()
@@ -103,17 +103,17 @@ class TestProfile:
         assert answer.status_code == 302
         assert answer.location.endswith(f"/contacts/{new.id}")
 
-    def test_what_does_not_exist_is_404(self, ana: FlaskClient) -> None:
+    def test_an_unknown_contact_is_a_404(self, ana: FlaskClient) -> None:
         assert ana.get("/contacts/999").status_code == 404
         assert ana.get("/contacts/999/edit").status_code == 404
         assert ana.post("/contacts/999/opt-out").status_code == 404
 
-    def test_an_agent_stops_and_allows_campaigns_and_it_is_recorded(self, ana: FlaskClient) -> None:
+    def test_an_agents_opt_out_and_opt_in_are_recorded(self, ana: FlaskClient) -> None:
         contact = make_contact()
-        for _ in range(2):  # twice is once
+        for _ in range(2):  # the second changes nothing
             assert ana.post(f"/contacts/{contact.id}/opt-out").status_code == 303
         assert contact.opted_out_at is not None
-        for nothing in ("", "  ", "x" * 300):  # consent that can't be shown is none
+        for nothing in ("", "  ", "x" * 300):  # consent without evidence is refused
             ana.post(f"/contacts/{contact.id}/opt-in", data={"evidence": nothing})
         db.session.rollback()
         assert contact.opted_out_at is not None
@@ -143,7 +143,7 @@ class TestProfile:
         "wrong",
         [{"email": "no-address"}, {"tags": "x" * 51}, {"tags": ",".join(map(str, range(40)))}],
     )
-    def test_what_is_wrong_stands_beside_its_field_and_nothing_is_changed(
+    def test_an_error_is_shown_beside_its_field_and_nothing_is_saved(
         self, ana: FlaskClient, wrong: dict[str, str]
     ) -> None:
         contact = make_contact("Maria")

@@ -34,13 +34,13 @@ def list_unmerged() -> list[Contact]:
     return list(db.session.scalars(sa.select(Contact).where(Contact.merged_into_id.is_(None))))
 
 
-def test_the_ninth_digit_makes_nobody_a_second_person(any_app: Flask) -> None:
+def test_a_phone_with_and_without_ninth_digit_is_one_contact(any_app: Flask) -> None:
     assert resolve(wa_id=WITH_NINE) == resolve(wa_id=WITHOUT)
     (contact,) = list_unmerged()
     assert contact.wa_id == WITHOUT, "we send to what Meta called them last"
 
 
-def test_an_imported_contact_is_the_one_who_writes(any_app: Flask) -> None:
+def test_an_imported_contact_is_recognized_when_they_write(any_app: Flask) -> None:
     import_contacts(io.BytesIO(b"phone,name\n11 98765-4321,Ana Lima\n"))
     resolve(wa_id=WITHOUT, name="aninha")
     (contact,) = list_unmerged()
@@ -55,7 +55,7 @@ def test_both_spellings_in_one_file_are_one_contact(any_app: Flask) -> None:
     assert (contact.name, report.added, report.repeated) == ("Ana Lima", 1, 1)
 
 
-def test_a_payload_that_names_phone_and_user_id_merges_the_two(any_app: Flask) -> None:
+def test_a_payload_with_phone_and_user_id_merges_their_contacts(any_app: Flask) -> None:
     by_id, by_phone = resolve(bsuid=BSUID), resolve(wa_id=WITH_NINE)
     phone_contact = db.session.get_one(Contact, by_phone)
     phone_contact.document, phone_contact.name = "52998224725", "Ana"
@@ -75,7 +75,7 @@ def test_a_payload_that_names_phone_and_user_id_merges_the_two(any_app: Flask) -
     assert owners == {by_id}
 
 
-def test_a_chain_of_merges_points_at_the_one_who_is_left(any_app: Flask) -> None:
+def test_a_chain_of_merges_points_to_the_remaining_contact(any_app: Flask) -> None:
     first, second = resolve(bsuid=BSUID), resolve(wa_id="5511911112222")
     third = resolve(wa_id=WITH_NINE)
     change_identity(
@@ -87,7 +87,7 @@ def test_a_chain_of_merges_points_at_the_one_who_is_left(any_app: Flask) -> None
     assert pointers == {first: None, second: first, third: first}
 
 
-def test_a_username_that_changed_hands_merges_nobody(any_app: Flask) -> None:
+def test_a_username_with_a_new_owner_merges_no_contacts(any_app: Flask) -> None:
     old = resolve(bsuid="BR.1", username="@joao")
     new = resolve(bsuid="BR.2", username="joao")
     assert old != new
@@ -95,7 +95,7 @@ def test_a_username_that_changed_hands_merges_nobody(any_app: Flask) -> None:
     assert resolve(username="JOAO") == new, "it belongs to who used it last"
 
 
-def test_a_new_number_takes_the_person_along(any_app: Flask) -> None:
+def test_a_new_number_belongs_to_the_same_contact(any_app: Flask) -> None:
     old = resolve(wa_id=WITH_NINE)
     change_identity(
         SenderIdentity(wa_id=WITH_NINE), SenderIdentity(wa_id="5521976543210"), clock.now()
@@ -105,12 +105,12 @@ def test_a_new_number_takes_the_person_along(any_app: Flask) -> None:
     assert list_unmerged()[0].wa_id == "5521976543210"
 
 
-def test_a_sender_without_any_name_is_refused(app: Flask) -> None:
+def test_a_sender_without_identity_is_refused(app: Flask) -> None:
     with pytest.raises(ValueError, match="without phone"):
         resolve_contact(SenderIdentity())
 
 
-def test_a_new_person_met_by_eight_workers_at_once_is_one(any_app: Flask) -> None:
+def test_eight_concurrent_workers_create_one_contact(any_app: Flask) -> None:
     barrier = threading.Barrier(8)
     errors: list[BaseException] = []
 
@@ -120,7 +120,7 @@ def test_a_new_person_met_by_eight_workers_at_once_is_one(any_app: Flask) -> Non
             try:
                 resolve(wa_id=WITH_NINE, bsuid=BSUID)
             except sa.exc.IntegrityError:
-                db.session.rollback()  # tried again by whoever called
+                db.session.rollback()  # the caller tries again
             except BaseException as error:
                 errors.append(error)
 
@@ -133,7 +133,7 @@ def test_a_new_person_met_by_eight_workers_at_once_is_one(any_app: Flask) -> Non
     assert len(list_unmerged()) == 1
 
 
-def test_an_opt_out_is_noted_once_and_each_agreement_by_itself(any_app: Flask) -> None:
+def test_an_opt_out_is_recorded_once_and_each_opt_in_separately(any_app: Flask) -> None:
     contact = db.session.get_one(Contact, resolve(wa_id=WITH_NINE))
     for _ in range(2):
         opt_out(contact, "bot", "SAIR" * 300)

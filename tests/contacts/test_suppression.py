@@ -1,4 +1,4 @@
-"""Who said no is known again, whatever became of the contact that said it."""
+"""Opt-outs outlive the contact."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def resolve_and_commit(**names: str) -> Contact:
     return contact
 
 
-def delete_everybody() -> None:
-    """As somebody would who removes a contact in SQL."""
+def delete_all_contacts() -> None:
+    """Delete all contacts as by hand in SQL."""
     for table in (ConsentEvent, ContactIdentity, Contact):
         db.session.execute(sa.delete(table))
     db.session.commit()
@@ -59,9 +59,9 @@ def list_events() -> list[tuple[str, str]]:
     return [(kind, source) for kind, source in rows]
 
 
-def test_who_opted_out_stays_so_when_they_are_deleted_and_write_again(any_app: Flask) -> None:
+def test_a_deleted_contact_who_writes_again_stays_opted_out(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot", "SAIR", ago(60))
-    delete_everybody()
+    delete_all_contacts()
     again = resolve_and_commit(
         wa_id=PHONE.replace("9", "", 1), name="Ana"
     )  # spelled without the ninth digit
@@ -70,9 +70,9 @@ def test_who_opted_out_stays_so_when_they_are_deleted_and_write_again(any_app: F
     assert resolve_and_commit(wa_id=OTHER).opted_out_at is None
 
 
-def test_who_opted_out_stays_so_when_they_are_deleted_and_imported_again(any_app: Flask) -> None:
+def test_a_deleted_contact_who_is_imported_again_stays_opted_out(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot", "SAIR", ago(60))
-    delete_everybody()
+    delete_all_contacts()
     lines = f"phone,name,opt_in\n{OTHER},Bia,sim\n{PHONE},Ana,sim\n"
     assert import_contacts(io.BytesIO(lines.encode())).opted_in == 1
     bia, ana = db.session.scalars(sa.select(Contact).order_by(Contact.id))
@@ -81,7 +81,7 @@ def test_who_opted_out_stays_so_when_they_are_deleted_and_imported_again(any_app
     assert sorted(list_events()) == [("opt_in", "import"), ("opt_out", "suppression")]
 
 
-def test_an_agreement_ends_it_for_all_names(any_app: Flask) -> None:
+def test_an_opt_in_ends_suppression_of_all_identities(any_app: Flask) -> None:
     contact = resolve_and_commit(wa_id=PHONE, bsuid=BSUID)
     opt_out(contact, "bot")
     db.session.commit()
@@ -89,69 +89,69 @@ def test_an_agreement_ends_it_for_all_names(any_app: Flask) -> None:
     opt_in(contact, "agent", "asked by phone")
     db.session.commit()
     assert list_digests() == set()
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(wa_id=PHONE).opted_out_at is None
 
 
-def test_a_name_that_is_learnt_later_is_suppressed_too(any_app: Flask) -> None:
+def test_an_identity_added_later_is_suppressed_too(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot")
     resolve_and_commit(wa_id=PHONE, bsuid=BSUID)
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(bsuid=BSUID).opted_out_at is not None
 
 
-def test_a_user_id_that_a_status_tells_is_suppressed_too(any_app: Flask) -> None:
+def test_a_user_id_from_a_status_is_suppressed_too(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot")
     db.session.commit()
     with db.engine.begin() as connection:
         record_bsuids(connection, {PHONE: BSUID})
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(bsuid=BSUID).opted_out_at is not None
 
 
-def test_a_suppressed_phone_that_a_known_contact_turns_out_to_have_counts(any_app: Flask) -> None:
+def test_a_known_contact_who_gets_a_suppressed_phone_is_opted_out(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot", "SAIR", ago(60))
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(bsuid=BSUID).opted_out_at is None
     assert resolve_and_commit(bsuid=BSUID, wa_id=PHONE).opted_out_at is not None
 
 
-def test_what_they_said_after_it_counts_more(any_app: Flask) -> None:
+def test_a_later_opt_in_overrides_the_suppression(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot", "SAIR", ago(60))
-    delete_everybody()
+    delete_all_contacts()
     opt_in(resolve_and_commit(bsuid=BSUID), "bot", "quero receber")
     assert resolve_and_commit(bsuid=BSUID, wa_id=PHONE).opted_out_at is None
 
 
-def test_a_number_that_was_left_is_free_for_a_stranger(any_app: Flask) -> None:
+def test_a_released_number_is_not_suppressed_for_its_next_owner(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot", "SAIR", ago(60))
     change_identity(SenderIdentity(wa_id=PHONE), SenderIdentity(wa_id=OTHER), clock.now())
     db.session.commit()
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(wa_id=PHONE).opted_out_at is None
     assert resolve_and_commit(wa_id=OTHER).opted_out_at is not None
 
 
-def test_an_opt_out_that_meta_tells_is_kept_too(any_app: Flask) -> None:
+def test_an_opt_out_reported_by_meta_is_suppressed_too(any_app: Flask) -> None:
     contact_id = resolve_and_commit(wa_id=PHONE).id
     db.session.rollback()
     with db.engine.begin() as connection:
         record_opt_outs(connection, {contact_id: clock.now() - timedelta(seconds=1)}, "131050")
-    delete_everybody()
+    delete_all_contacts()
     assert resolve_and_commit(wa_id=PHONE).opted_out_at is not None
 
 
-def test_a_list_of_later_does_not_outweigh_what_somebody_said_before(any_app: Flask) -> None:
+def test_a_later_import_does_not_override_an_earlier_opt_out(any_app: Flask) -> None:
     lines = f"phone,opt_in\n{PHONE},sim\n"
     import_contacts(io.BytesIO(lines.encode()))
     contact_id = db.session.scalars(sa.select(Contact.id)).one()
     db.session.rollback()
-    with db.engine.begin() as connection:  # the webhook comes late
+    with db.engine.begin() as connection:  # a late webhook
         record_opt_outs(connection, {contact_id: ago(60)}, "131050")
     assert resolve_and_commit(wa_id=PHONE).opted_out_at is not None
 
 
-def test_the_table_tells_no_phone_and_needs_the_key(any_app: Flask) -> None:
+def test_digests_reveal_no_phone_and_depend_on_the_key(any_app: Flask) -> None:
     opt_out(resolve_and_commit(wa_id=PHONE), "bot")
     db.session.commit()
     (digest,) = list_digests()

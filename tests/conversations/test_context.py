@@ -26,7 +26,7 @@ def make_messages(conversation: Conversation, count: int) -> None:
         make_inbound(conversation, f"{number}", occurred_at=ago(100 - number), needs_turn=False)
 
 
-def test_it_is_rebuilt_from_sql_after_redis_forgot_all(
+def test_the_context_is_rebuilt_from_sql_after_redis_lost_it(
     any_app: Flask, redis_server: RedisServer
 ) -> None:
     conversation = make_conversation(version=3, last_intent="greeting", slots={"a": 1})
@@ -96,7 +96,7 @@ def test_another_type_is_a_miss_and_overwritten(
     check_overwritten(conversation)
 
 
-def test_an_earlier_turn_that_reaches_redis_later_replaces_nothing(app: Flask) -> None:
+def test_an_earlier_turn_that_reaches_redis_later_is_ignored(app: Flask) -> None:
     conversation = make_conversation(version=6)
     for version in (5, 6, 5, 4):
         store_context(conversation.id, Context(version=version, last_intent=f"of turn {version}"))
@@ -104,8 +104,8 @@ def test_an_earlier_turn_that_reaches_redis_later_replaces_nothing(app: Flask) -
     db.session.rollback()
 
 
-def test_of_many_workers_at_once_the_last_turn_is_kept(app: Flask) -> None:
-    """Each in a process of its own, and all of them at the same moment."""
+def test_the_last_turn_of_concurrent_workers_is_kept(app: Flask) -> None:
+    """Store from several processes at the same time."""
     conversation = make_conversation(version=40)
     children = []
     for worker in range(4):
@@ -123,7 +123,7 @@ def test_of_many_workers_at_once_the_last_turn_is_kept(app: Flask) -> None:
     db.session.rollback()
 
 
-def test_without_redis_sql_answers(app: Flask, redis_server: RedisServer) -> None:
+def test_without_redis_the_context_is_read_from_sql(app: Flask, redis_server: RedisServer) -> None:
     conversation = make_conversation(last_intent="sql")
     redis_server.kill()
     assert load_context(conversation).last_intent == "sql"
@@ -131,7 +131,7 @@ def test_without_redis_sql_answers(app: Flask, redis_server: RedisServer) -> Non
     store_context(conversation.id, Context(version=0))
 
 
-def test_it_is_kept_with_the_commit_and_not_without(app: Flask, redis_server: RedisServer) -> None:
+def test_the_context_is_stored_only_after_a_commit(app: Flask, redis_server: RedisServer) -> None:
     conversation = make_conversation()
     db.session.execute(sa.text("SELECT 1"))
     store_context(conversation.id, Context(version=0))
@@ -139,7 +139,7 @@ def test_it_is_kept_with_the_commit_and_not_without(app: Flask, redis_server: Re
     assert not redis_server.admin.exists(key("conversation", conversation.id))
 
 
-def test_it_remembers_the_last_ten_lines_cut_to_length() -> None:
+def test_the_context_keeps_the_last_ten_messages_cut_to_length() -> None:
     context = Context(version=0)
     for number in range(MAX_CONTEXT_MESSAGES + 5):
         context.add("bot", f"{number:02d}" + "x" * 2 * MAX_CONTEXT_TEXT)

@@ -1,4 +1,4 @@
-"""Files as the thread shows them, and the ticks and typing that a contact sees."""
+"""Files in a thread, and read receipts with the typing indicator."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def address_of(message: Message) -> str:
 
 
 class TestShown:
-    def test_a_recording_plays_in_parts_and_only_for_who_is_signed_in(
+    def test_audio_is_served_in_ranges_to_signed_in_users_only(
         self, app: Flask, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = OGG
@@ -95,9 +95,7 @@ class TestShown:
         assert ana.get(address_of(message), headers=tag).status_code == 304
         assert app.test_client().get(address_of(message), headers=tag).status_code == 302
 
-    def test_a_document_is_saved_and_never_opened_here(
-        self, ana: FlaskClient, meta: MetaMediaServer
-    ) -> None:
+    def test_a_document_is_always_a_download(self, ana: FlaskClient, meta: MetaMediaServer) -> None:
         meta.files["77"] = HTML
         message = receive("document", "text/html", filename='a";\r\nX: y/fatura é.html')
         answer = ana.get(address_of(message))
@@ -107,7 +105,7 @@ class TestShown:
         assert "X" not in answer.headers
         assert "fatura" in ana.get(f"/conversations/{message.conversation_id}").text
 
-    def test_a_mislabelled_file_says_so_and_cannot_be_opened(
+    def test_a_mislabelled_file_shows_an_error_and_cannot_be_opened(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         meta.files["77"] = HTML
@@ -119,10 +117,10 @@ class TestShown:
         assert "<img class" not in page.text
         assert ana.get(address_of(message)).status_code == 404
 
-    def test_the_page_learns_that_a_file_has_come(
+    def test_the_page_refreshes_when_a_download_is_complete(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
-        message = receive("image", "image/jpeg")  # gone
+        message = receive("image", "image/jpeg")  # the download fails
         live = f"/conversations/{message.conversation_id}/live"
         before = ana.get(live).json["messages"]
         db.session.execute(
@@ -140,13 +138,13 @@ class TestShown:
         assert address_of(message) not in before
         assert before.split('data-version="')[1][:40] != after.split('data-version="')[1][:40]
 
-    def test_the_page_learns_what_became_of_an_upload_wherever_the_file_is_shown(
+    def test_every_thread_with_the_file_refreshes_when_its_upload_fails(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
-        talks = [
+        conversations = [
             make_conversation(make_contact(f"Pessoa {n}", f"551191234000{n}")) for n in range(2)
         ]
-        pages = [f"/conversations/{talk.id}" for talk in talks]
+        pages = [f"/conversations/{each.id}" for each in conversations]
         for page in pages:
             form = {"file": (io.BytesIO(PNG), "foto.png")}
             assert ana.post(f"{page}/reply", data=form).status_code == 303
@@ -173,7 +171,7 @@ class TestShown:
 
 
 class TestReadReceipts:
-    def test_the_bots_turn_shows_that_it_reads_and_writes(
+    def test_the_bots_turn_sends_a_read_receipt_with_typing(
         self, app: Flask, meta: MetaMediaServer
     ) -> None:
         app.extensions["prosa_settings"] = replace(
@@ -211,7 +209,7 @@ class TestReadReceipts:
         wait_for(lambda: len(meta.messages) == 2, 30)
         assert ["typing_indicator" in body for body in meta.messages] == [False, True]
 
-    def test_a_meta_that_does_not_answer_costs_the_turn_nothing(self, app: Flask) -> None:
+    def test_a_turn_does_not_fail_when_read_receipts_cannot_be_sent(self, app: Flask) -> None:
         app.extensions["prosa_settings"] = replace(
             app.extensions["prosa_settings"],
             read_receipts=True,

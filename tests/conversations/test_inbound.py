@@ -58,7 +58,7 @@ def test_a_message_is_recorded_once_with_its_turn(
     assert redis_server.admin.exists(key("wakeup", "inbound"))
 
 
-def test_the_bot_waits_for_the_rest_of_a_burst_but_not_for_ever(any_app: Flask) -> None:
+def test_the_bot_waits_for_the_end_of_a_burst_up_to_a_limit(any_app: Flask) -> None:
     record("1")
     assert 0 < wait_s() <= BURST_PAUSE_S
     db.session.execute(sa.update(Message).values(recorded_at=ago(MAX_BURST_S - 0.3)))
@@ -77,12 +77,12 @@ def test_a_tapped_button_is_answered_at_once(any_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reaction", "unsupported"])
-def test_what_nobody_expects_an_answer_to_gets_none(any_app: Flask, kind: str) -> None:
+def test_a_kind_that_expects_no_answer_gets_no_turn(any_app: Flask, kind: str) -> None:
     record("👍", kind=kind, expects_answer=False)
     assert get_only_conversation().turn_due_at is None
 
 
-def test_an_older_message_takes_its_place_and_does_not_lead(any_app: Flask) -> None:
+def test_an_older_message_is_sorted_in_and_does_not_become_the_last(any_app: Flask) -> None:
     now = clock.now().replace(microsecond=0)
     record("nova", at=now)
     record("velha", at=now - timedelta(minutes=3))
@@ -92,7 +92,7 @@ def test_an_older_message_takes_its_place_and_does_not_lead(any_app: Flask) -> N
     assert db.session.scalars(query).all() == ["velha", "nova"]
 
 
-def test_a_closed_conversation_opens_for_the_bot(any_app: Flask) -> None:
+def test_a_message_reopens_a_closed_conversation_for_the_bot(any_app: Flask) -> None:
     record("oi")
     db.session.execute(sa.update(Conversation).values(state="closed", turn_due_at=None))
     db.session.commit()

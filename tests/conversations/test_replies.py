@@ -56,7 +56,7 @@ def list_rows() -> Sequence[tuple[str | None, str | None]]:
     return found
 
 
-def test_boleto_and_then_pix_arrive_in_this_order(any_app: Flask) -> None:
+def test_replies_are_sent_in_the_order_of_their_thread(any_app: Flask) -> None:
     for _ in range(3):
         queue_texts(make_conversation(), "boleto", "copie o código", "00020126pix")
     sent = run_reply_sender(ScriptedGateway(latency_s=0.01))
@@ -71,7 +71,7 @@ def test_boleto_and_then_pix_arrive_in_this_order(any_app: Flask) -> None:
     assert list(by_person.values()) == [["um", "dois", "três"]] * 2
 
 
-def test_what_is_put_off_holds_what_comes_after_it_also_at_the_next_claim(any_app: Flask) -> None:
+def test_a_deferred_reply_holds_back_later_ones_at_the_next_claim_too(any_app: Flask) -> None:
     queue_texts(make_conversation(), "um", "dois")
     assert run_reply_sender(ScriptedGateway(lambda _b: Refused(131000, "later"))) == ["um"]
     assert run_reply_sender() == []
@@ -80,7 +80,7 @@ def test_what_is_put_off_holds_what_comes_after_it_also_at_the_next_claim(any_ap
     assert run_reply_sender() == ["um", "dois"]
 
 
-def test_a_bot_is_silent_once_a_person_has_taken_over(any_app: Flask) -> None:
+def test_queued_bot_replies_are_skipped_after_an_agent_takes_over(any_app: Flask) -> None:
     conversation = make_conversation()
     queue_texts(conversation, "sou o robô")
     db.session.execute(sa.update(Conversation).values(state="assigned"))
@@ -115,7 +115,7 @@ def test_a_contact_without_address_fails_with_the_reason(any_app: Flask) -> None
     assert (list_rows(), detail) == ([("failed", None)], "The contact has no WhatsApp address.")
 
 
-def test_what_is_due_is_counted_up_to_a_limit(any_app: Flask) -> None:
+def test_due_replies_are_counted_up_to_a_limit(any_app: Flask) -> None:
     for _ in range(5):
         queue_texts(make_conversation(), "oi")
     channel_id = make_channel().id
@@ -123,8 +123,8 @@ def test_what_is_due_is_counted_up_to_a_limit(any_app: Flask) -> None:
         assert [count_due(connection, channel_id, most) for most in (3, 9)] == [3, 5]
 
 
-def test_one_claim_does_not_keep_the_channel_from_being_referred_to(any_app: Flask) -> None:
-    """Claiming locks messages only: a new conversation, which refers to the channel, need not wait."""
+def test_a_claim_does_not_lock_the_channel(any_app: Flask) -> None:
+    """A new conversation, whose foreign key refers to the channel, can be inserted during a claim."""
     queue_texts(make_conversation(), "oi")
     channel_id = make_channel().id
     if db.engine.dialect.name != "postgresql":

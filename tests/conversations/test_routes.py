@@ -25,7 +25,7 @@ XSS = "<script>alert(1)</script>"
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every configured database."""
     return any_app
 
 
@@ -40,10 +40,10 @@ def replies() -> list[Message]:
 
 
 class TestList:
-    def test_an_empty_inbox_teaches(self, ana: FlaskClient) -> None:
+    def test_an_empty_inbox_shows_help(self, ana: FlaskClient) -> None:
         assert "empty" in ana.get("/conversations/").text
 
-    def test_each_filter_shows_its_own(self, ana: FlaskClient) -> None:
+    def test_each_filter_shows_its_conversations(self, ana: FlaskClient) -> None:
         me = find_user("Ana").id
         states = {
             "bot": ("Bia", ConversationState.BOT, None),
@@ -63,7 +63,7 @@ class TestList:
     @pytest.mark.parametrize(
         "typed", ["conceicao", "CONCEIÇÃO", "josé c", "(11) 98765-0001", "11 8765-0001", "65-0001"]
     )
-    def test_search_forgives_accents_and_spellings_of_a_phone(
+    def test_search_ignores_accents_and_spellings_of_a_phone(
         self, ana: FlaskClient, typed: str
     ) -> None:
         make_conversation(make_contact("José Conceição", "5511987650001"))
@@ -84,7 +84,7 @@ class TestList:
         assert XSS not in page
         assert XSS not in ana.get("/conversations/", query_string={"q": XSS}).text
 
-    def test_pages_lose_and_repeat_nobody_when_moments_tie(self, ana: FlaskClient) -> None:
+    def test_pages_neither_lose_nor_repeat_rows_with_equal_times(self, ana: FlaskClient) -> None:
         same = clock.now()
         for number in range(65):
             contact = make_contact(f"Pessoa {number:02d}", f"55119876501{number:02d}")
@@ -100,12 +100,12 @@ class TestList:
             assert "OFFSET" not in address.upper()
         assert seen == [f"{number:02d}" for number in reversed(range(65))]
 
-    def test_a_broken_cursor_is_refused_in_words(self, ana: FlaskClient) -> None:
+    def test_a_broken_cursor_is_refused_with_a_message(self, ana: FlaskClient) -> None:
         for after in ("x", "2026-01-01~1", "~", "2026-01-01T00:00:00+00:00~-1"):
             answer = ana.get("/conversations/", query_string={"after": after})
             assert answer.status_code == 422, after
 
-    def test_the_moving_part_shows_what_is_unread(self, ana: FlaskClient) -> None:
+    def test_the_refreshed_part_shows_unread_counts(self, ana: FlaskClient) -> None:
         make_conversation(make_contact("Maria"), unread_count=3)
         page = ana.get("/conversations/rows").text
         assert "<html" not in page
@@ -113,7 +113,7 @@ class TestList:
 
 
 class TestThread:
-    def test_bubbles_ticks_and_failures_in_words(self, ana: FlaskClient) -> None:
+    def test_a_thread_shows_messages_ticks_and_failures(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         make_message(conversation, "oi")
         make_message(conversation, "*oi*", author=Author.BOT, state=MessageState.READ)
@@ -131,7 +131,7 @@ class TestThread:
         assert "131026" not in page.split("bubble-error")[1]
         assert "#image" in page
 
-    def test_text_is_escaped_and_only_our_marks_become_html(self, ana: FlaskClient) -> None:
+    def test_text_is_escaped_and_only_formatting_becomes_html(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact(f"Eva {XSS}"))
         make_message(
             conversation, f'*{XSS}* https://x.example/?a=1&b="onmouseover=alert(1) javascript:x'
@@ -142,7 +142,7 @@ class TestThread:
         assert 'href="https://x.example/?a=1&amp;b="' in page
         assert 'href="javascript' not in page
 
-    def test_the_newest_fifty_then_older_ones_each_once(self, ana: FlaskClient) -> None:
+    def test_older_pages_repeat_no_message(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         same = clock.now()
         ids = [make_message(conversation, f"m{number}", same).id for number in range(120)]
@@ -159,13 +159,13 @@ class TestThread:
                 address = page.split('id="older" href="')[1].split('"')[0].replace("&amp;", "&")
         assert seen == ids
 
-    def test_what_does_not_exist_is_404_in_words(self, ana: FlaskClient) -> None:
+    def test_an_unknown_conversation_is_a_404_with_a_message(self, ana: FlaskClient) -> None:
         for path in ("/conversations/999", "/conversations/999/live"):
             assert ana.get(path).status_code == 404
         for act in ("reply", "take", "close", "hand-off", "hand-back", "read"):
             assert ana.post(f"/conversations/999/{act}", data={"text": "x"}).status_code == 404
 
-    def test_live_tells_what_is_new_since_the_page_was_made(self, ana: FlaskClient) -> None:
+    def test_live_returns_messages_newer_than_the_page(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         first = make_message(conversation, "primeira", author=Author.BOT, state=MessageState.QUEUED)
         page = ana.get(f"/conversations/{conversation.id}").text
@@ -181,7 +181,7 @@ class TestThread:
 
 
 class TestReply:
-    def test_a_reply_is_queued_and_the_conversation_mine(self, ana: FlaskClient) -> None:
+    def test_a_reply_is_queued_and_assigns_the_conversation(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact(), state=ConversationState.WAITING)
         answer = ana.post(
             f"/conversations/{conversation.id}/reply", data={"text": "Já vejo.\r\nAna"}
@@ -195,7 +195,7 @@ class TestReply:
         )
         assert reload_conversation(conversation).assigned_user_id == find_user("Ana").id
 
-    def test_the_same_form_twice_is_one_message(self, ana: FlaskClient) -> None:
+    def test_a_form_submitted_twice_queues_one_message(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         form = {"text": "uma vez", "client_token": "t1"}
         for _ in range(2):
@@ -204,7 +204,7 @@ class TestReply:
         ana.post(f"/conversations/{conversation.id}/reply", data=form | {"client_token": "t2"})
         assert len(replies()) == 2
 
-    def test_a_token_of_another_conversation_hides_nothing(self, ana: FlaskClient) -> None:
+    def test_a_client_token_applies_to_one_conversation(self, ana: FlaskClient) -> None:
         one = make_conversation(make_contact("Um", "5511987650001"))
         two = make_conversation(make_contact("Dois", "5511987650002"))
         for conversation in (one, two):
@@ -213,7 +213,9 @@ class TestReply:
         assert len(replies()) == 2
 
     @pytest.mark.parametrize("text", ["", "   ", "x" * 4097])
-    def test_a_refused_text_is_kept_with_the_reason(self, ana: FlaskClient, text: str) -> None:
+    def test_a_refused_text_stays_in_the_form_with_the_reason(
+        self, ana: FlaskClient, text: str
+    ) -> None:
         conversation = make_conversation(make_contact())
         answer = ana.post(
             f"/conversations/{conversation.id}/reply",
@@ -226,7 +228,7 @@ class TestReply:
             assert text in answer.text
         assert replies() == []
 
-    def test_a_closed_window_keeps_what_was_typed(self, ana: FlaskClient) -> None:
+    def test_a_closed_window_keeps_the_typed_text(self, ana: FlaskClient) -> None:
         late = clock.now() - timedelta(hours=25)
         conversation = make_conversation(make_contact(), last_inbound_at=late)
         answer = ana.post(f"/conversations/{conversation.id}/reply", data={"text": "meu texto"})
@@ -236,7 +238,9 @@ class TestReply:
         assert replies() == []
         assert reload_conversation(conversation).assigned_user_id is None
 
-    def test_exactly_4096_characters_go_with_line_breaks_as_one(self, ana: FlaskClient) -> None:
+    def test_4096_characters_are_sent_with_a_line_break_counted_as_one(
+        self, ana: FlaskClient
+    ) -> None:
         conversation = make_conversation(make_contact())
         text = "a\r\n" * 2047 + "bb"
         answer = ana.post(f"/conversations/{conversation.id}/reply", data={"text": text})

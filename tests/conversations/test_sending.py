@@ -1,4 +1,4 @@
-"""What an agent sends besides words: files, buttons, templates."""
+"""Files, buttons and message templates sent by an agent."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def messages() -> list[Message]:
 
 
 class TestFiles:
-    def test_a_file_goes_out_once_uploaded_and_what_follows_waits_for_it(
+    def test_a_file_is_sent_after_its_upload_and_later_messages_wait(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
@@ -88,7 +88,7 @@ class TestFiles:
         assert sent[0]["document"] == {"id": "9001", "caption": "Segue", "filename": "boleto.pdf"}
         assert "boleto.pdf" in ana.get(f"/conversations/{messages()[0].conversation_id}").text
 
-    def test_a_file_alone_needs_no_words_and_a_sound_is_followed_by_its_words(
+    def test_a_file_needs_no_text_and_audio_is_followed_by_its_text(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
@@ -100,7 +100,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "content"), [("foto.jpg", PDF), ("virus.exe", b"MZ\0"), ("vazio.pdf", b"")]
     )
-    def test_a_file_that_whatsapp_would_not_take_is_refused_at_once(
+    def test_a_file_that_whatsapp_does_not_accept_is_refused_at_once(
         self, ana: FlaskClient, name: str, content: bytes
     ) -> None:
         conversation = make_conversation(make_contact())
@@ -110,7 +110,7 @@ class TestFiles:
         assert "guarde isto" in answer.text
         assert messages() == []
 
-    def test_a_caption_beyond_its_limit_is_refused_whole(self, ana: FlaskClient) -> None:
+    def test_a_caption_over_its_limit_queues_nothing(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         answer = post_reply(ana, conversation, text="x" * 1025, file=(JPEG, "a.jpg"))
         assert (answer.status_code, messages()) == (422, [])
@@ -118,7 +118,7 @@ class TestFiles:
         kept = db.session.scalar(sa.text("SELECT count(*) FROM media_files"))
         assert kept == 0
 
-    def test_what_meta_refuses_holds_nothing_up_and_says_why(
+    def test_a_file_refused_by_meta_is_skipped_with_a_reason_and_blocks_nothing(
         self, ana: FlaskClient, meta: MetaMediaServer
     ) -> None:
         conversation = make_conversation(make_contact())
@@ -134,7 +134,7 @@ class TestFiles:
 
 
 class TestButtons:
-    def test_an_agents_buttons_go_as_reply_buttons(self, ana: FlaskClient) -> None:
+    def test_an_agents_buttons_are_sent_as_reply_buttons(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         form = {"text": "Pode ser?", "button_1": "Sim", "button_2": " Não ", "button_3": ""}
         assert post_reply(ana, conversation, **form).status_code == 303
@@ -150,7 +150,9 @@ class TestButtons:
             {"text": "x" * 1025, "button_1": "Sim"},
         ],
     )
-    def test_a_limit_of_buttons_is_named(self, ana: FlaskClient, form: dict[str, str]) -> None:
+    def test_a_button_over_a_limit_shows_an_error(
+        self, ana: FlaskClient, form: dict[str, str]
+    ) -> None:
         conversation = make_conversation(make_contact())
         answer = post_reply(ana, conversation, **form)
         assert (answer.status_code, messages()) == (422, [])
@@ -158,7 +160,7 @@ class TestButtons:
 
 
 class TestTemplates:
-    def test_after_24_hours_a_template_goes_and_words_do_not(self, ana: FlaskClient) -> None:
+    def test_after_24_hours_only_a_template_is_sent(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact(), last_inbound_at=clock.now() - LONG_AGO)
         template = make_template()
         address = f"/conversations/{conversation.id}/template"
@@ -182,7 +184,9 @@ class TestTemplates:
         assert reload_conversation(conversation).assigned_user_id == find_user("Ana").id
         assert post_reply(ana, conversation, text="e agora?").status_code == 409
 
-    def test_a_blank_without_value_is_named_and_the_rest_kept(self, ana: FlaskClient) -> None:
+    def test_a_parameter_without_value_shows_an_error_and_keeps_the_others(
+        self, ana: FlaskClient
+    ) -> None:
         conversation = make_conversation(make_contact())
         form = {"template_id": make_template().id, "value-1": "Ana"}
         answer = ana.post(f"/conversations/{conversation.id}/template", data=form)
@@ -204,7 +208,7 @@ class TestTemplates:
         db.session.commit()
         assert ana.post(address, data={"template_id": template.id}).status_code == 303
 
-    def test_what_meta_would_not_send_is_not_offered_nor_sent(self, ana: FlaskClient) -> None:
+    def test_a_paused_template_is_neither_offered_nor_sent(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         template = make_template(body="Oi")
         template.status = "PAUSED"

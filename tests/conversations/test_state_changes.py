@@ -18,7 +18,7 @@ from tests.support.panel import (
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every configured database."""
     return any_app
 
 
@@ -28,7 +28,7 @@ def ana(app: Flask) -> FlaskClient:
 
 
 class TestStateChanges:
-    def test_two_take_at_once_and_the_second_is_told_who_was_first(
+    def test_the_second_agent_to_take_a_conversation_sees_who_has_it(
         self, app: Flask, ana: FlaskClient
     ) -> None:
         bruno = sign_in(app, "Bruno")
@@ -39,7 +39,7 @@ class TestStateChanges:
         assert "Ana" in answer.text.split('role="alert"')[1][:500]
         assert reload_conversation(conversation).assigned_user_id == find_user("Ana").id
 
-    def test_taking_twice_oneself_is_harmless(self, ana: FlaskClient) -> None:
+    def test_taking_a_conversation_twice_changes_nothing(self, ana: FlaskClient) -> None:
         conversation = make_conversation(make_contact())
         for _ in range(2):
             assert ana.post(f"/conversations/{conversation.id}/take").status_code == 303
@@ -65,9 +65,11 @@ class TestStateChanges:
         moved = reload_conversation(conversation)
         assert (moved.state, moved.assigned_user_id) == (becomes, None)
         bruno = make_user("Bruno").id
-        service.assign(moved, bruno)  # somebody else may take it now
+        service.assign(moved, bruno)  # another agent may take it now
 
-    def test_a_change_decided_on_an_old_page_is_refused(self, app: Flask, ana: FlaskClient) -> None:
+    def test_a_state_change_from_an_outdated_page_is_refused(
+        self, app: Flask, ana: FlaskClient
+    ) -> None:
         conversation = make_conversation(make_contact())
         seen = service.get_state_token(conversation)
         sign_in(app, "Bruno").post(f"/conversations/{conversation.id}/take")

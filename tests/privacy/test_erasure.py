@@ -23,7 +23,7 @@ def make_file(name: str) -> int:
     return number
 
 
-def test_a_contact_is_forgotten_but_not_that_they_opted_out(any_app: Flask) -> None:
+def test_a_contact_is_erased_but_the_opt_out_is_kept(any_app: Flask) -> None:
     maria = make_contact(
         "Maria", PHONE, email="maria@x.example", document="52998224725", username="maria",
         attributes={"cidade": "Recife"},
@@ -53,10 +53,10 @@ def test_a_contact_is_forgotten_but_not_that_they_opted_out(any_app: Flask) -> N
     assert db.session.get_one(Contact, other.id).name == "Outra"
 
 
-def test_who_is_not_known_can_not_be_forgotten(any_app: Flask) -> None:
+def test_an_unknown_contact_cannot_be_erased(any_app: Flask) -> None:
     runner = any_app.test_cli_runner()
-    for nobody in ("11 98765-0001", "77", "ninguém"):
-        run = runner.invoke(args=["contacts", "forget", nobody, "--yes"])
+    for unknown in ("11 98765-0001", "77", "ninguém"):
+        run = runner.invoke(args=["contacts", "forget", unknown, "--yes"])
         assert run.exit_code == 1
         assert "Error: " in run.output
 
@@ -66,8 +66,8 @@ def test_consent_is_recorded_at_the_command_line(any_app: Flask) -> None:
     runner = any_app.test_cli_runner()
     assert runner.invoke(args=["contacts", "opt-out", PHONE]).exit_code == 0
     assert runner.invoke(args=["contacts", "opt-in", PHONE, "--evidence", " "]).exit_code == 1
-    told = ["contacts", "opt-in", str(contact.id), "--evidence", "form of 3 May"]
-    assert runner.invoke(args=told).exit_code == 0
+    arguments = ["contacts", "opt-in", str(contact.id), "--evidence", "form of 3 May"]
+    assert runner.invoke(args=arguments).exit_code == 0
     events = db.session.scalars(sa.select(ConsentEvent).order_by(ConsentEvent.id)).all()
     assert [(e.kind, e.source, e.evidence) for e in events] == [
         ("opt_out", "cli", ""),

@@ -46,7 +46,7 @@ def join_page(hub: Hub, *topics: Topic, role: Role = Role.AGENT) -> ClientSocket
 
 
 async def read_messages(socket: ClientSocket) -> list[tuple[str, int | None, str]]:
-    """What stands in its queue once the hub has gathered what there was, `hello` apart."""
+    """Return the queued messages after the hub has flushed, without `hello`."""
     await asyncio.sleep(2 * hub_module.COALESCE_S)
     said = []
     while not socket.queue.empty():
@@ -56,7 +56,7 @@ async def read_messages(socket: ClientSocket) -> list[tuple[str, int | None, str
 
 
 async def make_settled_hub() -> Hub:
-    """A hub whose first `all` is over."""
+    """Return a hub that has flushed its first `all`."""
     hub = make_connected_hub()
     await asyncio.sleep(2 * hub_module.COALESCE_S)
     return hub
@@ -87,7 +87,7 @@ async def test_an_event_without_id_reaches_all_pages_of_its_kind() -> None:
 
 
 @in_a_loop
-async def test_nobody_receives_events_beyond_their_role() -> None:
+async def test_events_are_sent_only_to_allowed_roles() -> None:
     hub = await make_settled_hub()
     wanted: list[Topic] = [(kind, None) for kind in LiveEventKind]
     heard = {role: join_page(hub, *wanted, role=role) for role in Role}
@@ -110,7 +110,7 @@ async def test_hundreds_of_events_about_one_subject_are_sent_as_one() -> None:
 
 
 @in_a_loop
-async def test_a_burst_about_many_things_fills_nobodys_queue() -> None:
+async def test_a_burst_about_many_subjects_fills_no_queue() -> None:
     hub = await make_settled_hub()
     inbox, threads = join_page(hub, INBOX), join_page(hub, THREAD, (LiveEventKind.CONVERSATION, 15))
     for seq in range(1, 10 * QUEUE_SIZE):
@@ -148,7 +148,7 @@ async def test_another_epoch_makes_every_page_refresh() -> None:
 
 
 @in_a_loop
-async def test_a_subscription_that_begins_again_where_it_ended_has_missed_nothing() -> None:
+async def test_a_resubscription_at_the_same_position_has_missed_nothing() -> None:
     hub = await make_settled_hub()
     socket = join_page(hub, THREAD)
     hub.on_event(make_event(1))
@@ -160,7 +160,7 @@ async def test_a_subscription_that_begins_again_where_it_ended_has_missed_nothin
 
 
 @in_a_loop
-async def test_while_redis_is_away_pages_are_told_to_poll() -> None:
+async def test_pages_poll_while_redis_is_down() -> None:
     hub = await make_settled_hub()
     socket = join_page(hub, THREAD)
     assert hub.position == "a/0"
@@ -183,7 +183,7 @@ async def test_garbage_on_the_channel_is_counted_and_every_page_refreshes() -> N
 
 
 @in_a_loop
-async def test_a_socket_that_does_not_keep_up_is_dropped_and_holds_up_nobody() -> None:
+async def test_a_slow_socket_is_dropped_and_blocks_no_other() -> None:
     hub = await make_settled_hub()
     slow, quick = join_page(hub, INBOX), join_page(hub, INBOX)
     seq = 0

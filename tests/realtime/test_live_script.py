@@ -1,4 +1,4 @@
-"""What live.js makes of what it is told, in Chromium; the test speaks as the server's socket."""
+"""Test live.js in Chromium; the test plays the server's side of the socket."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def asked() -> list[int]:
-    """Grows with each look at the home page's figures."""
+def requests() -> list[int]:
+    """List with one entry for each request of the home page's figures."""
     return []
 
 
 @pytest.fixture
-def address(app: Flask, asked: list[int]) -> Iterator[str]:
-    """A server whose hub has heard hint 5 of epoch a."""
+def address(app: Flask, requests: list[int]) -> Iterator[str]:
+    """Address of a server whose hub is at position a/5."""
     app.config["WTF_CSRF_ENABLED"] = True
     make_user("Ana", Role.MANAGER)
     db.session.rollback()
     hub = app.extensions["prosa_live"] = Hub()
     hub.on_subscribed("a", 5)
 
-    def look() -> str:
-        asked.append(1)
-        return f"<p>{len(asked)}</p>"
+    def get_figures() -> str:
+        requests.append(1)
+        return f"<p>{len(requests)}</p>"
 
-    app.view_functions["panel.now"] = look
+    app.view_functions["panel.now"] = get_figures
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -51,7 +51,7 @@ def address(app: Flask, asked: list[int]) -> Iterator[str]:
 
 @pytest.fixture
 def sockets() -> list[WebSocketRoute]:
-    """The sockets that the page has opened."""
+    """Sockets that the page has opened."""
     return []
 
 
@@ -96,8 +96,8 @@ def advance_clock(page: Page, seconds: int) -> None:
 REFRESHED = "[data-refresh-url]"
 
 
-def test_the_page_refreshes_on_events_and_hardly_ever_otherwise(
-    page: Page, asked: list[int], sockets: list[WebSocketRoute]
+def test_the_page_refreshes_on_events_and_rarely_otherwise(
+    page: Page, requests: list[int], sockets: list[WebSocketRoute]
 ) -> None:
     complaints = collect_console_errors(page)
     [socket] = sockets
@@ -105,55 +105,55 @@ def test_the_page_refreshes_on_events_and_hardly_ever_otherwise(
     send_to_page(page, socket, "hello", "a/5")
     assert page.locator(f"{REFRESHED}[data-live]").count() == 1
     advance_clock(page, 30)
-    assert asked == []  # nothing was missed, so nothing is asked
+    assert requests == []  # nothing was missed
 
     send_to_page(page, socket, "conversation", "a/6", 12)
     advance_clock(page, 7)
-    assert len(asked) == 1
+    assert len(requests) == 1
     for seq in range(7, 30):
         send_to_page(page, socket, "campaign", f"a/{seq}", 1)
     advance_clock(page, 7)
-    assert len(asked) in (2, 3)  # many hints, but not more often than every five seconds
-    before = len(asked)
+    assert len(requests) in (2, 3)  # many events, but at most one request in five seconds
+    before = len(requests)
     send_to_page(page, socket, "import", "a/30", 1)
     advance_clock(page, 20)
-    assert len(asked) == before  # of no concern to this page
+    assert len(requests) == before  # not watched by this page
     advance_clock(page, 61)
-    assert len(asked) > before  # the safety net
+    assert len(requests) > before  # the fallback poll
     assert complaints == []
 
 
 def test_a_gap_another_epoch_and_silence_make_the_page_refresh_or_poll(
-    page: Page, asked: list[int], sockets: list[WebSocketRoute]
+    page: Page, requests: list[int], sockets: list[WebSocketRoute]
 ) -> None:
     send_to_page(page, sockets[0], "hello", "a/5")
     send_to_page(page, sockets[0], "all", "b/1")
     advance_clock(page, 7)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
     send_to_page(page, sockets[0], "away", "")
     assert page.locator(f"{REFRESHED}[data-live]").count() == 0
     advance_clock(page, 16)
-    assert len(asked) >= 3  # as often as without a socket
+    assert len(requests) >= 3  # as often as without a socket
 
     send_to_page(page, sockets[0], "all", "b/2")
     assert page.locator(f"{REFRESHED}[data-live]").count() == 1
     advance_clock(page, 7)
-    asked.clear()
-    # Nothing is heard for too long, not even a heart: the socket is given up and another one opened.
+    requests.clear()
+    # Without heartbeats the page replaces the socket.
     advance_clock(page, 60)
     wait_until(page, lambda: len(sockets) >= 2)
-    asked.clear()
+    requests.clear()
     send_to_page(page, sockets[-1], "hello", "b/2")
     advance_clock(page, 7)
-    assert asked == []  # nothing was missed meanwhile
+    assert requests == []  # nothing was missed meanwhile
     sockets[-1].close()
     advance_clock(page, 5)
     wait_until(page, lambda: len(sockets) >= 3)
-    asked.clear()
+    requests.clear()
     send_to_page(page, sockets[-1], "hello", "b/3")
     advance_clock(page, 7)
-    assert len(asked) >= 1  # something was
+    assert len(requests) >= 1  # something was
 
 
 def test_the_heartbeat_is_answered(page: Page, sockets: list[WebSocketRoute]) -> None:

@@ -1,4 +1,4 @@
-"""A socket lives no longer than the session that opened it."""
+"""Sockets are closed when their session ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def change_password(_client: PanelClient, user_id: int) -> None:
 
 
 @pytest.mark.parametrize("end", [sign_out, close_account, change_role, change_password])
-def test_the_socket_of_a_session_that_ended_is_closed(
+def test_the_socket_of_an_ended_session_is_closed(
     any_app: Flask, end: Callable[[PanelClient, int], None]
 ) -> None:
     client, user = make_signed_in_client(any_app)
@@ -62,7 +62,7 @@ def test_the_socket_of_a_session_that_ended_is_closed(
             assert stays.is_open
 
     run_async(story())
-    # Looked at often enough that a minute is not over before.
+    # Sessions are checked at least once a minute.
     assert websocket.SESSION_CHECK_S < 60
     assert websocket.MAX_UNCHECKED_S < 60
 

@@ -1,4 +1,4 @@
-"""Flask behind ASGI: what goes in and comes out as under any WSGI server."""
+"""Flask behind ASGI behaves as under a WSGI server."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ class Answer:
 
 
 def serve_request(
-    wsgi: Any, scope: dict[str, Any], *pieces: bytes, gone_after: int | None = None
+    wsgi: Any, scope: dict[str, Any], *chunks: bytes, disconnect_after: int | None = None
 ) -> Answer:
-    """Serve one request whose body comes in pieces; the client leaves after so many messages."""
+    """Serve a request with a body in chunks; the client disconnects after that many messages."""
     answer = Answer()
     waiting = [
-        {"type": "http.request", "body": piece, "more_body": number < len(pieces) - 1}
-        for number, piece in enumerate(pieces or (b"",))
+        {"type": "http.request", "body": chunk, "more_body": number < len(chunks) - 1}
+        for number, chunk in enumerate(chunks or (b"",))
     ]
 
     async def receive() -> dict[str, Any]:
         return waiting.pop(0) if waiting else {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        if gone_after is not None and len(answer.messages) >= gone_after:
+        if disconnect_after is not None and len(answer.messages) >= disconnect_after:
             raise OSError("the client is gone")
         answer.messages.append(message)
 
@@ -83,11 +83,11 @@ def make_post_scope(**headers: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("has_length", [True, False])
-def test_a_body_comes_whole_with_and_without_its_length(plain: Flask, has_length: bool) -> None:
-    pieces = (b"abc" * 50, b"", b"xyz" * 70)
-    whole = b"".join(pieces)
+def test_a_body_is_complete_with_and_without_content_length(plain: Flask, has_length: bool) -> None:
+    chunks = (b"abc" * 50, b"", b"xyz" * 70)
+    whole = b"".join(chunks)
     scope = make_post_scope(**({"content_length": str(len(whole))} if has_length else {}))
-    answer = serve_request(plain, scope, *pieces)
+    answer = serve_request(plain, scope, *chunks)
     assert answer.status == 200
     assert answer.json == {
         "size": len(whole),
@@ -96,14 +96,14 @@ def test_a_body_comes_whole_with_and_without_its_length(plain: Flask, has_length
     }
 
 
-def test_a_body_that_is_too_large_is_refused_and_not_held(plain: Flask) -> None:
+def test_a_body_that_is_too_large_is_refused_and_not_buffered(plain: Flask) -> None:
     refused = serve_request(plain, make_post_scope(content_length=str(10 * MOST)), b"x" * 10 * MOST)
     assert refused.status == 413
     refused = serve_request(plain, make_post_scope(), *([b"x" * 100] * 100))
     assert refused.status == 413
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_thread() -> None:
+def test_a_client_that_disconnects_during_its_body_uses_no_thread() -> None:
     def never(*_arguments: Any) -> Any:
         raise AssertionError("called without a body")
 
@@ -113,7 +113,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_thread() -> Non
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        raise AssertionError("answered nobody")
+        raise AssertionError("sent to a disconnected client")
 
     asyncio.run(WsgiBridge(never, threads=1, max_body=MOST)(scope, receive, send))
 
@@ -128,13 +128,13 @@ def test_paths_queries_and_headers_arrive_as_they_were_sent(plain: Flask) -> Non
     assert found["headers"]["Cookie"] == "a=1; b=2"
 
 
-def test_a_header_with_an_underscore_does_not_pass_for_its_sister(plain: Flask) -> None:
+def test_a_header_with_an_underscore_does_not_override_the_hyphenated_one(plain: Flask) -> None:
     scope = make_scope("http", "/x")
     scope["headers"] += [(b"x_forwarded_for", b"6.6.6.6")]
     assert "X-Forwarded-For" not in serve_request(plain, scope).json["headers"]
 
 
-def test_the_usual_answer_is_one_start_and_one_piece(plain: Flask) -> None:
+def test_a_usual_response_is_one_start_and_one_chunk(plain: Flask) -> None:
     answer = serve_request(plain, make_scope("http", "/x"))
     assert [message["type"] for message in answer.messages] == [
         "http.response.start",
@@ -144,7 +144,7 @@ def test_the_usual_answer_is_one_start_and_one_piece(plain: Flask) -> None:
 
 
 class Stream:
-    """A long answer; remembers how far it came and that it was closed."""
+    """Long response that records its progress and whether it was closed."""
 
     def __init__(self, most: int = 50) -> None:
         self.most, self.made, self.is_closed = most, 0, False
@@ -162,7 +162,7 @@ class Stream:
         self.is_closed = True
 
 
-def test_a_streamed_answer_leaves_piece_by_piece() -> None:
+def test_a_streamed_response_is_sent_chunk_by_chunk() -> None:
     stream = Stream()
     answer = serve_request(stream, make_scope("http", "/x"))
     assert answer.body == b"line\n" * 50
@@ -170,15 +170,15 @@ def test_a_streamed_answer_leaves_piece_by_piece() -> None:
     assert stream.is_closed
 
 
-def test_who_leaves_in_the_middle_of_a_stream_ends_it_and_frees_its_thread() -> None:
+def test_a_client_that_disconnects_ends_the_stream_and_frees_its_thread() -> None:
     stream = Stream(most=1_000_000)
     with pytest.raises(OSError, match="gone"):
-        serve_request(stream, make_scope("http", "/x"), gone_after=3)
+        serve_request(stream, make_scope("http", "/x"), disconnect_after=3)
     assert stream.is_closed
     assert stream.made < 10
 
 
-def test_who_takes_nothing_of_a_stream_does_not_hold_its_thread_for_ever(
+def test_a_client_that_reads_nothing_frees_its_thread_after_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(wsgi_bridge, "SEND_TIMEOUT_S", 0.1)
@@ -206,7 +206,7 @@ def test_an_error_of_the_application_reaches_the_server() -> None:
         serve_request(broken, make_scope("http", "/x"))
 
 
-def test_a_handshake_has_an_environment_too() -> None:
+def test_a_websocket_handshake_has_a_wsgi_environment() -> None:
     environ = make_environ(make_scope("websocket", "/live", cookie="prosa=1"))
     assert environ["wsgi.url_scheme"] == "http"
     assert environ["REQUEST_METHOD"] == "GET"

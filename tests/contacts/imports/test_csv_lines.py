@@ -1,4 +1,4 @@
-"""What bytes become: encodings, line ends and lengths, seen through the rows they give."""
+"""Encodings, line breaks and lengths, tested through the rows they yield."""
 
 import io
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ def _read(content: str | bytes) -> list[ContactRow | BadLine]:
 
 
 def _summary(rows: list[ContactRow | BadLine]) -> list[tuple[int, str]]:
-    """(line, name) of what was read, (line, reason) of what was not."""
+    """Return (line, name) of each row and (line, reason) of each bad line."""
     return [(row.line, row.name if isinstance(row, ContactRow) else row.reason) for row in rows]
 
 
-def test_control_characters_are_left_out() -> None:
+def test_control_characters_are_removed() -> None:
     (row,) = _read("telefone;nome;nota\n\x0011987654321\x00;A\x00n\x07a\x85;x\x1by\n\x1a")
 
     assert isinstance(row, ContactRow)
@@ -45,7 +45,7 @@ def test_a_damaged_line_of_a_utf_8_file_is_reported_and_not_guessed() -> None:
     assert _read(content)[1] == BadLine(3, None, "encoding", "11987654322;João")
 
 
-def test_the_first_accent_decides_even_far_behind_the_first_chunk() -> None:
+def test_the_first_accent_decides_the_encoding_even_after_the_first_chunk() -> None:
     plain = "11987654321;Ana\n" * (CHUNK_BYTES // 8)
     for encoding in ("utf-8", "cp1252"):
         rows = _read(f"telefone;nome\n{plain}11987654321;João\n".encode(encoding))
@@ -69,16 +69,16 @@ def test_bytes_of_no_windows_letter_spoil_only_their_line() -> None:
     assert _summary(rows) == [(2, "encoding"), (3, "João")]
 
 
-def test_a_line_too_long_spoils_only_itself() -> None:
+def test_a_line_that_is_too_long_spoils_only_itself() -> None:
     long = "x" * (3 * CHUNK_BYTES)
     rows = _read(f"telefone;nome\n11987654321;{long}\r\n11987654322;Bia\r\n{long}")
 
     assert _summary(rows) == [(2, "line_too_long"), (3, "Bia"), (4, "line_too_long")]
 
 
-def test_line_ends_and_letters_split_between_chunks_are_read_whole() -> None:
+def test_line_breaks_and_characters_split_between_chunks_are_read_whole() -> None:
     record = "11987654321;Açaí\r\n".encode()
-    for shift in range(len(record)):  # every byte of the record comes to stand at the chunk's end
+    for shift in range(len(record)):  # puts every byte of the record at the end of a chunk
         header = b"telefone;nome" + b" " * shift + b"\r\n"
         rows = _read(header + record * (CHUNK_BYTES // len(record) + 2))
         assert {row.name for row in rows if isinstance(row, ContactRow)} == {"Açaí"}
@@ -86,7 +86,7 @@ def test_line_ends_and_letters_split_between_chunks_are_read_whole() -> None:
 
 
 class _CountingUpload(io.RawIOBase):
-    """An endless-looking upload that gives a little at a time and counts what it gave."""
+    """Upload that returns a few bytes per read and counts the records it has returned."""
 
     def __init__(self, rows: int) -> None:
         self.given = 0

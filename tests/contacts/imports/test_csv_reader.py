@@ -29,7 +29,7 @@ def _refusal(content: str | bytes) -> CsvError:
 
 
 def _summary(rows: list[ContactRow | BadLine]) -> list[tuple[int, str]]:
-    """(line, name) of what was read, (line, reason) of what was not."""
+    """Return (line, name) of each row and (line, reason) of each bad line."""
     return [(row.line, row.name if isinstance(row, ContactRow) else row.reason) for row in rows]
 
 
@@ -67,14 +67,14 @@ def test_the_delimiter_comes_from_the_header(delimiter: str) -> None:
     assert row.name == "Ana"
 
 
-def test_a_delimiter_inside_a_label_does_not_mislead() -> None:
+def test_a_delimiter_inside_a_label_is_not_chosen() -> None:
     rows = _read("nome, completo, todo;telefone;valor, em reais, hoje\nAna;11987654321;1,50\n")
 
     assert isinstance(rows[0], ContactRow)
     assert rows[0].attributes == {"nome_completo_todo": "Ana", "valor_em_reais_hoje": "1,50"}
 
 
-def test_the_hint_excel_writes_in_the_first_line_is_obeyed() -> None:
+def test_the_separator_line_of_excel_is_used() -> None:
     assert _summary(_read("sep=,\ntelefone,nome\n11987654321,Ana\n")) == [(3, "Ana")]
 
 
@@ -82,11 +82,11 @@ def test_the_hint_excel_writes_in_the_first_line_is_obeyed() -> None:
     "label",
     ["phone", "TELEFONE", "Celular", " whatsapp ", "Fone", "Número", "NUMERO:", '"Telefone"'],
 )
-def test_the_phone_column_is_known_by_many_names(label: str) -> None:
+def test_the_phone_column_has_many_names(label: str) -> None:
     assert isinstance(_only(f"{label}\n11987654321\n"), ContactRow)
 
 
-def test_blank_cells_are_nothing() -> None:
+def test_blank_cells_have_no_value() -> None:
     row = _only("telefone;nome;cpf;email;tags;plano\n11987654321;;;;;\n")
 
     assert isinstance(row, ContactRow)
@@ -111,13 +111,13 @@ def test_line_numbers_are_those_of_the_file(end: str) -> None:
     assert _summary(_read(content)) == [(4, "Ana"), (7, "phone_letters")]
 
 
-def test_a_quote_left_open_costs_one_line_only() -> None:
+def test_an_open_quote_spoils_only_one_line() -> None:
     rows = _read('telefone;nome\n11987654321;"Ana\n11987654322;Bia\n11987654323;"Caio"\n')
 
     assert _summary(rows) == [(2, "bad_quotes"), (3, "Bia"), (4, "Caio")]
 
 
-def test_a_quote_closed_lines_later_by_another_one_costs_one_line_only() -> None:
+def test_a_quote_closed_by_another_one_lines_later_spoils_only_one_line() -> None:
     lines = [f"1198765{n};Ana" for n in range(1000, 1200)]
     rows = _read("telefone;nome\n" + "\n".join(['11987654321;"Bia', *lines]))
 
@@ -125,7 +125,7 @@ def test_a_quote_closed_lines_later_by_another_one_costs_one_line_only() -> None
     assert len(rows) == 201
 
 
-def test_a_record_whose_quotes_swallowed_others_gives_them_back() -> None:
+def test_lines_inside_a_badly_quoted_record_are_read_again() -> None:
     rows = _read('telefone;nome\n11987654321;"Bia\n11987654322;Caio\n11987654323;Ana";x\n')
 
     assert _summary(rows) == [(2, "too_many_cells"), (3, "Caio"), (4, "too_many_cells")]
@@ -148,7 +148,7 @@ def test_a_record_whose_quotes_swallowed_others_gives_them_back() -> None:
         ('11987654321;"a"b;;;;', None, "bad_quotes", '11987654321;"a"b;;;;'),
     ],
 )
-def test_a_bad_line_says_which_cell_and_why(
+def test_a_bad_line_has_its_column_and_reason(
     cells: str, column: str | None, reason: str, value: str
 ) -> None:
     bad = _only(f"telefone;nome;cpf;email;tags;plano\n{cells}\n")
@@ -195,7 +195,7 @@ def test_a_file_without_a_usable_header_is_refused_at_once(
     assert (refusal.reason, refusal.details) == (reason, details)
 
 
-def test_a_header_alone_is_a_file_of_no_rows() -> None:
+def test_a_file_with_only_a_header_has_no_rows() -> None:
     assert _read("telefone;nome;;\n") == []
 
 
@@ -203,7 +203,7 @@ def test_fifty_attributes_are_accepted() -> None:
     assert _read("telefone;" + ";".join(f"a{n}" for n in range(50))) == []
 
 
-def test_every_reason_has_a_sentence_that_says_what_to_do() -> None:
+def test_every_reason_has_a_sentence_with_advice() -> None:
     for reason, sentence in REASONS.items():
         assert sentence.endswith("."), reason
         assert ":" in sentence or "," in sentence, reason
@@ -211,7 +211,7 @@ def test_every_reason_has_a_sentence_that_says_what_to_do() -> None:
 
 @settings(database=None, max_examples=300, deadline=None)
 @given(st.text('ab;,"\n\r 1', max_size=60))
-def test_any_quoting_gives_each_line_at_most_once(content: str) -> None:
+def test_any_quoting_yields_each_line_at_most_once(content: str) -> None:
     rows = _read("telefone;nome\n" + content)
 
     assert [row.line for row in rows] == sorted({row.line for row in rows})

@@ -27,7 +27,7 @@ def list_contacts() -> list[Contact]:
     return list(db.session.scalars(sa.select(Contact).order_by(Contact.id)))
 
 
-def test_good_lines_go_in_and_bad_ones_are_reported_by_number(any_app: Flask) -> None:
+def test_good_lines_are_imported_and_bad_ones_reported_by_number(any_app: Flask) -> None:
     report, bad_lines = import_text(
         "phone;name;document;tags;plano;opt_in\n"
         "11 98765-4321;José;529.982.247-25;vip|sp;fibra 500;\n"
@@ -49,14 +49,14 @@ def test_good_lines_go_in_and_bad_ones_are_reported_by_number(any_app: Flask) ->
     assert tags == ["sp", "vip"]
 
 
-def test_an_old_excel_file_is_read_right(any_app: Flask) -> None:
+def test_a_file_of_an_old_excel_is_decoded(any_app: Flask) -> None:
     import_text("phone;name\n11987654321;Conceição\n", "cp1252")
     assert list_contacts()[0].name == "Conceição"
 
 
-def test_a_second_import_updates_and_keeps_what_it_leaves_empty(any_app: Flask) -> None:
+def test_a_second_import_updates_and_keeps_values_of_empty_cells(any_app: Flask) -> None:
     import_text("phone,name,email,tags,plano,cidade\n11987654321,Ana,a@b.example,x,p1,SP\n")
-    # Known and new in one batch; quotes, line breaks and backslashes pass through COPY unharmed.
+    # Known and new contacts in one batch; COPY keeps quotes, line breaks and backslashes.
     odd = 'p2 "é" \\N \\t'
     quoted = odd.replace('"', '""')
     report, _ = import_text(
@@ -71,7 +71,7 @@ def test_a_second_import_updates_and_keeps_what_it_leaves_empty(any_app: Flask) 
     assert set(db.session.execute(tags)) == {(ana.id, "x"), (ana.id, "y"), (other.id, "x")}
 
 
-def test_a_person_named_twice_is_one_and_the_later_line_wins(any_app: Flask) -> None:
+def test_the_later_of_two_lines_with_one_phone_wins(any_app: Flask) -> None:
     report, _ = import_text("phone,name\n11987654321,Ana\n1187654321,Ana Lima\n")
     assert (report.added, report.repeated) == (1, 1)
     assert [contact.name for contact in list_contacts()] == ["Ana Lima"]
@@ -87,7 +87,7 @@ def test_an_import_does_not_undo_an_opt_out(any_app: Flask) -> None:
     assert db.session.scalars(sa.select(ConsentEvent)).all() == []
 
 
-def test_who_agreed_in_a_list_has_its_line_as_evidence(any_app: Flask) -> None:
+def test_an_imported_opt_in_has_its_line_as_evidence(any_app: Flask) -> None:
     import_text("phone,name\n11987654321,Ana\n")
     report, _ = import_text(
         "phone;consentimento\n11987654321;SIM\n11987654322;não\n11987654323;x\n"
@@ -100,7 +100,7 @@ def test_who_agreed_in_a_list_has_its_line_as_evidence(any_app: Flask) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_the_statements_of_a_batch_do_not_grow_with_its_rows(any_app: Flask, known: bool) -> None:
+def test_a_batch_takes_a_constant_number_of_statements(any_app: Flask, known: bool) -> None:
     def lines(count: int) -> str:
         rows = "".join(f"119{80000000 + n},P{n},t|u,v{n},sim\n" for n in range(count))
         return f"phone,name,tags,a,opt_in\n{rows}"
@@ -119,7 +119,7 @@ def test_the_statements_of_a_batch_do_not_grow_with_its_rows(any_app: Flask, kno
     assert numbers[0] == numbers[1] <= 14
 
 
-def test_what_another_run_has_imported_is_passed_over(any_app: Flask) -> None:
+def test_lines_imported_by_an_earlier_run_are_skipped(any_app: Flask) -> None:
     text = "phone,name,opt_in\n11987654321,Ana,sim\nx,y,\n11987654322,Bia,sim\n"
     done = ImportReport(added=1, bad=1, opted_in=1, line=3)
     bad_lines: list[BadLine] = []
@@ -131,13 +131,13 @@ def test_what_another_run_has_imported_is_passed_over(any_app: Flask) -> None:
     assert [contact.name for contact in list_contacts()] == ["Bia"]
 
 
-def test_a_file_without_phones_is_refused_whole(any_app: Flask) -> None:
+def test_a_file_without_a_phone_column_is_refused(any_app: Flask) -> None:
     with pytest.raises(CsvError):
         import_text("name\nAna\n")
     assert list_contacts() == []
 
 
-def test_the_command_reports_in_json_and_fails_when_nothing_was_good(any_app: Flask) -> None:
+def test_the_command_reports_in_json_and_fails_if_no_line_is_good(any_app: Flask) -> None:
     runner = any_app.test_cli_runner()
     good = runner.invoke(
         args=["contacts", "import", "-", "--json"], input="phone,name\n11987654321,Ana\nx,y\n"

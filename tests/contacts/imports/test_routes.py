@@ -28,7 +28,7 @@ FILE = "nome;telefone;etiquetas;cidade\nAna Lima;11 98765-0001;vip;Recife\nRui;1
 
 @pytest.fixture
 def app(any_app: Flask) -> Flask:
-    """Each test runs on every database there is."""
+    """Run each test on every configured database."""
     return any_app
 
 
@@ -43,7 +43,7 @@ def marta(app: Flask) -> FlaskClient:
 
 
 def upload(client: FlaskClient, text: str | bytes = FILE, name: str = "lista.csv") -> str:
-    """The address that the preview is shown at."""
+    """Upload a file and return the address of its preview."""
     content = text.encode() if isinstance(text, str) else text
     answer = client.post("/contacts/import", data={"file": (io.BytesIO(content), name)})
     assert answer.status_code == 303, answer.text
@@ -68,7 +68,7 @@ class TestImport:
         assert "Ana Lima" in page
         assert "cidade" in page
         assert count(Contact) == 0
-        for _ in range(2):  # pressed twice, it is imported once
+        for _ in range(2):  # the second changes nothing
             assert marta.post(f"{address}/confirm").status_code == 303
         assert tasks.list_due_imports() == [()]
         tasks.run_imports()
@@ -81,7 +81,7 @@ class TestImport:
         assert moving.headers["X-Refresh"] == "done"
         assert "report.csv" in moving.text
 
-    def test_the_report_names_each_bad_line_and_holds_no_formula(self, marta: FlaskClient) -> None:
+    def test_the_report_lists_each_bad_line_and_has_no_formula(self, marta: FlaskClient) -> None:
         address = upload(marta, 'telefone;nome\n=1+1;"=cmd|x"\n11 98765-0001;ok\n"@a";x\n')
         marta.post(f"{address}/confirm")
         tasks.run_imports()
@@ -89,7 +89,7 @@ class TestImport:
         assert [row[0] for row in rows[1:]] == ["2", "4"]
         assert [row[3] for row in rows[1:]] == ["'=1+1", "'@a"]
 
-    def test_all_bad_lines_are_in_the_report_however_many(self, marta: FlaskClient) -> None:
+    def test_the_report_has_all_bad_lines(self, marta: FlaskClient) -> None:
         many = 2 * importer.BATCH_SIZE + 5
         address = upload(marta, "telefone;nome\n11 98765-0001;ok\n" + "123;x\n" * many)
         marta.post(f"{address}/confirm")
@@ -109,8 +109,8 @@ class TestImport:
         marta.post(f"{address}/confirm")
         progress_calls = []
 
-        def die_in_the_second_batch(*note: object) -> None:
-            progress_calls.append(note)
+        def die_in_the_second_batch(*arguments: object) -> None:
+            progress_calls.append(arguments)
             if len(progress_calls) == 2:
                 raise KeyboardInterrupt
 
@@ -131,7 +131,7 @@ class TestImport:
         rows = parse_csv(marta.get(f"{address}/report.csv").text)
         assert [row[0] for row in rows[1:]] == ["3", "5", "7"]
 
-    def test_a_file_larger_than_a_chunk_survives_as_it_was(self, marta: FlaskClient) -> None:
+    def test_a_file_larger_than_a_chunk_is_stored_unchanged(self, marta: FlaskClient) -> None:
         lines = [f"11 9{80_000_000 + number};{'Pessoa':_<190}{number}\n" for number in range(1500)]
         text = "telefone;nome\n" + "".join(lines)
         assert len(text) > CHUNK_BYTES
@@ -144,7 +144,9 @@ class TestImport:
         tasks.run_imports()
         assert count(Contact) == 1500
 
-    def test_a_worker_that_died_is_succeeded_and_at_last_given_up(self, marta: FlaskClient) -> None:
+    def test_an_import_is_retried_after_its_worker_died_and_fails_in_the_end(
+        self, marta: FlaskClient
+    ) -> None:
         address = upload(marta)
         marta.post(f"{address}/confirm")
         for attempt in range(1, tasks.MAX_ATTEMPTS + 1):
@@ -162,7 +164,7 @@ class TestImport:
     @pytest.mark.parametrize(
         "content", [b"", b"nome;cidade\nAna;Recife\n", b"PK\x03\x04zip", b"\x00" * 500]
     )
-    def test_a_file_that_cannot_be_read_is_refused_in_words_and_not_kept(
+    def test_an_unreadable_file_is_refused_with_a_message_and_not_stored(
         self, marta: FlaskClient, content: bytes
     ) -> None:
         answer = marta.post("/contacts/import", data={"file": (io.BytesIO(content), "x.csv")})
@@ -170,10 +172,10 @@ class TestImport:
         assert 'id="file-error"' in answer.text
         assert (count(Upload), count(UploadChunk)) == (0, 0)
 
-    def test_no_file_at_all_is_said(self, marta: FlaskClient) -> None:
+    def test_a_form_without_a_file_shows_an_error(self, marta: FlaskClient) -> None:
         assert 'id="file-error"' in marta.post("/contacts/import", data={}).text
 
-    def test_an_oversized_file_is_413_in_words(self, marta: FlaskClient) -> None:
+    def test_an_oversized_file_is_a_413_with_a_message(self, marta: FlaskClient) -> None:
         big = io.BytesIO(b"x" * (20 * 1024 * 1024 + 1))
         answer = marta.post("/contacts/import", data={"file": (big, "big.csv")})
         assert answer.status_code == 413
@@ -189,7 +191,7 @@ class TestImport:
         assert "<b>x" not in page
         assert "../" not in page.split("<h1>")[1].split("</h1>")[0]
 
-    def test_another_managers_file_is_not_there(self, app: Flask, marta: FlaskClient) -> None:
+    def test_another_managers_file_is_a_404(self, app: Flask, marta: FlaskClient) -> None:
         address = upload(marta)
         other = sign_in(app, "Olga", Role.MANAGER)
         assert other.get(address).status_code == 404
@@ -203,7 +205,7 @@ class TestImport:
         assert (count(Upload), count(UploadChunk)) == (0, 0)
         assert marta.get(address).status_code == 404
 
-    def test_after_a_day_nothing_is_left(self, marta: FlaskClient) -> None:
+    def test_uploads_are_deleted_after_a_day(self, marta: FlaskClient) -> None:
         marta.post(f"{upload(marta)}/confirm")
         tasks.run_imports()
         assert count(UploadError) == 1
@@ -219,7 +221,7 @@ class TestImport:
 
 
 class TestExport:
-    def test_no_cell_is_a_formula_and_the_import_takes_it_again(self, marta: FlaskClient) -> None:
+    def test_an_export_has_no_formula_and_can_be_imported_again(self, marta: FlaskClient) -> None:
         for number, name in enumerate(("=1+1", "+x", "-x", "@x", "\tx", "normal")):
             make_contact(name, f"551198765000{number}")
         contact = make_contact("+SOMA", "14155550123")
@@ -233,9 +235,9 @@ class TestExport:
         db.session.commit()
         marta.post(f"{upload(marta, text)}/confirm")
         tasks.run_imports()
-        assert count(Contact) == 7  # each known again by their phone
+        assert count(Contact) == 7  # each recognized by the phone
 
-    def test_the_filter_of_the_list_holds_for_the_export(self, marta: FlaskClient) -> None:
+    def test_the_export_uses_the_filter_of_the_list(self, marta: FlaskClient) -> None:
         add_tag(make_contact("Vera", "5511987650001"), "vip")
         make_contact("Outra", "5511987650002")
         rows = parse_csv(marta.get("/contacts/export.csv?tag=vip").text)

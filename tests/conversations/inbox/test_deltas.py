@@ -1,4 +1,4 @@
-"""The cached list of all conversations follows messages by their news, and is what SQL says, always."""
+"""Deltas keep the cached list of all conversations equal to SQL."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def people(user: User) -> None:
 
 
 def record_message(number: int, text: str = "oi", at: datetime | None = None) -> None:
-    """A customer writes, and it is recorded."""
+    """Record a message of a contact."""
     wamid, at = f"wamid.{number}.{time.monotonic_ns()}", at or clock.now()
     message = InboundMessage(wamid=wamid, kind="text", occurred_at=at, text=text)
     sender = SenderIdentity(wa_id=f"5511{980_000_000 + number}", name=f"P {number}")
@@ -61,7 +61,7 @@ def record_message(number: int, text: str = "oi", at: datetime | None = None) ->
 
 
 def queue_bot_answer(conversation_id: int, text: str) -> None:
-    """The bot answers, which has not read who it is."""
+    """Queue an answer of the bot, which has not loaded the contact."""
     queue_message(service.get_for_update(conversation_id), TEXT, text, Author.BOT)
     commit_and_clear()
 
@@ -109,7 +109,12 @@ def count_list_queries(count: CallCount) -> int:
 def test_messages_update_the_cached_list_without_reading_it_again(people: None, user: User) -> None:
     read_cached_page(user)
     with count_sql(db.engine) as count:
-        for number in (3, PEOPLE - 1, 0, 3):  # not on the page yet, first, not on it, there by now
+        for number in (
+            3,
+            PEOPLE - 1,
+            0,
+            3,
+        ):  # not on the page, its first row, not on it, on it by now
             record_message(number, "e aí?")
             queue_bot_answer(number + 1, "olá!")
             found = read_cached_page(user)
@@ -179,7 +184,7 @@ def test_a_lost_delta_is_repaired_within_half_a_minute(
     people: None, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = read_cached_page(user)
-    with monkeypatch.context() as dying:  # between the commit and the telling
+    with monkeypatch.context() as dying:  # fails between the commit and the delta
         dying.setattr(after_commit, "run_redis_commands", lambda _commands: None)
         queue_bot_answer(1, "olá!")
     assert read_cached_page(user) == page

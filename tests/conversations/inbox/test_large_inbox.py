@@ -1,4 +1,4 @@
-"""The list with 100,000 conversations: as many statements as with one, each served by an index."""
+"""Inbox with 100,000 conversations: a constant number of statements, each served by an index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSERT INTO contacts (name, search_name, wa_id, phone, attributes, created_at)
 SELECT 'Pessoa ' || i, 'pessoa ' || i, '55119' || (80000000 + i), '+55119' || (80000000 + i), '{}',
        '2026-11-01 00:00:00.000000' FROM n
 """
-# Every tenth waits, every fiftieth is the agent's; three share each moment, so that moments tie.
+# Every tenth waits, every fiftieth is the agent's; three each have the same time.
 CONVERSATIONS = """
 INSERT INTO conversations (channel_id, contact_id, state, assigned_user_id, slots, version,
   turn_attempts, last_message_at, last_message_text, unread_count, created_at)
@@ -49,14 +49,14 @@ def fill_inbox(agent_id: int, many: int = MANY) -> None:
 
 
 def new_cache_epoch(app: Flask) -> None:
-    """What is to be counted is what the cache saves."""
+    """Empty the cache, so that all statements are counted."""
     start_cache_epoch(app.extensions["prosa_redis"].client)
 
 
-def test_statements_are_constant_with_100_000(app: Flask) -> None:
+def test_the_number_of_statements_is_constant(app: Flask) -> None:
     client = sign_in(app)
     make_conversation(make_contact("Sozinha", "5511912345678"))
-    client.get("/conversations/")  # the first page after the sign-in writes the session once more
+    client.get("/conversations/")  # the first page after the sign-in writes the session again
     new_cache_epoch(app)
     with count_statements() as with_one:
         assert client.get("/conversations/").status_code == 200
@@ -89,7 +89,7 @@ def test_an_index_serves_each_list_in_its_order(
     assert f"USING INDEX {index}" in plan, plan
     assert "TEMP B-TREE" not in plan, plan
     if after is not None:
-        assert "last_message_at<" in plan, plan  # begins at the cursor instead of walking to it
+        assert "last_message_at<" in plan, plan  # starts at the cursor
 
 
 def test_the_thread_is_served_by_its_index(app: Flask) -> None:
