@@ -1,4 +1,4 @@
-"""Read receipts of conversations: select the messages; `channels.read_receipts` sends them."""
+"""Read receipts of conversations: select the messages; `channels.read_receipt_sender` sends them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.channels.models import Channel
-from chatbot.channels.read_receipts import queue_read_receipt
+from chatbot.channels.read_receipt_sender import queue_read_receipt
 from chatbot.conversations.models import (
     Conversation,
     ConversationState,
