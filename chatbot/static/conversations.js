@@ -1,5 +1,5 @@
-// A thread that moves: new messages and ticks come in without losing the reply that is being typed or
-// the place that is being read. prosa.js asks the server; this puts the answer in its place.
+// Refresh of an open thread: insert new messages and ticks without losing the typed reply or the scroll
+// position. prosa.js makes the requests; this script applies the responses.
 "use strict";
 
 (function () {
@@ -36,7 +36,7 @@
     }
   }
 
-  // --- what has moved -----------------------------------------------------------------------------
+  // --- refresh ------------------------------------------------------------------------------------
 
   function merge(html) {
     let previous = null;
@@ -61,7 +61,7 @@
     const wasAtEnd = isAtEnd();
     const added = merge(answer.messages);
     if (added) insertDayMarks();
-    if (wasAtEnd) scrollToEnd(); // also when a bubble has grown by the reason why it failed
+    if (wasAtEnd) scrollToEnd(); // also after a failure reason has made a bubble taller
     else if (added) jump.hidden = false;
     showHead(answer.head, answer.head_version);
     showWindow(answer.is_open);
@@ -70,7 +70,7 @@
 
   function showHead(html, version) {
     const place = document.getElementById("chat-head");
-    // Not while one of its buttons is held: it would vanish under the finger.
+    // Not while one of its buttons is pressed: the click would be lost.
     if (version === place.dataset.version || place.matches(":focus-within")) return;
     place.dataset.version = version;
     place.replaceChildren(parse(html));
@@ -94,7 +94,7 @@
   jump.addEventListener("click", scrollToEnd);
   box.addEventListener("scroll", () => { if (isAtEnd()) jump.hidden = true; });
 
-  // --- older messages, put above without moving what is being read ---------------------------------
+  // --- older messages, inserted above without scrolling --------------------------------------------
 
   const older = document.getElementById("older");
   older?.addEventListener("click", async (event) => {
@@ -127,7 +127,7 @@
   }
   text.addEventListener("input", resizeInput);
 
-  // The contact sees "typing" for 25 seconds; the server asks whether the conversation is ours.
+  // WhatsApp shows "typing" for 25 seconds; the server checks that the conversation is assigned to us.
   const TYPING_MS = 20000;
   let typingSentAt = 0;
   text.addEventListener("input", () => {

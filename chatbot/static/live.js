@@ -1,6 +1,6 @@
-// Live pages: the server hints at what has changed, and the parts that show it ask for it anew. A hint
-// is never the news itself, so whatever is missed, one look makes up for. Without a socket, or while the
-// server hears no hints, prosa.js asks by itself as it always did.
+// Live pages: the server sends an event about what has changed, and the parts of the page that show it
+// are requested again. Events carry no data, so one refresh makes up for any that are missed. Without a
+// socket, or while the server has no subscription, prosa.js polls.
 "use strict";
 
 (function () {
@@ -8,7 +8,7 @@
   const parts = [...document.querySelectorAll("[data-live-on]")];
   if (!body.live || !parts.length) return;
 
-  const SILENCE_MS = 50000; // the server's heart beats every 20 s
+  const SILENCE_MS = 50000; // the server sends a heartbeat every 20 s
   const RETRY_MS = [1000, 30000];
   const CLOSE_UNAUTHENTICATED = 4401;
 
@@ -17,7 +17,7 @@
   const address = new URL(`${body.live}?${watched}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
 
-  let at = body.liveAt; // the last hint that the page has taken in
+  let at = body.liveAt; // position of the last event that the page has handled
   let failures = 0;
   let silence = null;
 
@@ -25,7 +25,7 @@
 
   function setLive(isLive) {
     for (const part of parts) {
-      // Some parts also show what no hint tells, such as the figures of a server.
+      // Some parts also show data without events, such as server metrics, and keep polling.
       const wanted = isLive && !("liveAlso" in part.dataset);
       if (wanted === "live" in part.dataset) continue;
       part.toggleAttribute("data-live", wanted);
@@ -33,7 +33,7 @@
     }
   }
 
-  // "epoch/number": of another epoch, or further on than we are, something was said without us.
+  // "epoch/number": with another epoch, or a higher number than ours, events were missed.
   function hasGap(now) {
     const [epoch, number] = at.split("/");
     const [nowEpoch, nowNumber] = now.split("/");
@@ -71,7 +71,7 @@
     socket.onclose = (event) => {
       clearTimeout(silence);
       setLive(false);
-      // The pages know the way to the sign-in.
+      // A refreshed part redirects to the sign-in.
       if (event.code === CLOSE_UNAUTHENTICATED) return change(parts);
       const [least, most] = RETRY_MS;
       const waitMs = Math.min(most, least * 2 ** failures);
