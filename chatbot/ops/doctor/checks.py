@@ -31,7 +31,7 @@ Known = TypeVar("Known")
 
 
 class UnknownFactError(LookupError):
-    """The server does not reveal a fact that a check needs."""
+    """Raised by a check if the server does not reveal a fact that it needs."""
 
 
 def connection_failed(*kinds: ConnectionFailureKind) -> Callable[[ServerFacts], Values | None]:
