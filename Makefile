@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test bench check format migrate translations screenshots chaos chaos-redis clean
+.PHONY: help run test test-all bench check format migrate translations screenshots chaos chaos-redis clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -17,9 +17,11 @@ $(STAMP): requirements.txt requirements-dev.txt
 run: $(STAMP) ## start everything on this machine
 	@exec $(BIN)/python -m workers.launch
 
-test: $(STAMP) ## run the whole test suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile --durations 12 -m "not alone"
-	$(BIN)/python -m pytest -m alone
+test: $(STAMP) ## the whole suite, in about six minutes on two cores
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations 12
+
+test-all: $(STAMP) ## the suite with its large numbers and slow stories
+	PROSA_TEST_SCALE=full $(BIN)/python -m pytest -n 3 --dist loadgroup --durations 12
 
 bench: $(STAMP) ## measure performance beside minimal references (ten minutes)
 	$(BIN)/python -m benchmarks

@@ -6,35 +6,49 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
+from jinja2 import FileSystemBytecodeCache
 
 from chatbot import create_app
+from chatbot.accounts import service as accounts
 from chatbot.core import metrics
-from chatbot.core.cache import stats
-from chatbot.core.db import db, mark_request_writable
+from chatbot.core.db import db
 from chatbot.extensions import alembic
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.browser import CHROMIUM
 from tests.support.redis_server import RedisServer
+from tests.support.scale import is_full_scale
 from tests.support.settings import make_settings
+from tests.support.shared_app import SharedApp
 
 # Without Chromium the tests that need it are skipped.
 HAS_CHROMIUM = CHROMIUM is not None
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL")
+# A hash as in production takes a tenth of a second and 64 MiB, and every second test signs in.
+PRODUCTION_HASHER = accounts._hasher
+accounts._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+# Templates are compiled once for all applications.
+Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
 # Tests count statements, to which the flusher thread must not add; a test that needs it flushes itself.
 metrics.FLUSH_EVERY_S = 3600.0
 # With pytest-xdist each process has its own database.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-SHARED_SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not is_full_scale():
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    # Flows wait a lot: begun first, they run beside the other workers' short tests.
+    items.sort(key=lambda item: item.get_closest_marker("flow") is None)
     if HAS_CHROMIUM:
         return
     skip = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
@@ -112,23 +126,36 @@ def _migrate(url: str, home: Path) -> None:
         db.engine.dispose()  # SQLite puts its log into the file when the last connection closes
 
 
-@pytest.fixture
-def sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
-    shutil.copy(_migrated_sqlite, tmp_path / "prosa.db")
-    return f"sqlite:///{tmp_path / 'prosa.db'}"
+@pytest.fixture(scope="session")
+def _sqlite_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sqlite") / "prosa.db"
 
 
 @pytest.fixture
-def postgresql_url(_migrated_postgresql: str) -> str:
-    """Empty the shared test database.
+def sqlite_url(_migrated_sqlite: Path, _sqlite_path: Path) -> str:
+    """An empty database, always at the same address: the shared application keeps it."""
+    for suffix in ("", "-wal", "-shm"):
+        _sqlite_path.with_name(_sqlite_path.name + suffix).unlink(missing_ok=True)
+    shutil.copy(_migrated_sqlite, _sqlite_path)
+    return f"sqlite:///{_sqlite_path}"
 
-    Rows are deleted and sequences restarted; TRUNCATE would create a new file for every table and index,
+
+@pytest.fixture(scope="session")
+def _postgresql_connection(_migrated_postgresql: str) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(_with_driver(_migrated_postgresql), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def postgresql_url(_migrated_postgresql: str, _postgresql_connection: sa.Connection) -> str:
+    """Return the test database, emptied.
+
+    Rows are deleted and sequences set back, since TRUNCATE makes a new file of every table and index,
     which takes longer than most tests.
     """
-    engine = sa.create_engine(_with_driver(_migrated_postgresql))
-    with engine.begin() as connection:
-        connection.execute(sa.text(_EMPTY_POSTGRESQL))
-    engine.dispose()
+    _postgresql_connection.execute(sa.text(_EMPTY_POSTGRESQL))
     return _migrated_postgresql
 
 
@@ -154,40 +181,47 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return found
 
 
-@pytest.fixture
-def app(sqlite_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
-    """Create an application on SQLite and a real Redis."""
-    yield from _running(sqlite_url, tmp_path, redis_server)
+@pytest.fixture(scope="session")
+def _shared_apps() -> dict[str, SharedApp]:
+    return {}
 
 
 @pytest.fixture
-def any_app(database_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
-    """Create an application on every available database."""
-    yield from _running(database_url, tmp_path, redis_server)
+def _run_app(
+    _shared_apps: dict[str, SharedApp],
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: RedisServer,
+) -> Callable[[str], Iterator[Flask]]:
+    def run(database_url: str) -> Iterator[Flask]:
+        if database_url not in _shared_apps:
+            home = tmp_path_factory.mktemp("app")
+            _shared_apps[database_url] = SharedApp(home, database_url, redis_server.url)
+        yield from _shared_apps[database_url].run()
+
+    return run
+
+
+AppRunner = Callable[[str], Iterator[Flask]]
 
 
 @pytest.fixture
-def richest_app(
-    request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer
-) -> Iterator[Flask]:
-    """Create an application on PostgreSQL if available, else on SQLite: for slow tests."""
-    url = request.getfixturevalue("postgresql_url" if TEST_DATABASE_URL else "sqlite_url")
-    yield from _running(url, tmp_path, redis_server)
+def app(sqlite_url: str, _run_app: AppRunner) -> Iterator[Flask]:
+    """An application on SQLite and a real Redis. It is shared: add no route to it."""
+    yield from _run_app(sqlite_url)
 
 
-def _running(url: str, home: Path, server: RedisServer) -> Iterator[Flask]:
-    made = create_app(make_settings(home, DATABASE_URL=url, REDIS_URL=server.url))
-    made.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
-    stats._counts.clear()  # of the last test
-    mark_request_writable()  # a GET of the last test may have left the context read-only
-    with made.app_context():
-        yield made
-        db.session.rollback()
-        made.extensions["prosa_metrics"].stop()
-        # A probe that outlives the test must not use the engine again when Redis is back.
-        made.extensions["prosa_redis"].pool.breaker.on_recovery.clear()
-        db.engine.dispose()
-    made.extensions["prosa_redis"].pool.disconnect()
+@pytest.fixture
+def any_app(database_url: str, _run_app: AppRunner) -> Iterator[Flask]:
+    """The same on each database there is: for dialect SQL, locks and isolation."""
+    yield from _run_app(database_url)
+
+
+@pytest.fixture
+def richest_app(request: pytest.FixtureRequest, _run_app: AppRunner) -> Iterator[Flask]:
+    """On PostgreSQL where there is one, else on SQLite: for what is too long to run on both."""
+    yield from _run_app(
+        request.getfixturevalue("postgresql_url" if TEST_DATABASE_URL else "sqlite_url")
+    )
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from chatbot.bot.understanding.spelling import SpellingCorrector
 from chatbot.bot.understanding.tokenization import HEAD_WORDS, TAIL_WORDS, tokenize
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT.parent / "shared" / "samples" / "utterances_pt_br.tsv"
+SAMPLES = ROOT / "tests/data/utterances_pt_br.tsv"
 
 Phrases = list[tuple[Intent, str]]
 
@@ -243,9 +243,7 @@ def swap_two_letters(text: str, rng: random.Random) -> str:
     return " ".join(said)
 
 
-def test_the_shared_samples_are_understood_and_none_is_a_training_phrase() -> None:
-    if not SAMPLES.exists():
-        pytest.skip("the shared samples are not part of the project")
+def test_the_samples_are_understood_and_none_is_a_training_phrase() -> None:
     samples = read_phrases(SAMPLES.read_text(encoding="utf-8"), "\t")
     trained = {text.casefold() for _, text in TRAINING}
     assert [text for _, text in samples if text.casefold() in trained] == []

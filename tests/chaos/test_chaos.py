@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.chaos import SMALL_PLAN, Plan, run
 from tests.support.postgresql_server import find_postgresql
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.flow, pytest.mark.timeout(400)]
 
 
 def test_a_small_chaos_run_sends_nothing_twice_and_shows_the_unreached(

@@ -22,21 +22,23 @@ from chatbot.delivery.models import MessageState
 from chatbot.delivery.receipts import advance_watermark
 from tests.support.campaigns import get_campaign_counts, get_campaign_state, make_draft
 from tests.support.factories import ago, make_campaign, make_contact, make_recipients
+from tests.support.scale import scaled
 
 CLAIMANTS = 16
+ROWS = scaled(2_000, 10_000)
 fork = multiprocessing.get_context("fork")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_6_sixteen_processes_claim_all_rows_and_each_has_one_owner(any_app: Flask) -> None:
     campaign = make_campaign()
-    make_recipients(campaign, 10_000)
+    make_recipients(campaign, ROWS)
     barrier, channel_id = fork.Barrier(CLAIMANTS), campaign.channel_id
     _run_all(
         [fork.Process(target=_claim_all, args=(barrier, channel_id, n)) for n in range(CLAIMANTS)]
     )
     rows = db.session.execute(sa.select(Recipient.attempt, Recipient.claim_token)).all()
-    assert len(rows) == 10_000
+    assert len(rows) == ROWS
     assert {row.attempt for row in rows} == {1}, "no row was claimed a second time"
     batches = Counter(row.claim_token for row in rows)
     assert max(batches.values()) <= 64

@@ -1,4 +1,4 @@
-"""A campaign from a CSV file to 2,000 people, through whatever happens meanwhile.
+"""A campaign from a CSV file to its end, undisturbed and with faults meanwhile.
 
 The judge is the simulator's log of every POST that it accepted.
 """
@@ -15,11 +15,12 @@ import pytest
 from tests.flows.conftest import StackMaker
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
+from tests.support.scale import scaled
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.flow
 
-PEOPLE = 2000
+PEOPLE = scaled(300, 2000)
 MAX_IN_DOUBT = 128  # the most that may be in doubt: two overlapping claims of 64
 FAST_RECEIPTS = {"read_min_s": 0.2, "read_max_s": 0.5, "batch_size": 200}
 
@@ -65,7 +66,7 @@ def wait_until_settled(stack: Stack, campaign_id: int, seconds: float = 90) -> d
         moving = ("pending", "sending", "accepted", "sent")
         return figures if not any(figures[name] for name in moving) else None
 
-    return wait_for(settled, seconds, every=1.0)  # type: ignore[return-value]
+    return wait_for(settled, seconds, every=0.5)  # type: ignore[return-value]
 
 
 def sum_of_states(figures: dict[str, int]) -> int:
@@ -86,15 +87,16 @@ def test_everybody_gets_it_once_and_the_figures_add_up(stack: Stack, tmp_path: P
     assert set(counts.values()) == {1}
     assert figures["planned"] == PEOPLE
     assert figures["delivered"] + figures["read"] == PEOPLE
-    wait_for(lambda: stack.figures(campaign_id)["state"] == "finished", 20, every=1)
+    wait_for(lambda: stack.figures(campaign_id)["state"] == "finished", 20, every=0.5)
 
 
+@pytest.mark.slow  # else faults/test_processes.py, test_1
 def test_a_killed_worker_doubles_nobody_and_leaves_at_most_two_batches_in_doubt(
     stack: Stack, tmp_path: Path
 ) -> None:
     stack.simulator("settings", FAST_RECEIPTS | {"latency_ms": 100})
     campaign_id = start_campaign(stack, tmp_path)
-    wait_for(lambda: sent_so_far(stack) > 300, 30)
+    wait_for(lambda: sent_so_far(stack) > PEOPLE // 7, 30)
     stack.kill("campaigns")
     stack.spawn("campaigns")
     figures = wait_until_settled(stack, campaign_id, 120)
@@ -105,6 +107,7 @@ def test_a_killed_worker_doubles_nobody_and_leaves_at_most_two_batches_in_doubt(
     assert len(counts) == PEOPLE - figures["unknown"]
 
 
+@pytest.mark.slow  # else faults/test_processes.py, test_7
 def test_an_emptied_redis_costs_nothing_but_time(
     stack: Stack, own_redis: RedisServer, tmp_path: Path
 ) -> None:

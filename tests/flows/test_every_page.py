@@ -18,7 +18,12 @@ from tests.support.settings import make_settings
 from tests.support.stack import ROOT, Stack
 from tests.support.stack_users import PASSWORD, create_users, sign_in
 
-pytestmark = [pytest.mark.flow, pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.xdist_group("every page"),
+    pytest.mark.flow,
+    pytest.mark.browser,
+    pytest.mark.timeout(400),
+]
 
 # Not pages: data for scripts and machines, files, and what ends the visit.
 NOT_PAGES = ("/static", "/bootstrap", "/health", "/metrics", "/cache", "/webhooks", "/login")

@@ -83,47 +83,46 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
             run.process.wait(20)
 
 
-def test_it_says_where_everything_is_and_ends_every_child(launch: Launcher) -> None:
+def test_it_prints_its_addresses_restarts_a_worker_and_stops_every_process(
+    launch: Launcher,
+) -> None:
     run = launch()
     text = run.wait_until_ready()
     assert f"Prosa is ready: http://127.0.0.1:{run.port}" in text
     assert f"chat:     http://127.0.0.1:{run.simulator_port}/" in text
     assert re.search(r"sign in:  admin@prosa\.local  \S{10,}", text)
     assert run.health()["status"] == "healthy"
+    started = re.search(r"inbound started \(pid=(\d+)\)", text)
+    assert started
+    os.kill(int(started[1]), signal.SIGKILL)
+    wait_for(lambda: run.text().count("inbound started") > 1, 30)
+    assert run.process.poll() is None
     run.process.send_signal(signal.SIGINT)
-    assert run.process.wait(20) == 0
-    wait_for(lambda: not run.children(), 10)
+    assert run.process.wait(30) == 0
+    wait_for(lambda: not run.children(), 20)
 
-    again = launch()
+    again = launch(REDIS_ENABLED="false")
     second = again.wait_until_ready()
-    assert "Prosa is ready" in second
+    assert "runs without it" in second
+    assert again.health()["status"] == "degraded"
     sign_in = re.compile(r"sign in:  (.*)")
     assert sign_in.search(second)[1] == sign_in.search(text)[1]  # type: ignore[index]
+    kill_supervisor(again)
 
 
-def test_the_children_end_even_when_their_supervisor_is_killed(launch: Launcher) -> None:
-    run = launch()
-    run.wait_until_ready()
+def kill_supervisor(run: Run) -> None:
     assert len(run.children()) > 8
     run.process.kill()
     run.process.wait()
     wait_for(lambda: not run.children(), 20)
 
 
-def test_a_killed_worker_is_started_again(launch: Launcher) -> None:
+@pytest.mark.slow  # the test above kills the supervisor of everything but Redis
+def test_redis_ends_when_the_supervisor_is_killed(launch: Launcher) -> None:
     run = launch()
     run.wait_until_ready()
-    started = re.search(r"inbound started \(pid=(\d+)\)", run.text())
-    assert started
-    os.kill(int(started[1]), signal.SIGKILL)
-    wait_for(lambda: run.text().count("inbound started") > 1, 15)
-    assert run.process.poll() is None
-
-
-def test_without_redis_it_runs_and_says_so(launch: Launcher) -> None:
-    run = launch(REDIS_ENABLED="false")
-    assert "runs without it" in run.wait_until_ready()
-    assert run.health()["status"] == "degraded"
+    assert any("-server" in command for command in run.children())
+    kill_supervisor(run)
 
 
 def test_a_wrong_setting_ends_it_with_a_sentence(launch: Launcher) -> None:

@@ -20,13 +20,14 @@ from tests.support.load import Load, open_sessions
 from tests.support.panel_session import PanelSession
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
+from tests.support.scale import scaled
 from tests.support.sentinels import SentinelCluster
 from tests.support.stack_users import create_users
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
-PEOPLE = 700
+PEOPLE = scaled(400, 700)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import copy
 import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tests.conftest import SHARED_SAMPLES
 from tests.support.factories import make_message_value, make_status_value, make_webhook_body
 from tests.support.settings import SECRETS
 from tests.support.webhook_fields import FIELD_VALUES
 
-SAMPLES = sorted((SHARED_SAMPLES / "webhooks").glob("*.json"))
+SAMPLES = sorted((Path(__file__).parents[1] / "data/webhooks").glob("*.json"))
 
 ODD_VALUES: list[Any] = [
     None, True, 0, -1, 2**70, 1e308, "", " ", "\x00", "a\x00b", "\ud83d", "💚" * 300, "9" * 400,

@@ -31,9 +31,14 @@ from tests.support.factories import (
     make_webhook_body,
     signature_headers,
 )
+from tests.support.scale import scaled
 from tests.support.webhooks import list_all
 
 PATIENCE_S = 300
+PEOPLE = scaled(10, 50)
+MESSAGES_EACH = scaled(20, 40)
+STATUSES = scaled(160, 800)
+MESSAGES = STATUSES // 4
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -74,17 +79,17 @@ def drain_until_empty(*functions: Callable[[], Any]) -> None:
         time.sleep(0.05 if is_idle else 0)
 
 
-def test_a_thousand_updates_posted_by_eight_clients_three_times_are_applied_once(
+def test_updates_posted_by_eight_clients_three_times_are_applied_once(
     any_app: Flask,
 ) -> None:
     make_channel()
-    ids = make_recipients(make_campaign(), 800, state="accepted", attempt=1)
+    ids = make_recipients(make_campaign(), STATUSES, state="accepted", attempt=1)
     people = [f"55119{80000000 + n}" for n in range(20)]
     values = [
         make_status_value(f"s{i}", "delivered", biz_opaque_callback_data=f"r:{i}:1") for i in ids
     ]
     values += [
-        make_message_value(f"n{n}", wamid=f"m{n}", sender=people[n % 20]) for n in range(200)
+        make_message_value(f"n{n}", wamid=f"m{n}", sender=people[n % 20]) for n in range(MESSAGES)
     ]
     raw = make_webhook_body(*values)
 
@@ -101,25 +106,25 @@ def test_a_thousand_updates_posted_by_eight_clients_three_times_are_applied_once
     run_together(any_app, [post] * 8)
     assert len(list_all(WebhookBody)) == 24
     run_together(any_app, [lambda: drain_until_empty(drain_messages, drain_statuses)] * 2)
-    assert len(list_all(Message)) == 200
+    assert len(list_all(Message)) == MESSAGES
     assert len(list_all(Contact)) == len(people) + len(ids)
-    assert sum(c.unread_count for c in list_all(Conversation)) == 200
-    assert Counter(row.state for row in list_all(Recipient)) == {"delivered": 800}
+    assert sum(c.unread_count for c in list_all(Conversation)) == MESSAGES
+    assert Counter(row.state for row in list_all(Recipient)) == {"delivered": STATUSES}
     assert list_all(WebhookUpdate) == []
     counted = {count.kind: count.number for count in list_all(WebhookCount)}
-    assert counted == {"message:text": 200 * 24, "status:delivered": 800 * 24}
+    assert counted == {"message:text": MESSAGES * 24, "status:delivered": STATUSES * 24}
 
 
-def test_2000_messages_of_50_people_over_4_workers_are_in_order_with_one_answer_each(
+def test_messages_of_many_people_over_4_workers_are_in_order_with_one_answer_each(
     richest_app: Flask,
 ) -> None:
     make_channel()
     begun = time.time() - 3600
-    people = [f"55219{70000000 + n}" for n in range(50)]
+    people = [f"55219{70000000 + n}" for n in range(PEOPLE)]
     values = [
         make_message_value(f"{k}", wamid=f"{who}-{k}", sender=who, at=begun + k)
         for who in people
-        for k in range(40)
+        for k in range(MESSAGES_EACH)
     ]
     random.Random(7).shuffle(values)
     client = richest_app.test_client()
@@ -134,10 +139,10 @@ def test_2000_messages_of_50_people_over_4_workers_are_in_order_with_one_answer_
     for conversation in list_all(Conversation):
         thread = [m for m in list_all(Message) if m.conversation_id == conversation.id]
         said = [m for m in thread if m.direction == Direction.INBOUND]
-        assert [int(m.text) for m in sorted(said, key=lambda m: m.id)] == list(range(40))
+        assert [int(m.text) for m in sorted(said, key=lambda m: m.id)] == list(range(MESSAGES_EACH))
         answers = [m for m in thread if m.direction == Direction.OUTBOUND]
         assert len(answers) == 1, f"{len(answers)} answers to one burst"
-    assert len(list_all(Conversation)) == 50
+    assert len(list_all(Conversation)) == PEOPLE
 
 
 def _answer_all() -> None:

@@ -24,7 +24,7 @@ from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, send_signal, thaw
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.flow, pytest.mark.timeout(240)]
 
 
 def test_1_a_sender_killed_at_each_point_of_a_batch_doubles_nobody(

@@ -8,7 +8,7 @@ from tests.flows.faults.conftest import StartCampaign
 from tests.support.delivery_audit import check_deliveries, count_accepted_by_phone
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.flow, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize("policy", ["show", "resend"])
