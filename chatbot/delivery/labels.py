@@ -10,7 +10,7 @@ from chatbot.delivery.models import MessageState
 STATE_LABELS: dict[str, LazyString] = {
     MessageState.QUEUED: _l("Waiting to be sent"),
     MessageState.SENDING: _l("Being sent"),
-    MessageState.ACCEPTED: _l("Accepted by WhatsApp"),
+    MessageState.ACCEPTED: _l("Handed to WhatsApp"),
     MessageState.SENT: _l("Sent"),
     MessageState.DELIVERED: _l("Delivered"),
     MessageState.READ: _l("Read"),
