@@ -134,8 +134,8 @@ def _sqlite_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sqlite_url(_migrated_sqlite: Path, _sqlite_path: Path) -> str:
     """An empty database, always at the same address: the shared application keeps it."""
-    for suffix in ("", "-wal", "-shm"):
-        _sqlite_path.with_name(_sqlite_path.name + suffix).unlink(missing_ok=True)
+    shutil.rmtree(_sqlite_path.parent)
+    _sqlite_path.parent.mkdir()
     shutil.copy(_migrated_sqlite, _sqlite_path)
     return f"sqlite:///{_sqlite_path}"
 
@@ -206,8 +206,15 @@ AppRunner = Callable[[str], Iterator[Flask]]
 
 @pytest.fixture
 def app(sqlite_url: str, _run_app: AppRunner) -> Iterator[Flask]:
-    """An application on SQLite and a real Redis. It is shared: add no route to it."""
+    """An application on SQLite and a real Redis. It is shared: tests may change its settings, extensions
+    and view functions, and whatever is in its stores, but not add routes."""
     yield from _run_app(sqlite_url)
+
+
+@pytest.fixture
+def fresh_app(sqlite_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
+    """The same, of one test: for tests that add routes."""
+    yield from SharedApp(tmp_path, sqlite_url, redis_server.url).run()
 
 
 @pytest.fixture

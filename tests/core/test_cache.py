@@ -151,7 +151,7 @@ def test_a_failed_computation_releases_the_lock(app: Flask) -> None:
         get_or_compute(make_entry(lambda: 1 / 0))
     began = time.monotonic()
     assert get_or_compute(make_entry(lambda: 2)) == 2
-    assert time.monotonic() - began < 5, "waited for a lock that was not released"
+    assert time.monotonic() - began < 10, "waited for a lock that was not released"
 
 
 def append_cached(app: Flask, wanted: CacheEntry[Any], envelope: list[Any]) -> None:

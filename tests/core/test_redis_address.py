@@ -170,5 +170,5 @@ def test_without_sentinels_open_connections_work_and_new_ones_fail_soon(
     began = time.monotonic()
     with pytest.raises(redis.RedisError):
         client.get("prosa:x")
-    assert time.monotonic() - began < 5, "redis-py's own ten retries a Sentinel take 12 s"
+    assert time.monotonic() - began < 10, "redis-py's own ten retries a Sentinel take 12 s"
     assert pool.breaker.is_open

@@ -26,14 +26,14 @@ EMAIL, PASSWORD = "ana@prosa.test", "uma-senha-bem-longa"
 
 
 @pytest.fixture
-def panel(app: Flask) -> Flask:
+def panel(fresh_app: Flask) -> Flask:
     """Application with a page that shows the signed-in user, and one that writes into the session."""
 
-    @app.get("/who")
+    @fresh_app.get("/who")
     def _who() -> str:
         return current_user.email if current_user.is_authenticated else "anonymous"
 
-    @app.get("/store/<value>")
+    @fresh_app.get("/store/<value>")
     def _store(value: str) -> str:
         before = str(session.get("stored"))
         session["stored"] = value
@@ -41,7 +41,7 @@ def panel(app: Flask) -> Flask:
 
     accounts.create_user(EMAIL, "Ana", Role.AGENT, PASSWORD)
     db.session.commit()
-    return app
+    return fresh_app
 
 
 def clear_request_user() -> None:

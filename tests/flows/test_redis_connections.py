@@ -20,6 +20,7 @@ from tests.support.stack_users import create_users
 pytestmark = pytest.mark.flow
 
 MOST = 20
+PAUSE_S = 0.1
 CLIENTS = 16  # as many as the two web processes have threads
 PEOPLE = [f"55119876{n:05d}" for n in range(12)]
 
@@ -61,11 +62,11 @@ def counted(server: RedisServer) -> Iterator[ConnectionCount]:
 
 @contextmanager
 def repeated(actions: list[Callable[[], None]]) -> Iterator[None]:
-    """Each action again and again, in a thread of its own."""
+    """Each action again and again, in a thread of its own, with a short pause."""
     done = threading.Event()
 
     def repeat(action: Callable[[], None]) -> None:
-        while not done.is_set():
+        while not done.wait(PAUSE_S):
             action()
 
     threads = [threading.Thread(target=repeat, args=(action,)) for action in actions]

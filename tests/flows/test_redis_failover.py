@@ -46,7 +46,7 @@ def listens_to(server: RedisServer) -> bool:
 def test_the_primary_dies_under_load_and_no_message_row_or_sign_in_is_lost(
     make_stack: StackMaker, sentinel_cluster: SentinelCluster, tmp_path: Path
 ) -> None:
-    stack = make_stack(sentinel_cluster.url, TRUSTED_PROXIES=1, MESSAGES_PER_SECOND=40).start()
+    stack = make_stack(sentinel_cluster.url, TRUSTED_PROXIES=1, MESSAGES_PER_SECOND=20).start()
     stack.simulator("settings", FAST_RECEIPTS)
     create_users(stack)
     panel_sessions = open_sessions(stack, 3)

@@ -54,12 +54,12 @@ def test_a_signal_ends_the_process_even_with_open_requests(
             await asyncio.sleep(0.3)
             started = time.monotonic()
             process.send_signal(number)
-            await asyncio.to_thread(process.wait, 10)
+            await asyncio.to_thread(process.wait, 30)
             poll.cancel()
             await asyncio.gather(poll, return_exceptions=True)
             return time.monotonic() - started
 
-    assert asyncio.run(hold_a_poll_open()) < 3
+    assert asyncio.run(hold_a_poll_open()) < 10
     assert finish(process)[1] == 0
 
 

@@ -5,6 +5,8 @@ import time
 import urllib.request
 from collections.abc import Callable
 
+from tests.support.scale import is_full_scale
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -13,7 +15,12 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 15, every: float = 0.05) -> object:
-    """Wait for a true value of `condition` and return it; fail after `seconds`."""
+    """Wait for a true value of `condition` and return it; fail after `seconds`.
+
+    On a busy machine everything takes longer, so `make test` waits for 30 seconds at least.
+    """
+    if not is_full_scale():
+        seconds = max(seconds, 30)
     until = time.monotonic() + seconds
     value = condition()
     while not value and time.monotonic() < until:

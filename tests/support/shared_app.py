@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
@@ -33,15 +34,16 @@ class SharedApp:
         log.configure_logging(get_settings(app))
         stats._counts.clear()
         mark_request_writable()  # a page of the last test may have made the context read-only
-        config, extensions = dict(app.config), dict(app.extensions)
+        changeable: tuple[dict[str, Any], ...] = (app.config, app.extensions, app.view_functions)
+        before = [dict(found) for found in changeable]
         rules = _count_rules(app)
         with app.app_context():
             yield app
             db.session.rollback()
             db.engine.dispose()
-        for changed, before in ((app.config, config), (app.extensions, extensions)):
+        for changed, values in zip(changeable, before, strict=True):
             changed.clear()
-            changed.update(before)
+            changed.update(values)
         metrics = app.extensions["prosa_metrics"]
         metrics.stop()
         pool = app.extensions["prosa_redis"].pool
