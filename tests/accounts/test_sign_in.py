@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from argon2 import Type
 from flask import Flask
 
 from chatbot.accounts.models import AuditEvent, FailedSignIn, Role
 from chatbot.core import clock
 from chatbot.core.db import db
+from tests.conftest import PRODUCTION_HASHER
 from tests.support.clients import PanelClient, csrf_token_in, make_client, make_signed_in_client
 from tests.support.panel import make_user
 
@@ -32,6 +34,14 @@ def test_sign_in_redirects_to_the_requested_page(app: Flask) -> None:
     )
     assert (again.status_code, again.location) == (303, "/account/")
     assert client.is_signed_in()
+
+
+def test_hashes_in_production_cost_what_rfc_9106_recommends() -> None:
+    """Section 4, second option: three passes over 64 MiB. The tests use a cheaper hasher."""
+    found = PRODUCTION_HASHER
+    assert found.type is Type.ID
+    assert (found.time_cost, found.memory_cost) >= (3, 64 * 1024)
+    assert found.parallelism >= 4
 
 
 @pytest.mark.parametrize(

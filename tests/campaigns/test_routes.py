@@ -27,12 +27,6 @@ from tests.support.panel import (
 
 
 @pytest.fixture
-def app(any_app: Flask) -> Flask:
-    """Run each test on every database."""
-    return any_app
-
-
-@pytest.fixture
 def marta(app: Flask) -> FlaskClient:
     return sign_in(app, "Marta", Role.MANAGER)
 

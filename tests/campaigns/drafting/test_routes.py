@@ -23,12 +23,6 @@ XSS = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def app(any_app: Flask) -> Flask:
-    """Run each test on every database."""
-    return any_app
-
-
-@pytest.fixture
 def marta(app: Flask) -> FlaskClient:
     return sign_in(app, "Marta", Role.MANAGER)
 

@@ -28,8 +28,8 @@ PHONE = "(11) 98765-4321"
 
 
 @pytest.fixture
-def marta(any_app: Flask) -> FlaskClient:
-    return sign_in(any_app, "Marta", Role.MANAGER)
+def marta(app: Flask) -> FlaskClient:
+    return sign_in(app, "Marta", Role.MANAGER)
 
 
 def count_rows(table: Any) -> int:

@@ -27,12 +27,6 @@ FILE = "nome;telefone;etiquetas;cidade\nAna Lima;11 98765-0001;vip;Recife\nRui;1
 
 
 @pytest.fixture
-def app(any_app: Flask) -> Flask:
-    """Run each test on every configured database."""
-    return any_app
-
-
-@pytest.fixture
 def ana(app: Flask) -> FlaskClient:
     return sign_in(app, "Ana")
 
