@@ -3,32 +3,29 @@
 import base64
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+from tests.support.browser import launch_chromium
 
 from .conftest import MARIA, Client, Receiver
 
-CHROMIUM = "/usr/bin/chromium"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYPj/HwADAgH/p+FUpQAAAABJRU5ErkJggg=="
 )
 PORTUGUESE = re.compile(r"[ãõáéíóúâêôç]|\b(de|da|do|por|para|não|sem)\b", re.IGNORECASE)
-FLAGS = ["--no-sandbox", "--disable-background-networking"]
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed"),
+    pytest.mark.xdist_group("simulator pages"),
 ]
 
 
 @pytest.fixture(scope="module")
 def _page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launch_chromium() as browser:
         yield browser.new_page(viewport={"width": 390, "height": 844})
-        browser.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ ten. tests/flows/test_launch.py starts them as in production.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -162,6 +163,7 @@ def import_prosa() -> None:
     for name in ALSO_IMPORTED:
         import_module(name)
     Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
+    gc.freeze()  # the children share these objects as long as no collection touches them
 
 
 if __name__ == "__main__":
