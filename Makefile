@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help run test test-all bench check format migrate translations screenshots chaos chaos-redis clean
+.PHONY: help run test test-all bench check format migrate translations requirements screenshots chaos chaos-redis clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,6 +49,14 @@ translations: $(STAMP) ## extract new sentences and compile the catalogues
 	$(BABEL) extract -F babel.cfg -k _l --no-location --sort-output -o $(VENV)/messages.pot chatbot
 	$(BABEL) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -i $(VENV)/messages.pot -d $(CATALOGUE)
 	$(BABEL) compile -d $(CATALOGUE)
+
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line --no-header
+
+requirements: $(STAMP) ## pin the direct dependencies of requirements*.in and all that they need
+	for name in requirements requirements-dev; do \
+	  $(PIN) $$name.in -o $$name.txt && \
+	  sed -i "1i # Made by \`make requirements\` from $$name.in; every version is pinned." $$name.txt || exit 1; \
+	done
 
 screenshots: $(STAMP) ## screenshots of each page in both themes, at 1280 and 390 px, in var/screenshots
 	$(BIN)/python -m tests.support.screenshots var/screenshots
