@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -11,7 +12,12 @@ import config
 from config import SECRET_NAMES, ConfigError, Settings
 from tests.support.settings import SECRETS
 
-PRODUCTION = {"PROSA_ENV": "production", **SECRETS}
+REQUIRED = {
+    **SECRETS,
+    "DATABASE_URL": "postgresql://prosa@database/prosa",
+    "COMPANY_NAME": "Colégio Aurora",
+}
+PRODUCTION = {"PROSA_ENV": "production", **REQUIRED}
 
 
 def load(root: Path, **environ: str) -> Settings:
@@ -24,6 +30,7 @@ INVALID_SETTINGS = [
     ("PORT", "80.5", "whole number"),
     ("PORT", "nan", "number from"),
     ("SECRET_KEY", "short", "32 characters"),
+    ("SECRET_KEY_FALLBACKS", "short", "former values of SECRET_KEY"),
     ("DATABASE_URL", "mysql://h/db", "postgresql://"),
     ("DATABASE_URL", "nonsense", "postgresql://"),
     ("DATABASE_URL", "postgresql://u:p@host:port/db", "postgresql://"),
@@ -70,8 +77,8 @@ def test_a_home_that_cannot_be_created_is_named(tmp_path: Path) -> None:
         load(tmp_path, PROSA_HOME="file/home")
 
 
-@pytest.mark.parametrize("name", SECRETS)
-def test_production_without_a_secret_refuses_to_start(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", REQUIRED)
+def test_production_without_what_it_needs_refuses_to_start(tmp_path: Path, name: str) -> None:
     without = {key: value for key, value in PRODUCTION.items() if key != name}
     with pytest.raises(ConfigError, match=f"^{name} is missing"):
         load(tmp_path, **without)
@@ -132,7 +139,7 @@ def test_every_usual_form_of_a_database_url_is_accepted(
 
 
 def test_a_dyno_is_production(tmp_path: Path) -> None:
-    assert load(tmp_path, DYNO="web.1", **SECRETS).is_production
+    assert load(tmp_path, DYNO="web.1", **REQUIRED).is_production
     assert not load(tmp_path, **SECRETS).is_production
     with pytest.raises(ConfigError, match="SECRET_KEY is missing"):
         load(tmp_path, DYNO="web.1")
@@ -154,3 +161,27 @@ def test_the_first_source_with_a_value_wins(tmp_path: Path) -> None:
     assert found.redis_url == "unix:///run/r.sock"
     produced = load(tmp_path, **PRODUCTION)
     assert produced.redis_url is None, "run.env belongs to `make run`, not to production"
+
+
+def test_white_space_around_a_value_is_not_part_of_it(tmp_path: Path) -> None:
+    pasted = load(tmp_path, WHATSAPP_TOKEN="EAAG123\n", REDIS_URL=" redis://localhost:6379/0 ")
+    assert (pasted.whatsapp_token, pasted.redis_url) == ("EAAG123", "redis://localhost:6379/0")
+    with pytest.raises(ConfigError, match="SECRET_KEY is missing"):
+        load(tmp_path, **{**PRODUCTION, "SECRET_KEY": " \n"})
+
+
+def test_former_secret_keys_are_read_in_their_order(tmp_path: Path) -> None:
+    older, oldest = "o" * 32, "p" * 40
+    found = load(tmp_path, SECRET_KEY_FALLBACKS=f"{older} {oldest}")
+    assert found.secret_key_fallbacks == (older, oldest)
+
+
+def test_the_example_lists_every_variable_that_is_read() -> None:
+    """Each name that the code reads stands in .env.example, and nothing else does."""
+    read = set()
+    for module in ("config.py", "config_readers.py"):
+        source = (config.ROOT / module).read_text(encoding="utf-8")
+        read |= set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)"', source))
+    example = (config.ROOT / ".env.example").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
+    assert listed == read - {"RQ_KEY_PREFIX"}

@@ -6,7 +6,7 @@ Answers to inbound messages are sent at any hour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -14,16 +14,16 @@ from zoneinfo import ZoneInfo
 import holidays
 
 from config import Settings
+from sending_week import Week
 
-DailyWindow = tuple[int, int] | None  # from and until, in minutes of the day
 MAX_DAYS_AHEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """Sending hours: a window per weekday (0: Monday); `week` is None for any hour. Datetimes are aware."""
+    """Sending hours. `week` has the spans of each day from Monday, or is None for any hour."""
 
-    week: Sequence[DailyWindow] | None
+    week: Week | None
     zone: ZoneInfo
     is_day_off: Callable[[date], bool] = lambda _day: False
 
@@ -36,9 +36,9 @@ class SendingHours:
             return at
         day = at.astimezone(self.zone).date()
         for number in range(MAX_DAYS_AHEAD):
-            window = self._window(day + timedelta(days=number))
-            if window is not None and at < window[1]:
-                return max(at, window[0])
+            for start, end in self._windows(day + timedelta(days=number)):
+                if at < end:
+                    return max(at, start)
         return None
 
     def finishes_at(self, start: datetime, duration: timedelta) -> datetime | None:
@@ -53,17 +53,17 @@ class SendingHours:
         return None
 
     def _closes_at(self, at: datetime) -> datetime | None:
-        window = self._window(at.astimezone(self.zone).date())
-        return window[1] if window else None
+        windows = self._windows(at.astimezone(self.zone).date())
+        return next((end for start, end in windows if start <= at < end), None)
 
-    def _window(self, day: date) -> tuple[datetime, datetime] | None:
-        hours = self.week[day.weekday()] if self.week is not None else None
-        if hours is None or self.is_day_off(day):
-            return None
+    def _windows(self, day: date) -> Iterator[tuple[datetime, datetime]]:
+        if self.week is None or self.is_day_off(day):
+            return
         midnight = datetime.combine(day, time(), self.zone)
-        # Wall-clock arithmetic, so that daylight saving time moves neither end.
-        start, end = (midnight + timedelta(minutes=minutes) for minutes in hours)
-        return start.astimezone(UTC), end.astimezone(UTC)
+        for hours in self.week[day.weekday()]:
+            # Wall-clock arithmetic, so that daylight saving time moves neither end.
+            start, end = (midnight + timedelta(minutes=minutes) for minutes in hours)
+            yield start.astimezone(UTC), end.astimezone(UTC)
 
 
 def get_sending_hours(settings: Settings) -> SendingHours:

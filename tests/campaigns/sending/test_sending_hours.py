@@ -8,6 +8,7 @@ import pytest
 
 from chatbot.campaigns.sending.sending_hours import SendingHours, get_sending_hours
 from config import ConfigError
+from sending_week import format_week, parse_week
 from tests.support.settings import make_settings
 
 HOURS = "mon-fri 09:00-19:00, sat 10:00-14:00"
@@ -66,7 +67,7 @@ def test_work_rests_outside_the_hours(tmp_path: Path) -> None:
 
 
 def test_hours_that_never_open_return_none() -> None:
-    never = SendingHours([None] * 7, ZONE)
+    never = SendingHours(((),) * 7, ZONE)
     assert never.opens_at(at("2026-11-27 18:00")) is None
     assert never.finishes_at(at("2026-11-27 18:00"), timedelta(hours=1)) is None
 
@@ -88,3 +89,35 @@ def test_invalid_hours_are_refused_at_startup(
     with pytest.raises(ConfigError, match=name) as error:
         make_settings(tmp_path, **{name: value})
     assert fix in str(error.value)
+
+
+def test_several_spans_a_day_and_days_over_the_weekend_work(tmp_path: Path) -> None:
+    lunch = "fri-mon 08:00-12:00, fri-mon 13:00-18:00, ter 09:00-10:00"
+    hours = get_sending_hours(make_settings(tmp_path, SENDING_HOURS=lunch))
+    assert hours.is_open(at("2026-11-29 11:59"))  # Sunday
+    assert hours.opens_at(at("2026-11-29 12:00")) == at("2026-11-29 13:00")
+    assert hours.opens_at(at("2026-11-30 18:00")) == at("2026-12-01 09:00")
+    assert hours.opens_at(at("2026-12-01 10:00")) == at("2026-12-04 08:00")
+    morning = at("2026-11-29 11:00")
+    assert hours.finishes_at(morning, timedelta(hours=2)) == at("2026-11-29 14:00")
+
+
+def test_spans_that_overlap_are_refused_by_day(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two spans of wed overlap: 08:00-12:00 and 11:30-13:00"):
+        make_settings(tmp_path, SENDING_HOURS="mon-fri 08:00-12:00, wed 11:30-13:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "portuguese"),
+    [
+        ("seg-sex 08:00-12:00, seg-sex 13:00-18:00, sáb 9:00-12:00",
+         "mon-fri 08:00-12:00, mon-fri 13:00-18:00, sat 09:00-12:00",
+         "seg-sex 08:00-12:00, seg-sex 13:00-18:00, sáb 09:00-12:00"),
+        ("mon 08:00-12:00, mon 12:00-14:00", "mon 08:00-14:00", "seg 08:00-14:00"),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_week_is_shown_as_it_can_be_read_again(text: str, english: str, portuguese: str) -> None:
+    week = parse_week(text)
+    assert (format_week(week), format_week(week, portuguese=True)) == (english, portuguese)
+    assert parse_week(english) == parse_week(portuguese) == week
