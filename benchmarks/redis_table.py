@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from flask import Flask, current_app
+from flask import Flask
 from limits import parse
 
 from benchmarks.databases import app_on, get_backend_name
@@ -24,8 +24,8 @@ from benchmarks.dataset import STAFF, email_of, ensure_dataset
 from chatbot.accounts.session_user import session_user_cache_entry
 from chatbot.conversations.inbox.queries import Inbox, get_inbox
 from chatbot.core import redis as prosa_redis
-from chatbot.core.cache import get_or_compute
 from chatbot.core.db import db, read_only
+from chatbot.extensions import cache, limiter
 from chatbot.panel.profile import get_profile
 from chatbot.panel.queries import get_dashboard
 from tests.support.clients import PanelClient, make_client
@@ -43,7 +43,7 @@ Operation = Callable[[int], object]
 
 def find_user(turn: int) -> object:
     number = turn % STAFF + 1
-    return get_or_compute(session_user_cache_entry(f"{number}:0", f"session-of-{number}"))
+    return cache.get_or_compute(session_user_cache_entry(f"{number}:0", f"session-of-{number}"))
 
 
 def list_conversations(turn: int) -> object:
@@ -59,8 +59,7 @@ def open_dashboard(_turn: int) -> object:
 
 
 def check_rate(turn: int) -> object:
-    limiter = current_app.extensions["prosa_limiter"].limiter
-    return limiter.hit(UNLIMITED, f"user:{turn % STAFF}")
+    return limiter.limiter.hit(UNLIMITED, f"user:{turn % STAFF}")
 
 
 def get_redis_key(turn: int) -> object:

@@ -12,29 +12,46 @@ from flask import Flask, current_app, request
 from flask_alembic import Alembic
 from flask_babel import Babel
 from flask_bootstrap import Bootstrap5
-from flask_caching import Cache
+from flask_limiter import Limiter
 from flask_login import LoginManager
 from flask_wtf import CSRFProtect
 
-from chatbot.core import after_commit, live_events, metrics, sessions
+from chatbot.core import after_commit, live_events, metrics
 from chatbot.core.cache import invalidation, store
+from chatbot.core.cache.extension import TaggedCache
 from chatbot.core.db import Base, configure_engine, db
 from chatbot.core.db.sqlite import SQLiteConnection
+from chatbot.core.limits import (
+    ResilientStorage,
+    get_default_rate,
+    init_rate_limits,
+    is_machine_request,
+    rate_limit_key,
+)
 from chatbot.core.redis import BreakerPool, RedisState, create_pool
+from chatbot.core.sessions import ResilientSession, delete_stale_sessions
 from config import ROOT, Settings
 
 alembic = Alembic(metadatas=Base.metadata, run_mkdir=False)
 babel = Babel()
 bootstrap = Bootstrap5()
-cache = Cache()
+cache = TaggedCache()
 csrf = CSRFProtect()
+limiter = Limiter(
+    rate_limit_key,
+    default_limits=[get_default_rate],
+    default_limits_per_method=True,
+    default_limits_exempt_when=is_machine_request,
+)
 login_manager = LoginManager()
+sessions = ResilientSession()
 
 LOCALES = ("pt_BR", "en")
 
 
 def get_settings(app: Flask) -> Settings:
-    found: Settings = app.extensions["prosa_settings"]
+    """Return the settings as they are now: the environment's, and over them what the company changed."""
+    found: Settings = app.extensions["prosa_current_settings"]()
     return found
 
 
@@ -46,10 +63,14 @@ def init_extensions(
     `list_prefetched_keys` returns the keys that are read together with a session, given its copy id.
     """
     app.extensions["prosa_settings"] = settings
+    app.extensions["prosa_current_settings"] = lambda: app.extensions["prosa_settings"]
     _init_database(app)
     client = _init_redis(app, settings)
     cache.init_app(app)
-    app.session_interface = sessions.ResilientSessionInterface(app, client, list_prefetched_keys)
+    sessions.init_app(app, client, list_prefetched_keys)
+    # Before the CSRF check, so that floods of invalid forms are limited too.
+    init_rate_limits(app, client, settings.web_workers)
+    limiter.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)
     bootstrap.init_app(app)
@@ -109,7 +130,7 @@ def _reset_redis_data_on_recovery(app: Flask) -> None:
     breaker = app.extensions["prosa_redis"].pool.breaker
     breaker.on_recovery += [
         store.start_cache_epoch,
-        lambda client: sessions.delete_stale_sessions(
+        lambda client: delete_stale_sessions(
             engine, client, breaker.opened_at, app.permanent_session_lifetime
         ),
         live_events.start_live_epoch,
@@ -134,6 +155,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
     """Return our settings under the names that Flask and its extensions use."""
     return {
         "SECRET_KEY": settings.secret_key,
+        "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
         "SQLALCHEMY_ENGINES": {"default": _engine_options(settings.database_url)},
         "ALEMBIC": {"script_location": str(ROOT / "migrations")},
         "ALEMBIC_CONTEXT": {"render_as_batch": True, "compare_server_default": False},
@@ -145,6 +167,8 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "SESSION_COOKIE_SECURE": settings.is_production,
         "SESSION_REFRESH_EACH_REQUEST": False,
         "PERMANENT_SESSION_LIFETIME": 14 * 86400,
+        "RATELIMIT_STORAGE_URI": f"{ResilientStorage.STORAGE_SCHEME[0]}://",
+        "RATELIMIT_STRATEGY": "fixed-window",
         "RATELIMIT_HEADERS_ENABLED": False,
         "WTF_CSRF_TIME_LIMIT": None,  # a form stays valid as long as the session
         "MAX_CONTENT_LENGTH": 20 * 1024 * 1024,

@@ -16,15 +16,18 @@ from chatbot.accounts.service import TooManyFailures
 from chatbot.accounts.users import get_user_for_update
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput
-from chatbot.extensions import LOCALES
+from chatbot.extensions import LOCALES, limiter
 
 bp = Blueprint("accounts", __name__)
 account_bp = Blueprint("account", __name__, url_prefix="/account")
 
+# Failed sign-ins have an exact limit in SQL; this one protects it from floods.
+SIGN_IN_RATE = "60 per minute"
 LANGUAGE_COOKIE_MAX_AGE_S = 365 * 86400
 
 
 @bp.route("/login", methods=["GET", "POST"])
+@limiter.limit(SIGN_IN_RATE, per_method=True)
 def sign_in() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(_get_safe_redirect_path(request.args.get("next")) or url_for("panel.home"))
@@ -97,6 +100,7 @@ def choose_language() -> ResponseReturnValue:
 
 
 @bp.route("/welcome/<token>", methods=["GET", "POST"])
+@limiter.limit(SIGN_IN_RATE, per_method=True)
 def welcome(token: str) -> ResponseReturnValue:
     """Choose a password by a one-time link; only submitting the form uses it."""
     user = invitations.find_invited_user(token)
@@ -122,6 +126,7 @@ def show() -> ResponseReturnValue:
 
 
 @account_bp.post("/password")
+@limiter.limit("30 per minute")
 def change_password() -> ResponseReturnValue:
     form = ChangePasswordForm()
     status = 422

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask import session
 
 from chatbot.accounts.models import USERS_CACHE_TAG, User
-from chatbot.core.cache import CacheEntry, CacheSpec, resolve_prefetched
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.cache.store import list_redis_keys
 from chatbot.core.db import db
 from chatbot.core.sessions import (
@@ -23,6 +23,7 @@ from chatbot.core.sessions import (
     get_prefetched,
     session_cache_tag,
 )
+from chatbot.extensions import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def load_user(user_key: str) -> SessionUser | None:
     after an invalidation.
     """
     entry = session_user_cache_entry(user_key, get_copy_id(session))
-    found = resolve_prefetched(entry, get_prefetched(session))
+    found = cache.resolve_prefetched(entry, get_prefetched(session))
     return found if found is not None and found.get_id() == user_key else None
 
 

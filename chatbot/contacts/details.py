@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from chatbot.contacts.imports.csv_reader import EMAIL, MAX_TAG
 from chatbot.contacts.models import Contact, ContactTag, contact_cache_tag
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
+from chatbot.extensions import cache
 
 MAX_TAGS = 30
 MAX_EVIDENCE = 240
@@ -58,7 +58,7 @@ def update_contact(contact: Contact, *, name: str, email: str, tags: str) -> Non
     wanted, address = parse_tags(tags), parse_email(email)
     contact.name = " ".join(name.split())[:200]
     contact.email = address
-    invalidate(contact_cache_tag(contact.id))
+    cache.invalidate(contact_cache_tag(contact.id))
     _set_tags(contact.id, wanted)
 
 

@@ -13,8 +13,8 @@ from chatbot.contacts.models import (
     contact_cache_tag,
 )
 from chatbot.contacts.suppression import suppress_contacts
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db
+from chatbot.extensions import cache
 
 
 def anonymize_contact(contact: Contact) -> list[int]:
@@ -43,5 +43,5 @@ def anonymize_contact(contact: Contact) -> list[int]:
         sa.update(ConsentEvent).where(ConsentEvent.contact_id.in_(ids)).values(evidence="")
     )
     session.expire_all()
-    invalidate(CONTACTS_CACHE_TAG, *map(contact_cache_tag, ids))
+    cache.invalidate(CONTACTS_CACHE_TAG, *map(contact_cache_tag, ids))
     return ids

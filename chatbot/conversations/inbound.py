@@ -23,10 +23,10 @@ from chatbot.conversations.models import (
     thread_cache_tag,
 )
 from chatbot.core import clock
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db, upsert
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
+from chatbot.extensions import cache
 
 # People write in bursts: the bot waits BURST_PAUSE_S after each message, MAX_BURST_S in total.
 BURST_PAUSE_S = 1.0
@@ -122,7 +122,7 @@ def _insert_once(
         .on_conflict_do_nothing()
         .returning(Message.id)
     )
-    invalidate(thread_cache_tag(conversation.id))
+    cache.invalidate(thread_cache_tag(conversation.id))
     return None if row_id is None else session.get_one(Message, row_id)
 
 

@@ -17,8 +17,8 @@ from chatbot.conversations.models import (
     thread_cache_tag,
 )
 from chatbot.core import clock
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db, upsert
+from chatbot.extensions import cache
 
 # The state with the higher number wins in a merge: an agent's over the bot's.
 _STATE_PRECEDENCE = {
@@ -71,7 +71,7 @@ def _create(channel: Channel, contact: Contact) -> Conversation:
         )
         .on_conflict_do_nothing()
     )
-    invalidate(
+    cache.invalidate(
         INBOX_CACHE_TAG, state_inbox_cache_tag(ConversationState.BOT), contact_cache_tag(contact.id)
     )
     return session.scalars(_query(channel).where(Conversation.contact_id == contact.id)).one()
@@ -107,7 +107,7 @@ def _merge(other: Conversation, *, into: Conversation) -> None:
     into.turn_due_at = _later(into.turn_due_at, other.turn_due_at)
     into.unread_count += other.unread_count
     into.version += 1
-    invalidate(
+    cache.invalidate(
         thread_cache_tag(other.id), thread_cache_tag(into.id), contact_cache_tag(into.contact_id)
     )
     session.delete(other)

@@ -17,6 +17,7 @@ import msgspec
 import redis
 import sqlalchemy as sa
 from flask import Flask, Request
+from flask_session import Session
 from flask_session.base import ServerSideSession
 from flask_session.redis import RedisSessionInterface
 from redis.exceptions import RedisError
@@ -55,6 +56,22 @@ class MessagePackSerializer:
             return msgspec.msgpack.decode(raw, type=dict[str, Any])
         except (msgspec.MsgspecError, ValueError):
             return None
+
+
+class ResilientSession(Session):
+    """Flask-Session with our interface: `init_app` is overridden since 0.8 accepts only its own types."""
+
+    def init_app(
+        self,
+        app: Flask,
+        client: Any = None,
+        list_prefetched_keys: Callable[[str], list[str]] = lambda _copy_id: [],
+    ) -> None:
+        """Bind sessions to the application's Redis client.
+
+        `list_prefetched_keys` returns the keys that are read together with a session, given its copy id.
+        """
+        app.session_interface = ResilientSessionInterface(app, client, list_prefetched_keys)
 
 
 class ResilientSessionInterface(RedisSessionInterface):

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from chatbot.channels.gateway import Gateway
 from chatbot.channels.whatsapp.errors import ErrorPolicy
 from chatbot.core.db import sanitize_text
-from chatbot.core.signals import StopOnSigterm
 from chatbot.delivery.outbound import OutboundMessage, RecipientQueue, SendSource
 from chatbot.delivery.results import (
     HALTING_POLICIES,
@@ -28,6 +27,7 @@ from chatbot.delivery.results import (
     unsent_result,
 )
 from chatbot.delivery.send_store import EMPTY_BATCH, ClaimedBatch, SendStore
+from chatbot.delivery.signals import StopOnSigterm
 from chatbot.delivery.throttle import Throttle
 
 log = logging.getLogger(__name__)

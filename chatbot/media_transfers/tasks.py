@@ -23,11 +23,10 @@ from chatbot.channels.models import Channel
 from chatbot.channels.service import make_media_client
 from chatbot.channels.whatsapp.media import MediaClient, MediaError
 from chatbot.conversations.models import Message, thread_cache_tag
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db, read_only
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
-from chatbot.extensions import get_settings
+from chatbot.extensions import cache, get_settings
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ def _commit_and_publish(file: MediaFile) -> None:
     """Commit, refresh threads that show the file, and deliver a message that waited for its upload."""
     conversation_ids = sa.select(Message.conversation_id).where(Message.media_file_id == file.id)
     for conversation_id in db.session.scalars(conversation_ids.distinct()):
-        invalidate(thread_cache_tag(conversation_id))
+        cache.invalidate(thread_cache_tag(conversation_id))
         publish(LiveEventKind.CONVERSATION, conversation_id)
     if file.transfer == MediaTransfer.UPLOAD:
         enqueue("conversations.deliver")

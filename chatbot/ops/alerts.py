@@ -17,12 +17,12 @@ from flask import current_app
 from flask_babel import gettext as _
 
 from chatbot.core import clock
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import advisory_lock, db, db_now, read_only, upsert
 from chatbot.core.live_events import LiveEventKind as EventKind
 from chatbot.core.live_events import publish_now
 from chatbot.core.metrics import count_live_processes
-from chatbot.extensions import get_settings
+from chatbot.extensions import cache, get_settings
 from chatbot.ops.alert_rules import RULES, RULES_BY_NAME, RuleResult, SystemFacts
 from chatbot.ops.backlog import count_double_acceptances, measure_backlogs
 from chatbot.ops.cache_stats import get_cache_stats
@@ -152,7 +152,7 @@ def _send_pending_notifications(notify: Notifier) -> None:
 
 def list_firing_alerts() -> list[AlertNotice]:
     """Return the firing alerts, severe ones first; cached for a few seconds."""
-    return render_notices(get_or_compute(FIRING_ALERTS))
+    return render_notices(cache.get_or_compute(FIRING_ALERTS))
 
 
 def render_notices(found: list[FiringAlert]) -> list[AlertNotice]:

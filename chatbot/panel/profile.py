@@ -14,9 +14,10 @@ from chatbot.brazil.documents import mask_document
 from chatbot.contacts import queries
 from chatbot.contacts.models import Contact, contact_cache_tag
 from chatbot.conversations.models import Conversation
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
+from chatbot.extensions import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ PROFILE_CACHE: CacheSpec[ContactProfile | None] = CacheSpec(
 
 def get_profile(contact_id: int) -> ContactProfile:
     """Return the profile of a contact, also by the id of one merged into it. Raises NotFound."""
-    found = get_or_compute(
+    found = cache.get_or_compute(
         CacheEntry(
             PROFILE_CACHE,
             contact_id,

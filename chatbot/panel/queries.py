@@ -22,10 +22,10 @@ from chatbot.conversations.models import (
     Message,
 )
 from chatbot.core import clock
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute_all
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.delivery.models import MessageState
-from chatbot.extensions import get_settings
+from chatbot.extensions import cache, get_settings
 from chatbot.ops.alerts import FIRING_ALERTS, render_notices
 from chatbot.ops.cache_stats import get_cache_stats
 from chatbot.ops.health import check_health
@@ -74,7 +74,7 @@ def get_dashboard() -> dict[str, object]:
     """Return the context of the home page. One round trip to Redis while it is cached."""
     zone = ZoneInfo(get_settings(current_app).timezone)
     midnight = datetime.combine(datetime.now(zone).date(), time(), zone).astimezone(UTC)
-    health, stats, today, campaigns, alerts = get_or_compute_all(
+    health, stats, today, campaigns, alerts = cache.get_or_compute_all(
         CacheEntry(HEALTH_CACHE, "health", check_health),
         CacheEntry(HEALTH_CACHE, "stats", lambda: {"hit_rate": get_cache_stats()["hit_rate"]}),
         CacheEntry(

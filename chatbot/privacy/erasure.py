@@ -10,9 +10,9 @@ from chatbot.channels.media.models import MediaChunk, MediaFile
 from chatbot.contacts.erasure import anonymize_contact
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import INBOX_CACHE_TAG, Conversation, Message, thread_cache_tag
-from chatbot.core.cache import invalidate
 from chatbot.core.db import db
 from chatbot.delivery.models import MessageState
+from chatbot.extensions import cache
 
 ERASED_SKIP_REASON = "erased"  # skip reason of messages that were still queued
 
@@ -58,7 +58,7 @@ def _erase_conversations(contact_ids: Sequence[int]) -> None:
         )
     )
     session.expire_all()
-    invalidate(INBOX_CACHE_TAG, *map(thread_cache_tag, ids))
+    cache.invalidate(INBOX_CACHE_TAG, *map(thread_cache_tag, ids))
 
 
 def _delete_unshared_files(file_ids: Sequence[int | None]) -> None:

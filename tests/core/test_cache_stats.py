@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from chatbot.core import redis as prosa_redis
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute, stats
+from chatbot.core.cache import CacheEntry, CacheSpec, stats
 from chatbot.core.redis import key
 from chatbot.extensions import cache
 from chatbot.ops.cache_stats import get_cache_stats
@@ -48,12 +48,12 @@ def test_flask_cachings_own_calls_use_the_same_store(app: Flask, redis_server: R
 def test_counts_of_two_processes_are_summed_and_none_is_counted_twice(app: Flask) -> None:
     client = prosa_redis.client()
     for _ in range(2):
-        get_or_compute(make_entry(lambda: "12345"))
+        cache.get_or_compute(make_entry(lambda: "12345"))
     pid = os.fork()
     if pid == 0:
         try:
-            get_or_compute(make_entry(lambda: "12345"))
-            get_or_compute(CacheEntry(CacheSpec("bot", Any, fresh_s=60), 1, lambda: 1))
+            cache.get_or_compute(make_entry(lambda: "12345"))
+            cache.get_or_compute(CacheEntry(CacheSpec("bot", Any, fresh_s=60), 1, lambda: 1))
             stats.flush_counts(client)
         finally:
             os._exit(0)
@@ -70,10 +70,10 @@ def test_counts_of_two_processes_are_summed_and_none_is_counted_twice(app: Flask
 def test_counts_wait_for_redis_to_come_back(app: Flask, redis_server: RedisServer) -> None:
     client = prosa_redis.client()
     for _ in range(2):
-        get_or_compute(make_entry(lambda: 1))
+        cache.get_or_compute(make_entry(lambda: 1))
     redis_server.kill()
     stats.flush_counts(client)
-    get_or_compute(make_entry(lambda: 1))
+    cache.get_or_compute(make_entry(lambda: 1))
     redis_server.start()
     wait_for(lambda: not prosa_redis.breaker().is_open)
     found = get_cache_stats()

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import inspect
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from limits.strategies import FixedWindowRateLimiter
 
 from chatbot import create_app
 from chatbot.core import redis as prosa_redis
+from chatbot.extensions import limiter
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.settings import make_settings
@@ -15,7 +20,7 @@ from tests.support.settings import make_settings
 def make_limited_app(sqlite_url: str, home: Path, url: str | None, **more: str) -> Flask:
     settings = make_settings(home, DATABASE_URL=sqlite_url, REDIS_URL=url, **more)
     app = create_app(settings)
-    limit = app.extensions["prosa_limiter"].limit("4 per minute", override_defaults=True)
+    limit = limiter.limit("4 per minute", override_defaults=True)
 
     @app.get("/limited")
     @limit
@@ -61,3 +66,40 @@ def test_requests_of_machines_are_not_limited(app: Flask, redis_server: RedisSer
     assert list(redis_server.admin.scan_iter(match="prosa:limit:*")) == []
     client.get("/login")
     assert len(list(redis_server.admin.scan_iter(match="prosa:limit:*"))) == 1
+
+
+def test_two_applications_in_one_process_keep_their_counts_apart(
+    sqlite_url: str, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    url = redis_server.url
+    first = make_limited_app(sqlite_url, tmp_path, f"{url}?db=0")
+    second = make_limited_app(sqlite_url, tmp_path, f"{url}?db=1")
+    third = make_limited_app(sqlite_url, tmp_path, None, REDIS_ENABLED="false")
+    for app in (first, second, third):
+        codes = [app.test_client().get("/limited").status_code for _ in range(5)]
+        assert codes[-1] == 429
+        assert codes.count(200) == (4 if app is not third else 2)
+    assert len(list(redis_server.admin.scan_iter(match="prosa:limit:*"))) == 1
+    for app in (first, second):
+        app.extensions["prosa_redis"].pool.disconnect()
+
+
+def test_a_route_can_be_exempt(sqlite_url: str, tmp_path: Path, redis_server: RedisServer) -> None:
+    app = create_app(make_settings(tmp_path, DATABASE_URL=sqlite_url, REDIS_URL=redis_server.url))
+
+    @app.get("/unlimited")
+    @limiter.exempt
+    def _unlimited() -> str:
+        return "ok"
+
+    answer = app.test_client().get("/unlimited")
+    assert (answer.status_code, "RateLimit-Limit" in answer.headers) == (200, False)
+    app.extensions["prosa_redis"].pool.disconnect()
+
+
+def test_the_pinned_version_calls_our_storage_as_it_expects() -> None:
+    """Check at an upgrade of Flask-Limiter or limits: the methods that its strategies call."""
+    assert version("flask-limiter") == "4.1.1"
+    source = inspect.getsource(FixedWindowRateLimiter)
+    called = set(re.findall(r"self\.storage\.(\w+)", source))
+    assert called == {"incr", "get", "get_expiry"}

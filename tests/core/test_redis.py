@@ -228,11 +228,10 @@ def test_the_breaker_of_a_switched_off_redis_stays_open(sqlite_url: str, tmp_pat
 
 def test_all_extensions_share_one_pool(app: Flask) -> None:
     pool = prosa_redis.state().pool
-    limiter = app.extensions["prosa_limiter"]
     cache = next(iter(app.extensions["cache"].values()))
     assert app.session_interface.client.connection_pool is pool  # type: ignore[attr-defined]
     assert cache._read_client.connection_pool is pool
-    assert limiter.limiter.storage.storage.connection_pool is pool
+    assert app.extensions["prosa_rate_limits"].client.connection_pool is pool
 
 
 def test_the_handshake_is_short_and_a_command_one_round_trip(redis_server: RedisServer) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import pickle
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import sqlalchemy as sa
 from flask import Flask, g, request, session
 from flask.testing import FlaskClient
 from flask_login import current_user
+from flask_session import Session
+from flask_session.base import ServerSideSessionInterface
+from flask_session.redis import RedisSessionInterface
 
 from chatbot.accounts import service as accounts
 from chatbot.accounts.models import Role
@@ -218,3 +223,18 @@ def test_paths_for_machines_have_no_session(panel: Flask, redis_server: RedisSer
     assert "Set-Cookie" not in response.headers
     assert list(redis_server.admin.scan_iter(match="prosa:session:*")) == []
     assert prosa_redis.state().url == redis_server.url
+
+
+def test_the_pinned_flask_session_has_the_parts_that_we_override() -> None:
+    """Check at an upgrade of Flask-Session: what `ResilientSession` and its interface override."""
+    assert version("flask-session") == "0.8.0"
+    assert "session_interface" in inspect.getsource(Session.init_app)
+    for name in ("open_session", "save_session", "_delete_session", "_upsert_session"):
+        assert callable(getattr(RedisSessionInterface, name)), name
+    source = inspect.getsource(ServerSideSessionInterface.save_session)
+    for call in (
+        "self._get_store_id(session.sid)",
+        "self._upsert_session(",
+        "self._delete_session(",
+    ):
+        assert call in source, call

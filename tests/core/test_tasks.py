@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 from flask import Flask
-from rq import Queue
+from rq import Queue, Worker
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -228,3 +230,14 @@ def test_a_worker_takes_no_commands_from_redis(
     seen = redis_server.admin.pubsub_channels("*")
     worker.teardown()
     assert seen == []
+
+
+def test_the_pinned_rq_has_the_parts_that_we_override() -> None:
+    """Check at an upgrade of RQ: what `TaskJob` and `TaskWorker` override."""
+    assert version("rq") == "3.0.0"
+    assert "self.func(" in inspect.getsource(Job._execute)
+    assert callable(Job.restore)
+    for name in ("subscribe", "teardown", "request_stop", "perform_job", "heartbeat"):
+        assert callable(getattr(Worker, name)), name
+    for name in ("dequeue_timeout", "connection_timeout"):
+        assert isinstance(getattr(Worker, name), property), name

@@ -10,10 +10,11 @@ from flask.testing import FlaskCliRunner
 from chatbot.conversations.context import load_context
 from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.core.redis import key
 from chatbot.core.tasks import enqueue_job
+from chatbot.extensions import cache
 from chatbot.ops import rebuild as rebuilding
 from chatbot.ops.key_survey import survey_keys
 from tests.support.call_counts import RedisProxy
@@ -29,7 +30,7 @@ def run_redis_command(runner: FlaskCliRunner, *arguments: str, code: int = 0) ->
 
 
 def test_ping_and_stats(runner: FlaskCliRunner) -> None:
-    get_or_compute(
+    cache.get_or_compute(
         CacheEntry(CacheSpec("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
     )
     assert run_redis_command(runner, "ping").startswith("PONG ")

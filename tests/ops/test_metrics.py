@@ -12,10 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatbot import create_app
 from chatbot.core import metrics
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue_job
 from chatbot.delivery.models import MessageState
+from chatbot.extensions import cache
 from tests.support.factories import (
     make_campaign,
     make_contact,
@@ -49,7 +50,7 @@ def sample_value(samples: Samples, name: str, **labels: str) -> float:
 
 def test_redis_metrics_and_both_hit_rates(client: FlaskClient) -> None:
     for _ in range(4):
-        get_or_compute(
+        cache.get_or_compute(
             CacheEntry(CacheSpec("contact", dict[str, str], fresh_s=60), 1, lambda: {"name": "Ana"})
         )
     found = read_samples(client)

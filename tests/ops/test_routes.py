@@ -6,8 +6,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chatbot.core import heartbeats
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
+from chatbot.extensions import cache
 from chatbot.ops.health import FEATURE_MODES
 from tests.support.call_counts import RedisProxy, count_sql
 from tests.support.redis_server import RedisServer
@@ -55,7 +56,7 @@ def test_health_without_database_is_unhealthy_with_503(app: Flask, client: Flask
 def test_cache_stats_count_by_namespace(client: FlaskClient) -> None:
     spec = CacheSpec("contact", dict[str, str], fresh_s=60)
     for _ in range(4):
-        get_or_compute(CacheEntry(spec, 1, lambda: {"name": "Ana"}))
+        cache.get_or_compute(CacheEntry(spec, 1, lambda: {"name": "Ana"}))
     found = client.get("/cache/stats").json
     assert found["namespaces"]["contact"]["hits"] == 3
     assert found["namespaces"]["contact"]["misses"] == 1

@@ -18,6 +18,7 @@ from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.tasks import list_tasks, load_function
 from chatbot.delivery.throttle import Throttle, ThrottleLimits
+from chatbot.extensions import limiter
 from tests.support.clients import PanelClient, csrf_token_in, make_client
 from tests.support.factories import (
     make_contact,
@@ -39,7 +40,7 @@ class Scenario:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.times_s: list[float] = []
-        self._limit = app.extensions["prosa_limiter"].limit("4 per minute", override_defaults=True)
+        self._limit = limiter.limit("4 per minute", override_defaults=True)
         app.add_url_rule("/limited", view_func=self._limit(lambda: "ok"))
 
     @contextmanager

@@ -9,10 +9,10 @@ from flask import Flask
 
 from chatbot import create_app
 from chatbot.accounts.models import Role
+from chatbot.core import limits
 from chatbot.core import redis as prosa_redis
 from chatbot.core.limits import address_key
 from chatbot.core.redis import key
-from chatbot.web import rates
 from tests.support.call_counts import RedisProxy
 from tests.support.clients import PanelClient, make_client, make_signed_in_client
 from tests.support.redis_server import RedisServer
@@ -35,8 +35,8 @@ ARGUMENTS = {"filename": "favicon.svg", "token": "x", "move": "close"}
 
 @pytest.fixture
 def tightly_limited_app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    monkeypatch.setattr(rates, "READ_RATE", "4 per minute")
-    monkeypatch.setattr(rates, "WRITE_RATE", "2 per minute")
+    monkeypatch.setattr(limits, "READ_RATE", "4 per minute")
+    monkeypatch.setattr(limits, "WRITE_RATE", "2 per minute")
     return app
 
 

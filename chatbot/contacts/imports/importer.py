@@ -11,8 +11,8 @@ from chatbot.contacts.imports import staging
 from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_rows
 from chatbot.contacts.models import CONTACTS_CACHE_TAG
 from chatbot.core import clock
-from chatbot.core.cache import invalidate
 from chatbot.core.db import advisory_lock, db
+from chatbot.extensions import cache
 
 BATCH_SIZE = 1000  # lines
 
@@ -81,6 +81,6 @@ def _import_batch(rows: Sequence[ContactRow], file: str, report: ImportReport) -
     if any(row.opt_in for row in by_phone.values()):
         report.opted_in += staging.insert_opt_ins(connection, file, now)
     staging.drop_staging_table(connection)
-    invalidate(CONTACTS_CACHE_TAG)
+    cache.invalidate(CONTACTS_CACHE_TAG)
     report.added += added
     report.updated += len(by_phone) - added

@@ -30,6 +30,7 @@ from chatbot.contacts.imports.uploads import Upload, UploadState
 from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue
+from chatbot.extensions import limiter
 
 bp = Blueprint("contact_imports", __name__, url_prefix="/contacts")
 
@@ -47,10 +48,11 @@ MAX_SHOWN_BAD_LINES = 50
 @bp.app_template_filter("csv_reason")
 def describe_reason(code: str | None) -> str:
     """Return the translated sentence for the reason of a bad line or file."""
-    return _(REASONS[code]) if code in REASONS else _("The line cannot be read.")
+    return str(_(REASONS[code]) if code in REASONS else _("The line cannot be read."))
 
 
 @bp.route("/import", methods=["GET", "POST"])
+@limiter.limit("30 per minute", per_method=True)
 def new() -> ResponseReturnValue:
     form = UploadForm()
     if not form.validate_on_submit():

@@ -23,7 +23,7 @@ from chatbot.conversations.models import (
     user_count_cache_tag,
     user_inbox_cache_tag,
 )
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute_all
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.core.pagination import (
     Page,
@@ -34,6 +34,7 @@ from chatbot.core.pagination import (
     parse_timestamp,
     rows_after,
 )
+from chatbot.extensions import cache
 
 PAGE_SIZE = 30
 MAX_BADGE_COUNT = 99  # a badge need not count further
@@ -82,10 +83,10 @@ def get_inbox(
     """
     counts = [_count_cache_entry(Inbox.WAITING, user_id), _count_cache_entry(Inbox.MINE, user_id)]
     if typed or after:
-        waiting, mine = get_or_compute_all(*counts)
+        waiting, mine = cache.get_or_compute_all(*counts)
         page = list_conversations(inbox, user_id, typed, after)
     else:
-        page, waiting, mine = get_or_compute_all(_inbox_cache_entry(inbox, user_id), *counts)
+        page, waiting, mine = cache.get_or_compute_all(_inbox_cache_entry(inbox, user_id), *counts)
     return page, {Inbox.WAITING.value: waiting, Inbox.MINE.value: mine}
 
 

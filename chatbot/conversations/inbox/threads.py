@@ -14,7 +14,7 @@ from chatbot.accounts.models import USERS_CACHE_TAG, User
 from chatbot.channels.media.models import FileSummary, MediaFile
 from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
 from chatbot.conversations.models import Conversation, Message, thread_cache_tag
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 from chatbot.core.pagination import (
@@ -26,6 +26,7 @@ from chatbot.core.pagination import (
     parse_timestamp,
     rows_after,
 )
+from chatbot.extensions import cache
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ def _get_cached(
     kind: CacheSpec[T | None], name: str, conversation_id: int, compute: Callable[[], T | None]
 ) -> T:
     cache_tags = (thread_cache_tag(conversation_id), CONTACTS_CACHE_TAG, USERS_CACHE_TAG)
-    found = get_or_compute(
+    found = cache.get_or_compute(
         CacheEntry(kind, name, compute, cache_tags, should_store=lambda it: it is not None)
     )
     if found is None:

@@ -31,15 +31,7 @@ class SafeRedisCache(RedisCache):
         return cls(client, key_prefix=_key(""), default_timeout=config["CACHE_DEFAULT_TIMEOUT"])
 
     def get(self, name: str) -> Any:
-        namespace = name.partition(":")[0]
-        try:
-            (lookup,) = store.look_up(self._read_client, [CacheKeys(_key(name))])
-        except RedisError:
-            count_lookup(namespace, "errors")
-            return None
-        value = _decode(lookup.envelope.value) if lookup.envelope else None
-        count_lookup(namespace, "misses" if value is None else "hits")
-        return value
+        return self.get_many(name)[0]
 
     def set(self, name: str, value: Any, timeout: Timeout = None) -> bool:
         return self._store(name, value, timeout, only_if_absent=False)
@@ -73,7 +65,14 @@ class SafeRedisCache(RedisCache):
         return list(names)
 
     def get_many(self, *names: str) -> list[Any]:
-        return [self.get(name) for name in names]
+        """Return the values in the order of the names, None for a miss, in one round trip."""
+        try:
+            lookups = store.look_up(self._read_client, [CacheKeys(_key(name)) for name in names])
+        except RedisError:
+            return [_count(name, None, "errors") for name in names]
+        return [
+            _count(name, _value_of(lookup)) for name, lookup in zip(names, lookups, strict=True)
+        ]
 
     def set_many(self, mapping: dict[str, Any], timeout: Timeout = None) -> list[str]:
         return [name for name, value in mapping.items() if self.set(name, value, timeout)]
@@ -99,6 +98,16 @@ class SafeRedisCache(RedisCache):
 
 def _key(name: str) -> str:
     return key("cache", "flask", name)
+
+
+def _value_of(lookup: store.CacheLookup) -> Any:
+    return _decode(lookup.envelope.value) if lookup.envelope else None
+
+
+def _count(name: str, value: Any, outcome: str | None = None) -> Any:
+    found = "misses" if value is None else "hits"
+    count_lookup(name.partition(":")[0], outcome or found)
+    return value
 
 
 def _decode(raw: Any) -> Any:
