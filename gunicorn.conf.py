@@ -1,4 +1,4 @@
-"""gunicorn's settings; it reads this file by itself. The numbers come from config.py."""
+"""Settings of gunicorn, which reads this file by itself. The numbers come from config.py."""
 
 import socket
 
@@ -15,18 +15,26 @@ timeout = 60
 graceful_timeout = 10
 accesslog = None
 control_socket_disable = True
-websocket_max_message_size = 1024  # pages say one word
+websocket_max_message_size = 1024  # pages send one short command at a time
+
+
+def on_starting(_server):
+    """Refuse a database without our schema, with one sentence."""
+    import wsgi
+    from chatbot.schema_check import exit_without_schema
+
+    exit_without_schema(wsgi.app)
 
 
 def post_worker_init(worker):
-    """Sockets stay open for hours: they are told when their worker is to end, and make way for it."""
+    """Let WebSockets, which stay open for hours, close when their worker is to end."""
     live = getattr(worker, "asgi", None)
     if live is not None:
         live.is_shutting_down = lambda: not worker.alive
 
 
 def when_ready(server):
-    """A client that takes nothing for a minute is let go by the kernel, whatever we still had for it."""
+    """Let the kernel close connections whose client has acknowledged nothing for a minute."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
     for listener in server.LISTENERS:
         if option and listener.sock.family in (socket.AF_INET, socket.AF_INET6):
