@@ -55,10 +55,10 @@ def cause_label(state: str, cause: object) -> str:
 def audience_label(audience: Mapping[str, Any]) -> str:
     name = str(audience.get("name", ""))
     if audience.get("kind") == "tag":
-        return _("people with the tag “%(tag)s”", tag=name)
+        return str(_("people with the tag “%(tag)s”", tag=name))
     if audience.get("kind") == "segment":
-        return _("people of the segment “%(segment)s”", segment=name)
-    return _("people: all contacts")
+        return str(_("people of the segment “%(segment)s”", segment=name))
+    return str(_("people: all contacts"))
 
 
 def source_label(source: str) -> str:

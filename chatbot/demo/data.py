@@ -15,7 +15,7 @@ from chatbot.brazil.pix import make_pix
 from chatbot.channels.models import Channel
 from chatbot.channels.service import get_default_channel
 from chatbot.contacts.models import Contact, ContactIdentity, ContactTag, IdentityKind
-from chatbot.conversations.inbound import get_or_create_conversation
+from chatbot.conversations.merging import get_or_create_conversation
 from chatbot.conversations.models import Author, ConversationState, Direction, Message
 from chatbot.core import clock
 from chatbot.core.db import db

@@ -57,7 +57,7 @@ def show(template_id: int) -> ResponseReturnValue:
 
 def _rejection_notice(template: MessageTemplate) -> str | None:
     if template.rejected_reason:
-        return _("Meta rejected it: %(reason)s", reason=template.rejected_reason)
+        return str(_("Meta rejected it: %(reason)s", reason=template.rejected_reason))
     return None
 
 

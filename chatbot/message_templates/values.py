@@ -31,10 +31,10 @@ def get_parameter_label(key: str) -> str:
     if key in HEADER_LABELS:
         return str(HEADER_LABELS[key])
     if key.startswith(HEADER):
-        return _("Placeholder %(name)s of the header", name=key.removeprefix(HEADER))
+        return str(_("Placeholder %(name)s of the header", name=key.removeprefix(HEADER)))
     if key.startswith(BUTTON):
-        return _("Value of button %(place)s", place=int(key.removeprefix(BUTTON)) + 1)
-    return _("Placeholder")
+        return str(_("Value of button %(place)s", place=int(key.removeprefix(BUTTON)) + 1))
+    return str(_("Placeholder"))
 
 
 def check_values(wanted: Iterable[str], optional: Iterable[str], given: Mapping[str, str]) -> None:

@@ -181,4 +181,5 @@ def encode_event(event: Event) -> str:
 
 def decode_event(stored: str) -> Event:
     """Decode a stored event. Raises msgspec.MsgspecError for one that an older version stored."""
-    return _decoder.decode(stored)
+    event: Event = _decoder.decode(stored)
+    return event
