@@ -6,6 +6,8 @@ from flask import Flask
 
 from config import Settings
 
+__version__ = "0.1.0"
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the application: settings, extensions, and features with their access policies."""
@@ -23,6 +25,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     from chatbot.campaigns.drafting import routes as campaign_drafts
     from chatbot.campaigns.previews import routes as campaign_preview_sends
     from chatbot.channels import routes as channels
+    from chatbot.company import routes as company
+    from chatbot.company.service import init_company
     from chatbot.contacts import routes as contacts
     from chatbot.contacts.imports import routes as contact_imports
     from chatbot.conversations.inbox import labels as conversation_labels
@@ -45,11 +49,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or config.load()
     app = Flask(__name__)
     app.config.from_mapping(extensions.flask_config(settings))
+    app.extensions["prosa_version"] = __version__
     app.json.sort_keys = False  # type: ignore[attr-defined]
     log.configure_logging(settings)
     extensions.init_extensions(app, settings, list_prefetched_keys=list_prefetched_keys)
+    init_company(app)
     access.init_access(app, settings, roles=list(Role), load_user=load_user)
-    rates.init_rates(app, settings)
+    rates.init_rates(app)
     pages.init_pages(app)
     formats.init_formats(
         app,
@@ -69,6 +75,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.register_blueprint(app, accounts.bp, access.PUBLIC)
     access.register_blueprint(app, accounts.account_bp, access.AGENT)
     access.register_blueprint(app, users.bp, access.ADMIN)
+    access.register_blueprint(app, company.bp, access.ADMIN)
+    access.register_blueprint(app, company.logo_bp, access.PUBLIC)
     access.register_blueprint(app, panel.bp, access.AGENT)
     access.register_blueprint(app, conversations.bp, access.AGENT)
     access.register_blueprint(app, sending.bp, access.AGENT)

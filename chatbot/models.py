@@ -5,6 +5,7 @@ from chatbot.billing.models import Invoice
 from chatbot.campaigns.models import Campaign, PreviewSend, Recipient
 from chatbot.channels.media.models import MediaChunk, MediaFile
 from chatbot.channels.models import Channel, ChannelEvent
+from chatbot.company.models import CompanyLogo, SettingChange, StoredSetting
 from chatbot.contacts.imports.uploads import Upload, UploadChunk, UploadError
 from chatbot.contacts.models import (
     ConsentEvent,
@@ -29,6 +30,7 @@ __all__ = [
     "Campaign",
     "Channel",
     "ChannelEvent",
+    "CompanyLogo",
     "ConsentEvent",
     "Contact",
     "ContactIdentity",
@@ -49,7 +51,9 @@ __all__ = [
     "ReceiptWatermark",
     "Recipient",
     "Segment",
+    "SettingChange",
     "StoredSession",
+    "StoredSetting",
     "Suppression",
     "Upload",
     "UploadChunk",

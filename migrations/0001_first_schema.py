@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0001"
+revision = "0001_first_schema"
 down_revision = None
 branch_labels = ("default",)
 depends_on = None
@@ -25,6 +25,31 @@ def upgrade() -> None:
         sa.Column("changed_at", Timestamp, nullable=True),
         sa.Column("values", Json, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_alerts")),
+    )
+    op.create_table(
+        "settings",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("changed_by", sa.String(length=254), nullable=False),
+        sa.Column("changed_at", Timestamp, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_settings")),
+    )
+    op.create_table(
+        "setting_changes",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("old_value", sa.Text(), nullable=False),
+        sa.Column("new_value", sa.Text(), nullable=False),
+        sa.Column("changed_by", sa.String(length=254), nullable=False),
+        sa.Column("changed_at", Timestamp, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_setting_changes")),
+    )
+    op.create_table(
+        "company_logo",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("content_type", sa.String(length=20), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_company_logo")),
     )
     op.create_table(
         "channels",
@@ -800,6 +825,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("company_logo")
+    op.drop_table("setting_changes")
+    op.drop_table("settings")
     op.drop_table("recipients")
     op.drop_table("campaign_preview_sends")
     op.drop_table("upload_errors")

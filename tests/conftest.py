@@ -18,6 +18,7 @@ from jinja2 import FileSystemBytecodeCache
 
 from chatbot import create_app
 from chatbot.accounts import service as accounts
+from chatbot.company import service as company
 from chatbot.core import metrics
 from chatbot.core.db import db
 from chatbot.extensions import alembic
@@ -38,6 +39,8 @@ accounts._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
 # Tests count statements, to which the flusher thread must not add; a test that needs it flushes itself.
 metrics.FLUSH_EVERY_S = 3600.0
+# Nor may the settings be read again in the middle of a count; tests of settings set a time of their own.
+company.REFRESH_S = float("inf")
 # With pytest-xdist each process has its own database.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 

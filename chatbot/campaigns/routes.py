@@ -35,11 +35,11 @@ from chatbot.campaigns.scheduling import unschedule_campaign
 from chatbot.campaigns.sending.resend import resend_unknown, retry_failed
 from chatbot.campaigns.sending.sending_hours import get_sending_hours
 from chatbot.core import clock
-from chatbot.core.cache import CacheEntry, CacheSpec, get_or_compute
+from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
 from chatbot.delivery.models import MessageState
-from chatbot.extensions import get_settings
+from chatbot.extensions import cache, get_settings
 from chatbot.message_templates.components import render_text
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
@@ -96,7 +96,7 @@ def _get_resumes_at(campaign: Campaign) -> datetime | None:
 def progress(campaign_id: int) -> ResponseReturnValue:
     """Return the figures, raw and formatted, for the parts of the page that update themselves."""
     # Before any other query: a value computed inside a transaction is not cached.
-    summary = get_or_compute(
+    summary = cache.get_or_compute(
         CacheEntry(CAMPAIGN_SUMMARY, campaign_id, partial(_load_summary, campaign_id))
     )
     campaign = service.get_campaign(campaign_id)

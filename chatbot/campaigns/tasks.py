@@ -33,8 +33,10 @@ from chatbot.delivery.send_table import (
 from chatbot.delivery.sender import Sender
 from chatbot.delivery.throttle import Throttle, ThrottleLimits
 from chatbot.extensions import get_settings
+from config import Settings
 
 SEND_RUN_S = 50.0
+SETTINGS_CHECK_S = 2.0
 
 __all__ = [
     "list_due_campaigns",
@@ -74,10 +76,21 @@ def send_due_messages(channel_id: int) -> None:
         doubt_window_s=settings.doubt_window_s,
         call_timeout_s=settings.call_timeout_s,
     )
-    asyncio.run(sender.run(SEND_RUN_S))
+    asyncio.run(_send_until_settings_change(sender, settings))
     reconcile_campaigns()
     if (channel_id,) in list_due_channels():
         enqueue("campaigns.send", channel_id)
+
+
+async def _send_until_settings_change(sender: Sender, settings: Settings) -> None:
+    """Run the sender; a change of pace or hours ends the run, and the next one begins with the new ones."""
+    run = asyncio.create_task(sender.run(SEND_RUN_S))
+    while not (await asyncio.wait([run], timeout=SETTINGS_CHECK_S))[0]:
+        # In a thread: reading may wait for Redis or SQL, and the sends must not.
+        if await asyncio.to_thread(get_settings, current_app) != settings:
+            sender.stop()
+            break
+    await run
 
 
 def list_due_channels() -> list[tuple[int]]:

@@ -22,7 +22,7 @@ FORWARDED_HEADERS = ("X-Forwarded-For", "X-Real-Ip", "Forwarded")
 
 @bp.get("/health")
 def health() -> tuple[Response, int]:
-    return _health_response(check_health())
+    return _health_response({**check_health(), "version": current_app.extensions["prosa_version"]})
 
 
 @bp.get("/health/live")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from chatbot.company.logo import get_logo_version
 from chatbot.core.errors import AppError
 from chatbot.core.i18n import N_
 from chatbot.extensions import get_settings
 from chatbot.web.fragments import init_fragments
 from chatbot.web.navigation import init_navigation
 from chatbot.web.rates import get_retry_after_s
+from chatbot.web.static_files import init_static_files
 
 ERROR_MESSAGES = {
     400: N_("The request could not be understood. Go back and try again."),
@@ -48,6 +50,7 @@ def init_pages(app: Flask) -> None:
     app.register_error_handler(AppError, _handle_app_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
     init_fragments(app)
+    init_static_files(app, is_production=get_settings(app).is_production)
     init_navigation(app)
     app.context_processor(_common_context)
 
@@ -108,5 +111,11 @@ def _render_error_page(status: int, message: str) -> str:
     return page.render(layout="standalone.html", **_common_context(), **values)
 
 
-def _common_context() -> dict[str, str]:
-    return {"company_name": get_settings(current_app).company_name, "locale": str(get_locale())}
+def _common_context() -> dict[str, str | None]:
+    logo_version = get_logo_version()
+    return {
+        "company_name": get_settings(current_app).company_name,
+        "company_logo": url_for("company_logo.show_logo", v=logo_version) if logo_version else None,
+        "locale": str(get_locale()),
+        "version": current_app.extensions["prosa_version"],
+    }

@@ -42,6 +42,7 @@ PAGES = {
     "segment": "/segments/1",
     "redis": "/redis/",
     "users": "/users/",
+    "settings": "/settings/",
     "account": "/account/",
     "not-found": "/nowhere",
 }

@@ -44,6 +44,10 @@ class SharedApp:
         for changed, values in zip(changeable, before, strict=True):
             changed.clear()
             changed.update(values)
+        current_settings = app.extensions["prosa_current_settings"]
+        current_settings.stored = {}
+        current_settings.forget()
+        current_settings._apply()
         metrics = app.extensions["prosa_metrics"]
         metrics.stop()
         pool = app.extensions["prosa_redis"].pool
