@@ -50,7 +50,7 @@ SECRET_NAMES = ("SECRET_KEY", "WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one process. Durations end in `_s` and are seconds."""
+    """Settings of one process. Durations end in `_s` and are seconds."""
 
     environment: str = setting(lambda env: env.values["PROSA_ENV"])
     home: Path = setting(lambda env: env.home)

@@ -1,4 +1,4 @@
-"""How a setting is read from its text, and what makes it wrong. `config.py` lists the settings.
+"""Readers of settings: from text to a value or a clear error. `config.py` lists the settings.
 
 Each function here describes one setting: it returns a dataclass field that holds the reader. The readers know
 no setting by its place in the list and never touch the environment.
@@ -34,7 +34,7 @@ class ConfigError(Exception):
 
 
 class ConfigReader:
-    """The text of every setting at one start."""
+    """Text of every setting at one start."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = values

@@ -45,6 +45,8 @@ MAX_FUNCTION_LINES = 60
 MAX_MEDIAN_FUNCTION_LINES = 8
 MAX_COMPLEXITY = 12
 MAX_PACKAGE_FILES = 18
+CLAUSE_BEGINNINGS = {"The", "What", "Who", "Whom", "How", "Where", "That"}
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 FORBIDDEN_MODULES = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "jsonpickle"}
 FORBIDDEN_CALLS = {"flushall", "flushdb"}
 FORBIDDEN_COMMANDS = {"KEYS", "FLUSHALL", "FLUSHDB"}
@@ -68,6 +70,18 @@ def sources() -> dict[str, Path]:
 @cache
 def tree(module: str) -> ast.Module:
     return ast.parse(sources()[module].read_text(encoding="utf-8"))
+
+
+def test_docstrings_say_what_to_expect_first() -> None:
+    """Few docstrings begin with a clause such as "What ..." or "The ...": it hides what a function does."""
+    docstrings = [
+        docstring
+        for name in sources()
+        for node in ast.walk(tree(name))
+        if isinstance(node, DOCUMENTED) and (docstring := ast.get_docstring(node))
+    ]
+    clauses = [text for text in docstrings if text.split()[0] in CLAUSE_BEGINNINGS]
+    assert len(clauses) < 0.02 * len(docstrings), clauses
 
 
 def imports_in(node: ast.AST) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What a company changes about Prosa itself: its profile, sending hours, pace and language."""
+"""Settings that a company changes itself: its profile, sending hours, pace and language."""

@@ -1,4 +1,4 @@
-"""The settings that a company may change: name, wording, limits and how each is checked.
+"""Settings that a company may change: name, wording, limits and how each is checked.
 
 A text is checked by the same reader that checks the environment (`config_readers.py`), so both accept the
 same. Adding a line here is all that a new setting needs (docs/adding.md).

@@ -1,4 +1,4 @@
-"""The company's logo: a small picture, stored in SQL so that every process can show it."""
+"""Logo of the company: a small picture, stored in SQL so that every process can show it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class SettingChange(Base):
 
 
 class CompanyLogo(Base):
-    """The company's logo: at most one row, with id 1."""
+    """Logo of the company: at most one row, with id 1."""
 
     __tablename__ = "company_logo"
 

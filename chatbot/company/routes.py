@@ -1,4 +1,4 @@
-"""The settings page, and the company's logo."""
+"""Settings page, and the company's logo."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ STORED = CacheSpec[dict[str, str]]("settings", dict[str, str], fresh_s=300)
 
 
 class CurrentSettings:
-    """The environment's settings with the stored ones over them. One per application; call it to read."""
+    """Settings of the environment with the stored ones over them. One per application; call it to read."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app

@@ -1,9 +1,8 @@
-"""Rates, keys and storage for Flask-Limiter. The storage is Redis, or this process's memory
-while Redis is away.
+"""Rates, keys and storage for Flask-Limiter.
 
-Memory is per process, so a limit is divided by the number of web processes: together they grant about as
-much as Redis would, and a flood still ends in 429. A check is one round trip, whose answer also has the
-values of the rate-limit headers.
+The storage is Redis, or this process's memory while Redis is away. Memory is per process, so a limit is
+divided by the number of web processes: together they grant about as much as Redis would, and a flood still
+ends in 429. A check is one round trip, whose answer also has the values of the rate-limit headers.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class RateWindow:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What the storage needs of one application: its script on its Redis, its memory, its web processes."""
+    """Script, client, memory and number of web processes of one application."""
 
     count: Any
     client: Any
