@@ -40,6 +40,8 @@ def test_it_dies_again_and_again_and_nothing_is_lost(
     make_stack: StackMaker, own_redis: RedisServer
 ) -> None:
     stack = make_stack(own_redis.url, TRUSTED_PROXIES=1).start()
+    # On a busy machine an answer may take longer than the simulator waits, which is no refusal.
+    stack.simulator("settings", {"webhook_timeout_s": 60})
     stack.flask("demo", "load")
     create_users(stack)
     panel_sessions = open_sessions(stack, 4)
