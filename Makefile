@@ -17,11 +17,13 @@ $(STAMP): requirements.txt requirements-dev.txt
 run: $(STAMP) ## start everything on this machine
 	@exec $(BIN)/python -m workers.launch
 
-test: $(STAMP) ## the whole suite, in about six minutes on two cores
-	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations 12
+test: $(STAMP) ## the whole suite, in about ten minutes on two cores
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations 12 -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 test-all: $(STAMP) ## the suite with its large numbers and slow stories
-	PROSA_TEST_SCALE=full $(BIN)/python -m pytest -n 3 --dist loadgroup --durations 12
+	PROSA_TEST_SCALE=full $(BIN)/python -m pytest -n 3 --dist loadgroup --durations 12 -m "not alone"
+	PROSA_TEST_SCALE=full $(BIN)/python -m pytest -m alone
 
 bench: $(STAMP) ## measure performance beside minimal references (ten minutes)
 	$(BIN)/python -m benchmarks

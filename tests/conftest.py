@@ -41,6 +41,7 @@ Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
 metrics.FLUSH_EVERY_S = 3600.0
 # Nor may the settings be read again in the middle of a count; tests of settings set a time of their own.
 company.REFRESH_S = float("inf")
+FLOW_TIMEOUT_S = 300  # processes start, and some are killed, beside other tests on two cores
 # With pytest-xdist each process has its own database.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
@@ -50,6 +51,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+    for item in items:
+        if item.get_closest_marker("flow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(FLOW_TIMEOUT_S))
     # Flows wait a lot: begun first, they run beside the other workers' short tests.
     items.sort(key=lambda item: item.get_closest_marker("flow") is None)
     if HAS_CHROMIUM:
@@ -216,13 +220,13 @@ def app(sqlite_url: str, _run_app: AppRunner) -> Iterator[Flask]:
 
 @pytest.fixture
 def fresh_app(sqlite_url: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Flask]:
-    """The same, of one test: for tests that add routes."""
+    """Return an application of this test alone, for tests that add routes."""
     yield from SharedApp(tmp_path, sqlite_url, redis_server.url).run()
 
 
 @pytest.fixture
 def any_app(database_url: str, _run_app: AppRunner) -> Iterator[Flask]:
-    """The same on each database there is: for dialect SQL, locks and isolation."""
+    """Return an application on each database there is, for dialect SQL, locks and isolation."""
     yield from _run_app(database_url)
 
 

@@ -1,4 +1,4 @@
-"""What a company changes wins over the environment, in every process, and with two editors at once."""
+"""Stored settings win over the environment, in every process, and two editors do not overwrite each other."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_a_sign_out_during_an_outage_holds_when_redis_comes_back_with_its_old_da
 
 
 def test_an_outage_does_not_undo_a_sign_out(panel: Flask, redis_server: RedisServer) -> None:
-    """The page after signing out flashes a message: its session is not empty, but has no user."""
+    """Sign out: the next page flashes a message, so its session is not empty, but has no user."""
     client = panel.test_client()
     sign_in(client)
     old = get_session_id(client)

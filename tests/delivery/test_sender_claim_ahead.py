@@ -1,4 +1,4 @@
-"""The sender claims only a little ahead of its calls, and sends in the order of its claims."""
+"""Sender: claims only a little ahead of its calls, and sends in the order of its claims."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_a_claim_that_commits_and_then_raises_is_sent_once(any_app: Flask) -> No
 
 
 def test_a_slow_claim_does_not_move_its_reservation(any_app: Flask) -> None:
-    """The time after a reservation is another worker's.
+    """Keep to the reservation: the time after it is another worker's.
 
     A batch that began at the end of its claim would run into it, and the next be reserved too late.
     """

@@ -21,7 +21,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
 from tests.support.stack_users import PASSWORD, create_users
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 
 class PanelUser:

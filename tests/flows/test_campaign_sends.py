@@ -18,7 +18,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.scale import scaled
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 PEOPLE = scaled(300, 2000)
 MAX_IN_DOUBT = 128  # the most that may be in doubt: two overlapping claims of 64

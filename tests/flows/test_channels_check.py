@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.conftest import StackMaker
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 
 def test_all_is_right_on_a_stack_of_our_own(make_stack: StackMaker) -> None:

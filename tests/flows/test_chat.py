@@ -14,7 +14,7 @@ from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 MARIA = "5511987650001"  # the first of the demo customers; she has an open invoice
 PATIENCE_S = 10  # on a busy machine

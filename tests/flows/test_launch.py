@@ -17,7 +17,7 @@ import pytest
 from tests.support.ports import free_port, wait_for
 from tests.support.stack import ROOT
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 Launcher = Callable[..., "Run"]
 

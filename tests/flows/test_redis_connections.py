@@ -17,7 +17,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.stack import QUEUES
 from tests.support.stack_users import create_users
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 MOST = 20
 PAUSE_S = 0.1

@@ -13,7 +13,7 @@ from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 from tests.support.scale import is_full_scale, scaled
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.flow
 
 PEOPLE = scaled(1000, 1800)
 PER_SECOND = 40  # a modest rate: web, workers, simulator and test share two cores here

@@ -36,7 +36,7 @@ MAX_REQUEST = 200_000
 
 
 class ForkedProcess:
-    """The part of `subprocess.Popen` that tests use."""
+    """Process with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, server: ForkServer, pid: int) -> None:
         self._server, self.pid = server, pid

@@ -1,4 +1,4 @@
-"""How much work the tests do: a little in `make test`, a lot in `make test-all` (PROSA_TEST_SCALE=full)."""
+"""Scale of the tests: small in `make test`, full in `make test-all` (PROSA_TEST_SCALE=full)."""
 
 from __future__ import annotations
 
