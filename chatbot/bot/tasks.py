@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from chatbot.bot.turns import claim_due_turns, get_seconds_to_next_turn, postpone_turn, run_turn
+from chatbot.bot.turn_claims import claim_due_turns, get_seconds_to_next_turn, postpone_turn
+from chatbot.bot.turns import run_turn
 from chatbot.conversations.read_receipts import send_read_receipts
 from chatbot.core.db import db
 

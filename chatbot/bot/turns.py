@@ -1,13 +1,12 @@
-"""Turns: claim due conversations, perform the handlers' effects and store the result.
+"""Turns: perform the handlers' effects for a claimed conversation and store the result.
 
-The claim is a lease. The result is stored only if the lease and the conversation's state still hold:
-an agent may have taken over meanwhile. No transaction is open while an effect is performed.
+The result is stored only if the lease and the conversation's state still hold: an agent may have taken
+over meanwhile. No transaction is open while an effect is performed.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -41,14 +40,11 @@ from chatbot.conversations.context import Context, load_context, store_context
 from chatbot.conversations.models import Author, Conversation, ConversationState, Message
 from chatbot.conversations.outbound import queue_message
 from chatbot.conversations.service import hand_off, is_window_open
-from chatbot.core import clock
-from chatbot.core.claims import isolate_suspect
-from chatbot.core.db import db, db_now, read_only, skip_locked
+from chatbot.core.db import db, read_only
 from chatbot.extensions import get_settings
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 30.0
 MAX_ATTEMPTS = 3
 
 
@@ -59,35 +55,6 @@ class TurnResult:
     replies: list[Say | SayVerbatim] = field(default_factory=list)
     handoff: HandOff | None = None
     consent: OptOut | OptIn | None = None
-
-
-def claim_due_turns(limit: int) -> tuple[str, list[int]]:
-    """Lease the conversations whose turn is due, commit, and return the token and their ids."""
-    token = secrets.token_hex(16)
-    free = sa.or_(
-        Conversation.turn_leased_until.is_(None), Conversation.turn_leased_until < db_now()
-    )
-    due = (
-        sa.select(Conversation.id, Conversation.turn_attempts)
-        .where(Conversation.turn_due_at <= db_now(), free)
-        .order_by(Conversation.turn_due_at, Conversation.id)
-        .limit(limit)
-    )
-    with db.engine.begin() as connection:
-        ids = isolate_suspect(connection.execute(skip_locked(due, connection)).all())
-        if not ids:
-            return token, []
-        taken = connection.execute(
-            sa.update(Conversation)
-            .where(Conversation.id.in_(ids), free)
-            .values(
-                turn_token=token,
-                turn_leased_until=db_now(LEASE_S),
-                turn_attempts=Conversation.turn_attempts + 1,
-            )
-            .returning(Conversation.id)
-        )
-        return token, list(taken.scalars())
 
 
 def run_turn(conversation_id: int, token: str) -> None:
@@ -168,7 +135,9 @@ def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
     if state != ConversationState.BOT and turn.intent not in ALWAYS_HANDLED:
         return result
     if not turn.text and turn.intent is Intent.FALLBACK:
-        return TurnResult([Say(_UNREADABLE_REPLY)])  # an image or a voice message without a caption
+        return TurnResult(
+            [Say(_UNREADABLE_REPLY)]
+        )  # an image or a voice message without a caption
     _run_effects(HANDLERS[turn.intent](turn), result, contact_id)
     return result
 
@@ -275,26 +244,3 @@ def _apply_result(
 def _choose_language(contact: Contact) -> str:
     chosen = contact.attributes.get("language")
     return "en" if chosen in ("en", "ingles", "english") else get_settings(current_app).locale
-
-
-def postpone_turn(conversation_id: int, token: str, seconds: float) -> None:
-    """Let a lease end in `seconds` after an error, so that the contact waits less."""
-    with db.engine.begin() as connection:
-        connection.execute(
-            sa.update(Conversation)
-            .where(Conversation.id == conversation_id, Conversation.turn_token == token)
-            .values(turn_leased_until=db_now(seconds))
-        )
-
-
-def get_seconds_to_next_turn() -> float | None:
-    """Return the seconds until a turn is due (0: now), or None."""
-    free = sa.or_(
-        Conversation.turn_leased_until.is_(None), Conversation.turn_leased_until < db_now()
-    )
-    query = sa.select(sa.func.min(Conversation.turn_due_at)).where(
-        Conversation.turn_due_at.is_not(None), free
-    )
-    with read_only(), db.engine.connect() as connection:
-        due_at = connection.scalar(query)
-    return None if due_at is None else max(0.0, (due_at - clock.now()).total_seconds())

@@ -14,7 +14,8 @@ from chatbot import create_app
 from chatbot.billing.models import Invoice
 from chatbot.bot import turns
 from chatbot.bot.tasks import run_turns
-from chatbot.bot.turns import MAX_ATTEMPTS, claim_due_turns, run_turn
+from chatbot.bot.turn_claims import claim_due_turns
+from chatbot.bot.turns import MAX_ATTEMPTS, run_turn
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core import redis as prosa_redis
