@@ -11,21 +11,19 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from chatbot.bot.sentences import Sentence
 from chatbot.bot.understanding.classifier import Intent, classify
-
-# Marks a sentence for the catalogue where it is data; it is translated when it is sent.
-N_ = str
 
 BUTTON_PREFIX = "intent:"
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Translated text: `message` is its English form; `buttons` are (intent, title)."""
+    """Sentence of the registry with the values of its variables; `buttons` are (intent, title)."""
 
-    message: str
+    sentence: Sentence
     values: dict[str, Any] = field(default_factory=dict)
-    buttons: Sequence[tuple[str, str]] = ()
+    buttons: Sequence[tuple[str, Sentence]] = ()
 
 
 @dataclass(frozen=True, slots=True)

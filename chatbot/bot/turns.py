@@ -18,6 +18,7 @@ from flask import current_app
 from flask_babel import force_locale
 
 from chatbot.billing.service import list_open_invoices
+from chatbot.bot import sentences
 from chatbot.bot.engine import (
     Effect,
     Effects,
@@ -123,7 +124,7 @@ def _find_button_id(message: Message) -> str | None:
 def _hand_off_failed_turn(state: str) -> TurnResult:
     log.error("the bot failed %d times at one turn; a person takes over", MAX_ATTEMPTS)
     is_bots = state == ConversationState.BOT
-    return TurnResult([Say(_FAILED_REPLY)], HandOff("bot_failed")) if is_bots else TurnResult()
+    return TurnResult([Say(sentences.FAILED)], HandOff("bot_failed")) if is_bots else TurnResult()
 
 
 def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
@@ -136,7 +137,7 @@ def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
         return result
     if not turn.text and turn.intent is Intent.FALLBACK:
         return TurnResult(
-            [Say(_UNREADABLE_REPLY)]
+            [Say(sentences.UNREADABLE)]
         )  # an image or a voice message without a caption
     _run_effects(HANDLERS[turn.intent](turn), result, contact_id)
     return result
@@ -151,10 +152,6 @@ def _run_effects(effects: Effects, result: TurnResult, contact_id: int) -> None:
         except StopIteration:
             return
         reply = _perform_effect(effect, result, contact_id)
-
-
-_UNREADABLE_REPLY = "I can only read text for now. Please write what you need, or ask for a person."
-_FAILED_REPLY = "Something went wrong on our side. I am calling an attendant to help you."
 
 
 def _perform_effect(effect: Effect, result: TurnResult, contact_id: int) -> Any:

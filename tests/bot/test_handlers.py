@@ -9,6 +9,7 @@ from flask import Flask
 from flask_babel import force_locale
 
 from chatbot.billing.service import OpenInvoice
+from chatbot.bot import sentences
 from chatbot.bot.engine import (
     Effect,
     FetchInvoices,
@@ -25,6 +26,7 @@ from chatbot.bot.intents import Intent
 from chatbot.bot.rendering import render
 from chatbot.brazil.boleto import format_line, make_line
 from chatbot.brazil.pix import make_pix
+from chatbot.channels.whatsapp.payloads.limits import BODY, BUTTON
 
 TODAY = date(2026, 11, 23)
 LINE = make_line("756", f"{1:025d}", TODAY, Decimal("99.90"))
@@ -68,8 +70,14 @@ def test_every_handler_replies_with_a_body_that_meta_accepts(
 ) -> None:
     with force_locale(locale):
         effects = run_handler(intent, [invoice()] * count)
-        bodies = [render(e)[1] for e in effects if isinstance(e, Say | SayVerbatim)]
+        said = [e for e in effects if isinstance(e, Say | SayVerbatim)]
+        bodies = [render(say)[1] for say in said]
     assert bodies
+    for say in said:
+        if isinstance(say, Say):
+            assert set(say.values) >= say.sentence.variables
+            assert not say.buttons or say.sentence.limit is BODY
+            assert all(title.limit is BUTTON for _intent, title in say.buttons)
     assert all(body["type"] in ("text", "interactive") for body in bodies)
 
 
@@ -82,7 +90,7 @@ def test_a_contact_without_invoices_is_told_so_and_offered_a_person(
 ) -> None:
     effects = run_handler(intent)
     (say,) = (e for e in effects if isinstance(e, Say))
-    assert "no open invoice" in say.message
+    assert say.sentence is sentences.NO_INVOICES
     assert say.buttons[0][0] == "talk_to_human"
 
 

@@ -212,12 +212,15 @@ def test_a_turn_that_kills_its_worker_is_not_counted_against_others(any_app: Fla
     assert reload(other).state == "bot"
 
 
-def test_a_message_without_text_is_answered_with_a_request_for_text(any_app: Flask) -> None:
+@pytest.mark.parametrize("kind", ["audio", "video", "location", "order", "request_welcome"])
+def test_a_message_without_text_is_answered_with_a_request_for_text(
+    any_app: Flask, kind: str
+) -> None:
     conversation = make_conversation()
-    make_inbound(conversation, "", kind="audio")
+    make_inbound(conversation, "", kind=kind)
     run_turns()
     (answer,) = list_answers()
-    assert "só" in answer.lower() or "only read text" in answer
+    assert "só consigo ler texto" in answer
 
 
 def test_outside_the_service_window_nothing_is_sent(any_app: Flask) -> None:

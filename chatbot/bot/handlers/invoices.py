@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from chatbot.billing.service import OpenInvoice
-from chatbot.bot.engine import N_, Effects, FetchInvoices, HandOff, Say, SayVerbatim, Turn
+from chatbot.bot import sentences
+from chatbot.bot.engine import Effects, FetchInvoices, HandOff, Say, SayVerbatim, Turn
 from chatbot.brazil.boleto import InvalidBoleto, format_line, parse_line
 from chatbot.brazil.pix import InvalidPix, parse_pix
 
 MAX_INVOICES = 3  # invoices spelled out in one answer
+
+_OFFER_PERSON = (("talk_to_human", sentences.BUTTON_PERSON),)
 
 
 def send_open_invoices(turn: Turn) -> Effects:
@@ -24,7 +27,7 @@ def send_open_invoices(turn: Turn) -> Effects:
         pix = _find_valid_pix(invoice)
         yield _describe(invoice, turn, line)
         if pix:
-            yield Say(N_("To pay by Pix, copy the code in the next message:"))
+            yield Say(sentences.PIX_FOLLOWS)
             yield SayVerbatim(pix)
         if not line and not pix:
             yield HandOff("invoice_without_means")
@@ -42,13 +45,7 @@ def send_pix(turn: Turn) -> Effects:
     if pix is None:
         yield from send_open_invoices(turn)
         return
-    yield Say(
-        N_(
-            "Pix for *%(description)s*: R$ %(amount)s, due on %(due)s. Copy the code in the "
-            "next message and paste it into your bank's app:"
-        ),
-        _invoice_values(invoice),
-    )
+    yield Say(sentences.PIX_OF_INVOICE, _invoice_values(invoice))
     yield SayVerbatim(pix)
     yield from _say_more_invoices(invoices, shown=1)
 
@@ -60,9 +57,9 @@ def send_balance(_turn: Turn) -> Effects:
         return
     total = sum((invoice.amount for invoice in invoices), Decimal(0))
     yield Say(
-        N_("You have %(count)s open invoice(s), R$ %(total)s in all. Shall I send them?"),
+        sentences.BALANCE,
         {"count": len(invoices), "total": total},
-        (("invoice_copy", N_("Yes, send them")), ("pix_payment", N_("Pay by Pix"))),
+        (("invoice_copy", sentences.BUTTON_SEND_ALL), ("pix_payment", sentences.BUTTON_PIX)),
     )
 
 
@@ -72,51 +69,32 @@ def send_due_dates(_turn: Turn) -> Effects:
         yield from _say_no_invoices()
         return
     yield Say(
-        N_("Your invoice *%(description)s* of R$ %(amount)s is due on %(due)s. Shall I send it?"),
+        sentences.DUE_DATE,
         _invoice_values(invoices[0]),
-        (("invoice_copy", N_("Yes, send it")), ("pix_payment", N_("Pay by Pix"))),
+        (("invoice_copy", sentences.BUTTON_SEND_ONE), ("pix_payment", sentences.BUTTON_PIX)),
     )
 
 
 def _say_no_invoices() -> Effects:
-    yield Say(
-        N_(
-            "I found no open invoice for this number. If you pay on behalf of someone else, I "
-            "can call an agent."
-        ),
-        {},
-        (("talk_to_human", N_("Talk to a person")),),
-    )
+    yield Say(sentences.NO_INVOICES, {}, _OFFER_PERSON)
 
 
 def _say_more_invoices(invoices: Sequence[OpenInvoice], shown: int = MAX_INVOICES) -> Effects:
     if len(invoices) > shown:
         yield Say(
-            N_("There are %(count)s more open invoices. Shall I call a person to help with them?"),
+            sentences.MORE_INVOICES,
             {"count": len(invoices) - shown},
-            (("talk_to_human", N_("Talk to a person")),),
+            _OFFER_PERSON,
         )
 
 
 def _describe(invoice: OpenInvoice, turn: Turn, line: str | None) -> Say:
-    values = _invoice_values(invoice) | {"line": line}
+    values = _invoice_values(invoice)
     if line is None:
-        return Say(N_("*%(description)s*: R$ %(amount)s, due on %(due)s."), values)
-    if invoice.is_overdue(turn.today):
-        return Say(
-            N_(
-                "*%(description)s*: R$ %(amount)s, was due on %(due)s.\n\n"
-                "Digitable line of the boleto:\n%(line)s"
-            ),
-            values,
-        )
-    return Say(
-        N_(
-            "*%(description)s*: R$ %(amount)s, due on %(due)s.\n\n"
-            "Digitable line of the boleto:\n%(line)s"
-        ),
-        values,
-    )
+        return Say(sentences.INVOICE, values)
+    is_overdue = invoice.is_overdue(turn.today)
+    sentence = sentences.OVERDUE_INVOICE_WITH_LINE if is_overdue else sentences.INVOICE_WITH_LINE
+    return Say(sentence, values | {"line": line})
 
 
 def _invoice_values(invoice: OpenInvoice) -> dict[str, object]:
