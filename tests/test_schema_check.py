@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from config import ROOT
+from tests.support.fork_server import run_module
 from tests.support.settings import environment
 
 
 def run(home: Path, url: str, *arguments: str) -> tuple[int, str]:
-    given = environment(home, DATABASE_URL=url, REDIS_ENABLED="false")
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env={**os.environ, **given},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stderr.strip()
+    settings = environment(home, DATABASE_URL=url, REDIS_ENABLED="false")
+    env = {"PATH": os.environ["PATH"], **settings}
+    code, _, errors = run_module(*arguments, environment=env)
+    return code, errors.strip()
 
 
 def with_version(schema: Path, path: Path, version: str) -> str:

@@ -3,6 +3,7 @@ Portuguese page, nothing wider than a phone."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,21 +101,17 @@ def test_each_page_is_quiet_translated_and_fits_a_phone(
     sign_in(page, panel, role)
     english, seen = english_only(), 0
     for path in addresses:
-        answer = page.goto(panel.address + path)
-        if answer is None or "html" not in answer.headers.get("content-type", ""):
-            page.wait_for_load_state("networkidle")
-            complaints.clear()  # what is no page has no icon, which the browser asks for
-            continue
+        answer = page.request.get(panel.address + path)
         assert answer.status < 500, path
+        if "html" not in answer.headers.get("content-type", ""):
+            continue
+        text = answer.text()
         if answer.status >= 400:
-            page.wait_for_load_state("networkidle")
-            complaints.clear()  # the browser itself notes a 403 or 404 of the page
-            assert page.get_by_role("heading").count(), path
+            assert re.search(r"<h[1-6]", text), path
             continue
-        if not page.title():
-            page.wait_for_load_state("networkidle")
-            complaints.clear()  # a part of a page has no icon, which the browser asks for
-            continue
+        if "<title>" not in text:
+            continue  # a part of a page
+        page.goto(panel.address + path)
         seen += 1
         assert complaints == [], path
         assert _overflow(page) <= 0, f"{path} scrolls sideways by {_overflow(page)} px"
