@@ -1,4 +1,4 @@
-"""One stack for all faults, with two campaign workers, short leases and a doubt of seconds."""
+"""One stack for all tests of faults: short leases, and rows in doubt are settled within seconds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def faults_stack(
 
 @pytest.fixture
 def stack(faults_stack: Stack) -> Stack:
-    """Whole again, with an empty log, whatever the last test did."""
+    """Return the stack with all processes running and an empty log."""
     for name in PROCESSES:
         if faults_stack.processes[name].poll() is not None:
             faults_stack.spawn(name)
@@ -69,7 +69,7 @@ def stack(faults_stack: Stack) -> Stack:
 
 @pytest.fixture
 def own_app(stack: Stack, faults_redis: RedisServer) -> Iterator[Flask]:
-    """The stack's database from within the test; its bells are never rung from here."""
+    """Return an application on the stack's database that wakes no worker."""
     settings = make_settings(stack.home, DATABASE_URL=stack.database_url, REDIS_URL=None)
     app = create_app(settings)
     with app.app_context():
@@ -80,7 +80,7 @@ def own_app(stack: Stack, faults_redis: RedisServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def start(stack: Stack, own_app: Flask) -> Iterator[StartCampaign]:
-    """`start(people, on_doubt)`: a campaign that runs though nobody has rung; gives an eye on it."""
+    """Return `start(people, on_doubt)`, which makes a running campaign and wakes no worker."""
     observers = []
 
     def begin(people: int, on_doubt: str = OnDoubt.SHOW) -> CampaignObserver:
@@ -96,17 +96,17 @@ def start(stack: Stack, own_app: Flask) -> Iterator[StartCampaign]:
 
 
 def kill_sender(stack: Stack, name: str = "campaigns") -> None:
-    """SIGKILL whoever sends: the horse, or the worker itself while it looks without a bell."""
-    horses = stack.job_processes(name)
-    for horse in horses:
-        send_signal(horse, signal.SIGKILL)
-    if not horses:
+    """Kill the process that sends: the job's child, or the worker itself while it polls."""
+    job_processes = stack.job_processes(name)
+    for pid in job_processes:
+        send_signal(pid, signal.SIGKILL)
+    if not job_processes:
         stack.kill(name)
         stack.spawn(name)
 
 
 def block_throttle(server: RedisServer, seconds: float) -> None:
-    """Nothing is free for so long: what is claimed meanwhile waits with the worker, unsent."""
+    """Reserve the rate for so long: rows claimed meanwhile stay with the worker, unsent."""
     server.admin.hset("prosa:throttle:1", "free", f"{time.time() + seconds:.6f}")
 
 

@@ -1,6 +1,6 @@
-"""Faults 1, 2, 3, 7 and 8 of reliability.md: workers that die, freeze, and bells that lie.
+"""Workers that are killed, frozen or have a wrong clock, and jobs that are lost or delivered twice.
 
-The judge is the simulator's log of every POST that it accepted.
+Each test compares the rows with the simulator's log of every POST that it accepted.
 """
 
 from __future__ import annotations
@@ -55,23 +55,23 @@ def test_1_a_sender_killed_at_each_point_of_a_batch_doubles_nobody(
     observer.wait_until_settled(120)
     states = check_deliveries(stack, observer, 700)
     assert list(states.values()).count("unknown") <= 4 * 128
-    assert taken_up_s <= LEASE_S + 10, "and what it had is taken up within its lease and 10 s"
+    assert taken_up_s <= LEASE_S + 10, "rows must be taken up within the lease and 10 s"
 
 
-def test_2_a_horse_that_outlives_its_worker_changes_nothing(
+def test_2_a_job_process_that_outlives_its_worker_changes_nothing(
     stack: Stack, start: StartCampaign
 ) -> None:
     stack.simulator("settings", {"latency_ms": 600})
     observer = start(300)
     wait_for(lambda: count_accepted(stack) > 20, 60)
-    horses = stack.job_processes("campaigns")
+    job_processes = stack.job_processes("campaigns")
     stack.signal("campaigns", signal.SIGKILL)
     stack.processes["campaigns"].wait()
     stack.spawn("campaigns")
     observer.wait_until_settled(120)
     states = check_deliveries(stack, observer, 300)
-    assert "unknown" not in states.values() or not horses, "what it had sent, it wrote down"
-    assert not any(pid_is_alive(horse) for horse in horses)
+    assert "unknown" not in states.values() or not job_processes, "its results must be written"
+    assert not any(pid_is_alive(pid) for pid in job_processes)
 
 
 @pytest.mark.parametrize("point", ["before the first POST", "after the first POST"])
