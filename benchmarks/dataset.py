@@ -232,6 +232,10 @@ def _conversation(
         Conversation.last_message_at: last,
         Conversation.last_inbound_at: last,
         Conversation.last_message_text: sa.literal("Quanto devo este mês?"),
+        Conversation.last_inbound_text: sa.literal("Quanto devo este mês?"),
+        Conversation.waiting_since: sa.case(
+            (state == ConversationState.WAITING, last), else_=sa.null()
+        ),
         Conversation.unread_count: sa.case((i % 100 < 2, 1), else_=0),
     }
 

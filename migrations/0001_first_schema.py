@@ -343,6 +343,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("assigned_user_id", sa.Integer(), nullable=True),
         sa.Column("handoff_reason", sa.String(length=200), nullable=True),
+        sa.Column("waiting_since", Timestamp, nullable=True),
         sa.Column("last_intent", sa.String(length=40), nullable=True),
         sa.Column("slots", Json, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -355,6 +356,7 @@ def upgrade() -> None:
         sa.Column("window_refused_at", Timestamp, nullable=True),
         sa.Column("last_message_at", Timestamp, nullable=False),
         sa.Column("last_message_text", sa.String(length=200), nullable=False),
+        sa.Column("last_inbound_text", sa.String(length=200), nullable=False),
         sa.Column("unread_count", sa.Integer(), nullable=False),
         sa.Column("created_at", Timestamp, nullable=False),
         sa.ForeignKeyConstraint(
@@ -398,6 +400,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("turn_due_at IS NOT NULL"),
         postgresql_where=sa.text("turn_due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_conversations_waiting",
+        "conversations",
+        ["waiting_since", "id"],
+        unique=False,
+        sqlite_where=sa.text("waiting_since IS NOT NULL"),
+        postgresql_where=sa.text("waiting_since IS NOT NULL"),
     )
     op.create_table(
         "invoices",

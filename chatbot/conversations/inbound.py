@@ -129,14 +129,15 @@ def _insert_once(
 def _update_conversation(
     conversation: Conversation, message: InboundMessage, needs_turn: bool, has_more_queued: bool
 ) -> None:
-    at = message.occurred_at
+    at, preview = message.occurred_at, (message.text or f"[{message.kind}]")[:MAX_PREVIEW]
     if message.opens_window:
         conversation.unread_count += 1
         if conversation.last_inbound_at is None or at > conversation.last_inbound_at:
             conversation.last_inbound_at = at
+            conversation.last_inbound_text = preview
     if at >= conversation.last_message_at or not conversation.last_message_text:
         conversation.last_message_at = at
-        conversation.last_message_text = (message.text or f"[{message.kind}]")[:MAX_PREVIEW]
+        conversation.last_message_text = preview
     publish(LiveEventKind.CONVERSATION, conversation.id)
     if not needs_turn:
         return

@@ -66,6 +66,7 @@ def _create(channel: Channel, contact: Contact) -> Conversation:
             turn_attempts=0,
             last_message_at=now,
             last_message_text="",
+            last_inbound_text="",
             unread_count=0,
             created_at=now,
         )
@@ -98,10 +99,12 @@ def _merge(other: Conversation, *, into: Conversation) -> None:
         > _STATE_PRECEDENCE[ConversationState(into.state)]
     ):
         into.state, into.assigned_user_id = other.state, other.assigned_user_id
-        into.handoff_reason = other.handoff_reason
+        into.handoff_reason, into.waiting_since = other.handoff_reason, other.waiting_since
     if not into.last_message_text or other.last_message_at > into.last_message_at:
         into.last_message_at = other.last_message_at
         into.last_message_text = other.last_message_text
+    if _later(into.last_inbound_at, other.last_inbound_at) != into.last_inbound_at:
+        into.last_inbound_text = other.last_inbound_text
     into.last_inbound_at = _later(into.last_inbound_at, other.last_inbound_at)
     into.answered_until = _later(into.answered_until, other.answered_until)
     into.turn_due_at = _later(into.turn_due_at, other.turn_due_at)

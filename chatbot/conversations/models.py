@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from chatbot.contacts.models import contact_cache_tag
 from chatbot.conversations.cache_deltas import encode_delta
@@ -74,6 +74,8 @@ class Conversation(Base):
         sa.ForeignKey("users.id"), active_history=True
     )
     handoff_reason: Mapped[str | None] = mapped_column(sa.String(200))
+    # Since when it has been waiting for a person; NULL in every other state.
+    waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Intent and slots after the bot's last turn.
     last_intent: Mapped[str | None] = mapped_column(sa.String(40))
     slots: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
@@ -91,6 +93,8 @@ class Conversation(Base):
     window_refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_message_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     last_message_text: Mapped[str] = mapped_column(sa.String(200), default="")
+    # What the contact wrote last; the list of waiting conversations shows it.
+    last_inbound_text: Mapped[str] = mapped_column(sa.String(200), default="")
     unread_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
@@ -103,6 +107,13 @@ class Conversation(Base):
             postgresql_where=sa.text("turn_due_at IS NOT NULL"),
         ),
         sa.Index("ix_conversations_recent", "last_message_at", "id"),
+        sa.Index(
+            "ix_conversations_waiting",
+            "waiting_since",
+            "id",
+            sqlite_where=sa.text("waiting_since IS NOT NULL"),
+            postgresql_where=sa.text("waiting_since IS NOT NULL"),
+        ),
         sa.Index("ix_conversations_state_recent", "state", "last_message_at", "id"),
         sa.Index(
             "ix_conversations_assigned_recent",
@@ -113,6 +124,15 @@ class Conversation(Base):
             postgresql_where=sa.text("assigned_user_id IS NOT NULL"),
         ),
     )
+
+    @validates("state")
+    def _note_waiting_since(self, _name: str, state: str) -> str:
+        is_waiting = state == ConversationState.WAITING
+        if not is_waiting:
+            self.waiting_since = None
+        elif self.waiting_since is None:
+            self.waiting_since = clock.now()
+        return state
 
     def cache_tags(self) -> Iterable[str | CacheDelta]:
         """Yield the tags of the thread, lists, counts and profile that a change affects.
@@ -145,6 +165,8 @@ INBOX_COLUMNS = (
     "unread_count",
     "last_message_at",
     "last_message_text",
+    "handoff_reason",
+    "waiting_since",
 )
 THREAD_COLUMNS = ("state", "assigned_user_id", "unread_count", "handoff_reason", "last_inbound_at")
 

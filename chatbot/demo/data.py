@@ -104,12 +104,14 @@ def _add_conversation(channel: Channel, contact: Contact, number: int, rng: rand
     last_author, last_text, last_minutes = messages[-1]
     conversation.last_message_at = started_at + timedelta(minutes=last_minutes)
     conversation.last_message_text = last_text
-    conversation.last_inbound_at = started_at + timedelta(
-        minutes=max(minutes for author, _, minutes in messages if author == "contact")
+    last_inbound_minutes, conversation.last_inbound_text = max(
+        (minutes, text) for author, text, minutes in messages if author == "contact"
     )
+    conversation.last_inbound_at = started_at + timedelta(minutes=last_inbound_minutes)
     if "atendente" in last_text and last_author == "bot":
         conversation.state = ConversationState.WAITING
         conversation.handoff_reason = "requested"
+        conversation.waiting_since = conversation.last_message_at
         conversation.unread_count = 1
 
 

@@ -51,6 +51,7 @@ def _erase_conversations(contact_ids: Sequence[int]) -> None:
         .where(Conversation.id.in_(ids))
         .values(
             last_message_text="",
+            last_inbound_text="",
             slots={},
             last_intent=None,
             turn_due_at=None,

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chatbot.conversations.models import Author, ConversationState, Message
+from chatbot.conversations.service import assign, hand_off
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.delivery.models import MessageState
@@ -16,6 +17,7 @@ from tests.support.panel import (
     make_contact,
     make_conversation,
     make_message,
+    make_user,
     reload_conversation,
     sign_in,
 )
@@ -37,6 +39,18 @@ def ana(app: Flask) -> FlaskClient:
 def replies() -> list[Message]:
     db.session.rollback()
     return list(db.session.scalars(sa.select(Message).where(Message.author == Author.AGENT)))
+
+
+def test_waiting_starts_with_the_first_handoff_and_ends_with_any_other_state(app: Flask) -> None:
+    user, conversation = make_user("Ana"), make_conversation(make_contact("Maria"))
+    assert conversation.waiting_since is None
+    hand_off(conversation, "complaint")
+    began = conversation.waiting_since
+    hand_off(conversation, "bot_failed")
+    assert began is not None
+    assert conversation.waiting_since == began
+    assign(conversation, user.id)
+    assert conversation.waiting_since is None
 
 
 class TestList:
@@ -99,6 +113,29 @@ class TestList:
             address = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
             assert "OFFSET" not in address.upper()
         assert seen == [f"{number:02d}" for number in reversed(range(65))]
+
+    def test_waiting_conversations_show_the_longest_wait_first_with_reason_and_last_words(
+        self, ana: FlaskClient
+    ) -> None:
+        for number in range(40):
+            conversation = make_conversation(
+                make_contact(f"Pessoa {number:02d}", f"55119876501{number:02d}"),
+                last_message_text="Estou chamando um atendente.",
+                last_inbound_text=f"preciso de ajuda {number}",
+            )
+            hand_off(conversation, "complaint")
+            conversation.waiting_since = clock.now() - timedelta(hours=number)
+        db.session.commit()
+        page = ana.get("/conversations/?inbox=waiting").text
+        shown = [part[:2] for part in page.split("<strong>Pessoa ")[1:]]
+        assert shown == [f"{number:02d}" for number in range(39, 9, -1)]
+        assert "preciso de ajuda 39" in page
+        assert "reclama" in page
+        assert "chamando um atendente" not in page
+        address = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+        rest = ana.get(address).text
+        shown = [part[:2] for part in rest.split("<strong>Pessoa ")[1:]]
+        assert shown == [f"{number:02d}" for number in range(9, -1, -1)]
 
     def test_a_broken_cursor_is_refused_with_a_message(self, ana: FlaskClient) -> None:
         for after in ("x", "2026-01-01~1", "~", "2026-01-01T00:00:00+00:00~-1"):

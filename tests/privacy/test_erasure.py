@@ -28,7 +28,12 @@ def test_a_contact_is_erased_but_the_opt_out_is_kept(any_app: Flask) -> None:
         "Maria", PHONE, email="maria@x.example", document="52998224725", username="maria",
         attributes={"cidade": "Recife"},
     )  # fmt: skip
-    conversation = make_conversation(maria, last_message_text="segredo", slots={"plano": "fibra"})
+    conversation = make_conversation(
+        maria,
+        last_message_text="segredo",
+        last_inbound_text="segredo",
+        slots={"plano": "fibra"},
+    )
     photo, shared = make_file("segredo.jpg"), make_file("oferta.jpg")
     make_inbound(conversation, "segredo", payload={"body": "segredo"}, media_file_id=photo)
     make_inbound(conversation, "ok", media_file_id=shared)

@@ -51,6 +51,15 @@ class Inbox(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Since when and why a conversation waits for a person, and what its customer wrote last."""
+
+    since: datetime
+    reason: str | None
+    last_words: str
+
+
+@dataclass(frozen=True, slots=True)
 class InboxRow:
     """Conversation as the list shows it."""
 
@@ -62,6 +71,7 @@ class InboxRow:
     name: str
     address: str
     agent: str | None
+    waiting: Waiting | None = None  # only in the list of waiting conversations
 
 
 INBOX_CACHE: CacheSpec[Page[InboxRow]] = CacheSpec(
@@ -157,12 +167,14 @@ def list_conversations(
 ) -> Page[InboxRow]:
     """Read a page of the list from SQL."""
     rows = db.session.execute(build_list_query(inbox, user_id, typed, after)).all()
-    page = build_page(rows, PAGE_SIZE, lambda row: (row[0].last_message_at, row[0].id))
-    return Page([_build_row(row) for row in page.rows], page.after)
+    moment = _get_order_column(inbox).key
+    page = build_page(rows, PAGE_SIZE, lambda row: (getattr(row[0], moment), row[0].id))
+    return Page([_build_row(row, inbox) for row in page.rows], page.after)
 
 
 def build_list_query(inbox: Inbox, user_id: int, typed: str = "", after: str | None = None) -> Any:
-    order = (Conversation.last_message_at, Conversation.id)
+    is_oldest_first = inbox is Inbox.WAITING
+    order = (_get_order_column(inbox), Conversation.id)
     # Outer joins, so that the planner walks the index in order and looks up names only for the rows
     # of the page.
     query = (
@@ -175,18 +187,30 @@ def build_list_query(inbox: Inbox, user_id: int, typed: str = "", after: str | N
         .join(Contact, Contact.id == Conversation.contact_id, isouter=True)
         .join(User, User.id == Conversation.assigned_user_id, isouter=True)
         .where(*_inbox_conditions(inbox, user_id))
-        .order_by(*(column.desc() for column in order))
+        .order_by(*(column if is_oldest_first else column.desc() for column in order))
         .limit(PAGE_SIZE + 1)
     )
     wanted = search_condition(typed)
     if wanted is not None:
         query = query.where(Conversation.contact_id.in_(sa.select(Contact.id).where(wanted)))
     last = decode_cursor(after, parse_timestamp, parse_row_id)
-    return query if last is None else query.where(rows_after(order, last, descending=True))
+    if last is None:
+        return query
+    return query.where(rows_after(order, last, descending=not is_oldest_first))
 
 
-def _build_row(row: Any) -> InboxRow:
+def _get_order_column(inbox: Inbox) -> Any:
+    """Return the column to sort by: the longest wait comes first, elsewhere the latest message."""
+    return Conversation.waiting_since if inbox is Inbox.WAITING else Conversation.last_message_at
+
+
+def _build_row(row: Any, inbox: Inbox) -> InboxRow:
     conversation, name, address, agent = row
+    waiting = None
+    if inbox is Inbox.WAITING:
+        waiting = Waiting(
+            conversation.waiting_since, conversation.handoff_reason, conversation.last_inbound_text
+        )
     return InboxRow(
         id=conversation.id,
         state=conversation.state,
@@ -196,6 +220,7 @@ def _build_row(row: Any) -> InboxRow:
         name=name or "",
         address=address or "",
         agent=agent,
+        waiting=waiting,
     )
 
 
@@ -204,6 +229,8 @@ def _inbox_conditions(inbox: Inbox, user_id: int) -> list[sa.ColumnElement[bool]
         return []
     if inbox is Inbox.MINE:
         return [Conversation.assigned_user_id == user_id]
+    if inbox is Inbox.WAITING:  # as the state says, and served by the partial index
+        return [Conversation.waiting_since.is_not(None)]
     return [Conversation.state == ConversationState(inbox.value)]
 
 

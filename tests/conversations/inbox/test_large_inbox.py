@@ -32,12 +32,15 @@ SELECT 'Pessoa ' || i, 'pessoa ' || i, '55119' || (80000000 + i), '+55119' || (8
 # Every tenth waits, every fiftieth is the agent's; three each have the same time.
 CONVERSATIONS = """
 INSERT INTO conversations (channel_id, contact_id, state, assigned_user_id, slots, version,
-  turn_attempts, last_message_at, last_message_text, unread_count, created_at)
+  turn_attempts, last_message_at, last_message_text, last_inbound_text, waiting_since,
+  unread_count, created_at)
 SELECT :channel, id,
   CASE WHEN id % 50 = 0 THEN 'assigned' WHEN id % 10 = 1 THEN 'waiting' ELSE 'bot' END,
   CASE WHEN id % 50 = 0 THEN :agent END, '{}', 0, 0,
   strftime('%Y-%m-%d %H:%M:%f', '2026-11-01', '+' || (id / 3) || ' seconds') || '000',
-  'oi', id % 3, '2026-11-01 00:00:00.000000' FROM contacts
+  'oi', 'oi',
+  CASE WHEN id % 50 <> 0 AND id % 10 = 1 THEN '2026-11-01 00:00:' || (10 + id % 40) || '.000000' END,
+  id % 3, '2026-11-01 00:00:00.000000' FROM contacts
 """
 
 
@@ -76,7 +79,7 @@ def test_the_number_of_statements_is_constant(app: Flask) -> None:
     ("inbox", "index"),
     [
         (Inbox.ALL, "ix_conversations_recent"),
-        (Inbox.WAITING, "ix_conversations_state_recent"),
+        (Inbox.WAITING, "ix_conversations_waiting"),
         (Inbox.BOT, "ix_conversations_state_recent"),
         (Inbox.CLOSED, "ix_conversations_state_recent"),
         (Inbox.MINE, "ix_conversations_assigned_recent"),
