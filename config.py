@@ -55,30 +55,30 @@ class Settings:
     environment: str = setting(lambda env: env.values["PROSA_ENV"])
     home: Path = setting(lambda env: env.home)
     port: int = integer("PORT", 8000, 1, 65535)
-    secret_key: str = setting(read.read_secret_key)
+    secret_key: str = setting(read.read_secret_key, secret=True)
     # Older keys, newest first: they still read sessions and stored secrets, and write nothing.
-    secret_key_fallbacks: tuple[str, ...] = setting(read.read_secret_key_fallbacks)
+    secret_key_fallbacks: tuple[str, ...] = setting(read.read_secret_key_fallbacks, secret=True)
     # Key of the hashes of opted-out phones, which outlive their contact. Changing it loses them.
-    suppression_key: str = setting(read.read_suppression_key)
-    database_url: str = setting(read.read_database_url)
-    redis_url: str | None = setting(read.read_redis_url)
+    suppression_key: str = setting(read.read_suppression_key, secret=True)
+    database_url: str = setting(read.read_database_url, secret=True)
+    redis_url: str | None = setting(read.read_redis_url, secret=True)
     redis_enabled: bool = boolean("REDIS_ENABLED", True)
     # Most connections per process; the Procfile's default formation stays within 20 in total.
     redis_connections: int = integer("REDIS_CONNECTIONS", 3, 1, 1000)
     # Port of the simulator that `make run` starts; None with WHATSAPP_API_URL set.
     simulator_port: int | None = setting(read.read_simulator_port)
     whatsapp_api_url: str = address("WHATSAPP_API_URL", GRAPH_URL)
-    whatsapp_token: str = required("WHATSAPP_TOKEN")
+    whatsapp_token: str = required("WHATSAPP_TOKEN", secret=True)
     whatsapp_phone_number_id: str = required(
         "WHATSAPP_PHONE_NUMBER_ID", in_development="106540352242922"
     )
     whatsapp_business_account_id: str = required(
         "WHATSAPP_BUSINESS_ACCOUNT_ID", in_development="102290129340398"
     )
-    whatsapp_app_secret: str = required("WHATSAPP_APP_SECRET")
+    whatsapp_app_secret: str = required("WHATSAPP_APP_SECRET", secret=True)
     # The former secret: both are accepted while it is changed at Meta and here.
-    whatsapp_app_secret_previous: str = text("WHATSAPP_APP_SECRET_PREVIOUS", "")
-    whatsapp_verify_token: str = required("WHATSAPP_VERIFY_TOKEN")
+    whatsapp_app_secret_previous: str = text("WHATSAPP_APP_SECRET_PREVIOUS", "", secret=True)
+    whatsapp_verify_token: str = required("WHATSAPP_VERIFY_TOKEN", secret=True)
     webhook_retention_days: int = integer("WEBHOOK_KEEP_DAYS", 30, 1, 3650)
     doubt_window_s: float = number("DOUBT_WINDOW_S", 86_400, 0.1)
     # Largest stored file of a contact (Meta forwards up to 100 MB), and size of the disk cache.
@@ -108,9 +108,9 @@ class Settings:
     locale: str = choice("PROSA_LOCALE", "pt_BR", "pt_BR", "en")
     log_level: str = choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     # Lets another machine read /metrics as a bearer token; without one, only this machine may.
-    metrics_token: str = text("METRICS_TOKEN", "")
+    metrics_token: str = text("METRICS_TOKEN", "", secret=True)
     # Where alerts are sent, as Apprise addresses: mailto://, tgram://, json://, slack:// and a hundred more.
-    alert_urls: tuple[str, ...] = setting(read.read_alert_urls)
+    alert_urls: tuple[str, ...] = setting(read.read_alert_urls, secret=True)
     # How long a problem must last before an alert is sent, and be over before its end is reported.
     alert_hold_s: float = number("ALERT_HOLD_S", 60, 0, 86_400)
     alert_every_s: float = number("ALERT_EVERY_S", 15, 0.1, 3600)

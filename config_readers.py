@@ -70,16 +70,19 @@ class ConfigReader:
         return self.values[name]
 
 
-def setting(read: Callable[[ConfigReader], Any]) -> Any:
-    """Declare a field of Settings by the function that reads it."""
-    return field(metadata={"read": read})
+def setting(read: Callable[[ConfigReader], Any], *, secret: bool = False) -> Any:
+    """Declare a field of Settings by the function that reads it.
+
+    A secret is left out of the text of Settings, and replaced in the log.
+    """
+    return field(metadata={"read": read}, repr=not secret)
 
 
-def text(name: str, default: str) -> Any:
-    return setting(lambda env: env.values.get(name, default))
+def text(name: str, default: str, *, secret: bool = False) -> Any:
+    return setting(lambda env: env.values.get(name, default), secret=secret)
 
 
-def required(name: str, *, in_development: str | None = None) -> Any:
+def required(name: str, *, in_development: str | None = None, secret: bool = False) -> Any:
     """Declare a setting that must be given; development may have a default."""
 
     def read(env: ConfigReader) -> str:
@@ -87,7 +90,7 @@ def required(name: str, *, in_development: str | None = None) -> Any:
             return env.required(name)
         return env.values.get(name, in_development)
 
-    return setting(read)
+    return setting(read, secret=secret)
 
 
 def number(name: str, default: float, low: float, high: float = 1e9) -> Any:

@@ -2,6 +2,10 @@
 
 import socket
 
+from gunicorn.glogging import Logger as _Logger
+
+from chatbot.core.log import RedactingFormatter as _RedactingFormatter
+from chatbot.core.log import list_secrets as _list_secrets
 from config import load as _load
 
 _settings = _load()
@@ -16,6 +20,17 @@ graceful_timeout = 10
 accesslog = None
 control_socket_disable = True
 websocket_max_message_size = 1024  # pages send one short command at a time
+
+
+class RedactingLogger(_Logger):
+    """Logger of gunicorn that hides what our own log hides: it repeats parts of wrong requests."""
+
+    def _set_handler(self, log, output, fmt, stream=None):
+        fmt = _RedactingFormatter(fmt._fmt, fmt.datefmt, _list_secrets(_settings))
+        super()._set_handler(log, output, fmt, stream)
+
+
+logger_class = RedactingLogger
 
 
 def on_starting(_server):

@@ -183,12 +183,17 @@ def _engine_options(url: str) -> dict[str, object]:
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return {"url": url, "connect_args": {"factory": SQLiteConnection}}
+        return {
+            "url": url,
+            "hide_parameters": True,
+            "connect_args": {"factory": SQLiteConnection},
+        }
     # Once a statement has run often, PostgreSQL would use a generic plan, which is slow where a value
     # selects few rows of a large table.
     session = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
     return {
         "url": url,
+        "hide_parameters": True,  # errors are logged, and rows hold secrets and personal data
         "pool_size": 5,
         "max_overflow": 15,
         "connect_args": {"options": session, "connect_timeout": 5},

@@ -7,6 +7,7 @@ from bisect import bisect_left
 
 from flask import Flask, Response, g, request
 
+from chatbot.core.log import get_route
 from chatbot.core.metrics import count
 
 # Seconds: the default buckets of Prometheus, without the slowest ones.
@@ -24,8 +25,7 @@ def _start_timer() -> None:
 
 
 def _record_request(response: Response) -> Response:
-    """Count the response by its URL rule: there are too many different paths."""
-    route = request.url_rule.rule if request.url_rule else "(none)"
+    route = get_route()
     took_s = time.perf_counter() - g.pop("began_at", time.perf_counter())
     count("http_requests", method=_method_label(), route=route, status=str(response.status_code))
     count("http_seconds", took_s, route=route)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, Response, current_app, jsonify, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
@@ -12,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from chatbot.company.logo import get_logo_version
 from chatbot.core.errors import AppError
 from chatbot.core.i18n import N_
+from chatbot.core.log import get_route
 from chatbot.extensions import get_settings
 from chatbot.web.fragments import init_fragments
 from chatbot.web.navigation import init_navigation
@@ -49,6 +52,7 @@ def init_pages(app: Flask) -> None:
     app.register_error_handler(CSRFError, _handle_csrf_error)
     app.register_error_handler(AppError, _handle_app_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
+    app.log_exception = _log_exception  # type: ignore[method-assign]
     init_fragments(app)
     init_static_files(app, is_production=get_settings(app).is_production)
     init_navigation(app)
@@ -83,8 +87,14 @@ def _handle_app_error(error: AppError) -> Response:
 
 
 def _handle_unexpected_error(_error: Exception) -> Response:
-    current_app.logger.exception("unhandled error: %s %s", request.method, request.path)
+    _log_exception(True)
     return _error_response(500, _(ERROR_MESSAGES[500]))
+
+
+def _log_exception(exc_info: Any) -> None:
+    """Log the error of a request. Replaces Flask's own method, which logs the path."""
+    message = "unhandled error: %s %s"
+    current_app.logger.error(message, request.method, get_route(), exc_info=exc_info)
 
 
 def _error_response(status: int, message: str, field: str | None = None) -> Response:

@@ -21,6 +21,7 @@ from chatbot.contacts.models import (
 from chatbot.contacts.suppression import compute_digest
 from chatbot.core.db import Json, UtcDateTime, is_postgresql, upsert
 from chatbot.core.db.bulk_sql import json_rows
+from chatbot.core.db.error_text import hide_values
 from chatbot.core.text import fold
 
 # Not in the models' metadata: each transaction creates and drops it.
@@ -81,9 +82,13 @@ def _copy_rows(connection: sa.Connection, values: Sequence[tuple[Any, ...]]) -> 
     """Insert by COPY, PostgreSQL's fastest way, which SQLAlchemy does not offer."""
     statement = f"COPY {STAGING_TABLE.name} ({', '.join(_INPUT_COLUMNS)}) FROM STDIN"
     cursor: Any = connection.connection.cursor()
-    with cursor, cursor.copy(statement) as copy:
-        for *plain, attributes, tags, agreed in values:
-            copy.write_row((*plain, _encode_json(attributes), _encode_json(tags), agreed))
+    try:
+        with cursor, cursor.copy(statement) as copy:
+            for *plain, attributes, tags, agreed in values:
+                copy.write_row((*plain, _encode_json(attributes), _encode_json(tags), agreed))
+    except connection.dialect.loaded_dbapi.Error as error:
+        hide_values(error)  # SQLAlchemy's listeners don't see it
+        raise
 
 
 def _encode_json(value: object) -> str:

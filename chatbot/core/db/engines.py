@@ -18,6 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from chatbot.core.db import sqlite
+from chatbot.core.db.error_text import hide_values_in_error
 from chatbot.core.db.transactions import is_read_only
 
 PING_AFTER_IDLE_S = 1.0  # after which a connection to PostgreSQL may have died unnoticed
@@ -30,6 +31,7 @@ def configure_engine(engine: sa.Engine) -> None:
     """Install the listeners that the engine's dialect needs. Called once per engine by the factory."""
     _engines.add(engine)
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "handle_error", hide_values_in_error)
         _ping_idle_connections(engine)
         return
     sqlite.check_version()
