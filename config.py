@@ -35,6 +35,12 @@ from config_readers import (
     time_zone,
     weekly_hours,
 )
+from private_files import (
+    make_new_files_private,
+    make_private_folder,
+    tighten,
+    write_private_file,
+)
 from sending_week import Week
 
 # RQ reads its key prefix at import, so it is set before anything can import rq.
@@ -145,6 +151,7 @@ def load(
     Raises:
         ConfigError: a value is missing or wrong; names the variable and the fix.
     """
+    make_new_files_private()
     given = dict(os.environ) if environ is None else dict(environ)
     env = ConfigReader(_merge_sources(given, root, use_run_env))
     return Settings(**{name.name: name.metadata["read"](env) for name in fields(Settings)})
@@ -161,13 +168,19 @@ def _merge_sources(environ: dict[str, str], root: Path, use_run_env: bool) -> di
         return values
     home = Path(values["PROSA_HOME"])
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        _make_home(home, is_default=home == root / "var")
     except OSError as error:
         raise ConfigError(
             f"PROSA_HOME: {home} can't be made ({error.strerror}): name a folder you may write to."
         ) from None
     running = _read_env_file(home / "run.env") if use_run_env else {}
     return {**_load_machine_secrets(home), **running, **values}
+
+
+def _make_home(home: Path, *, is_default: bool) -> None:
+    """Create the folder. One that an operator made for several uses keeps its rights."""
+    if is_default or not home.exists() or not any(home.iterdir()):
+        make_private_folder(home)
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
@@ -182,10 +195,11 @@ def _without_blank(values: Mapping[str, str | None]) -> dict[str, str]:
 def _load_machine_secrets(home: Path) -> dict[str, str]:
     """Return the secrets of this machine, made at the first start and readable by its owner only."""
     path = home / "secrets.env"
+    tighten(path)
     if not path.exists():
         made = home / f".secrets.{os.getpid()}"
-        with os.fdopen(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.writelines(f"{name}={secrets.token_urlsafe(32)}\n" for name in SECRET_NAMES)
+        lines = (f"{name}={secrets.token_urlsafe(32)}\n" for name in SECRET_NAMES)
+        write_private_file(made, "".join(lines))
         # Two processes may start at once on a new machine: creating a link is atomic.
         with suppress(FileExistsError):
             os.link(made, path)

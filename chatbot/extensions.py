@@ -31,6 +31,7 @@ from chatbot.core.limits import (
 from chatbot.core.redis import BreakerPool, RedisState, create_pool
 from chatbot.core.sessions import ResilientSession, delete_stale_sessions
 from config import ROOT, Settings
+from private_files import tighten
 
 alembic = Alembic(metadatas=Base.metadata, run_mkdir=False)
 babel = Babel()
@@ -183,6 +184,8 @@ def _engine_options(url: str) -> dict[str, object]:
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            tighten(Path(f"{path}{suffix}"))
         return {
             "url": url,
             "hide_parameters": True,

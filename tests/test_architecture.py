@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # A line may import what stands in an earlier line; names on one line don't import each other.
 ORDER = [
-    ["sending_week"],
+    ["private_files", "sending_week"],
     ["config_readers"],
     ["config"],
     ["chatbot.brazil"],
@@ -40,7 +40,7 @@ READS_ENVIRONMENT = {"config", "workers.launch"}
 ENTRY_POINTS = (".routes", ".tasks", ".cli")
 
 MAX_LINES = 300
-MAX_LINES_OF = {"config.py": 200}
+MAX_LINES_OF = {"config.py": 215}
 MAX_FUNCTION_LINES = 60
 MAX_MEDIAN_FUNCTION_LINES = 8
 MAX_COMPLEXITY = 12
@@ -57,7 +57,7 @@ REDIS_NAMES = {"client", "redis", "connection", "pipe", "direct", "_client", "_r
 @cache
 def sources() -> dict[str, Path]:
     """Return every module of the product by its dotted name."""
-    paths = [ROOT / f"{name}.py" for name in ("sending_week", "config_readers", "config", "wsgi")]
+    paths = [ROOT / f"{name}.py" for name in (*ORDER[0], *ORDER[1], *ORDER[2], "wsgi")]
     for folder in ("chatbot", "workers"):
         paths += sorted((ROOT / folder).rglob("*.py"))
     found = {}

@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from private_files import make_private_folder
+
 MIN_VERSION = (6, 2)
 MAX_SOCKET_PATH = 100  # bytes; the system's limit is 107
 
@@ -47,15 +49,14 @@ def socket_path(home: Path) -> Path:
     """Return a path under `home`, or in a private folder when that is too long for a socket."""
     path = home / "redis" / "redis.sock"
     if len(str(path).encode()) <= MAX_SOCKET_PATH:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
+        make_private_folder(path.parent)
         return path
     return Path(tempfile.mkdtemp(prefix="prosa-redis-")) / "redis.sock"
 
 
 def server_command(server: str, socket: Path, data: Path) -> list[str]:
     """Return the server's command line: AOF on, and an eviction policy that keeps queues without TTL."""
-    data.mkdir(parents=True, exist_ok=True)
+    make_private_folder(data)
     return [
         server,
         *("--port", "0"),

@@ -28,6 +28,7 @@ from honcho.process import Popen, Process
 
 import config
 from chatbot.core.tasks import QUEUES
+from private_files import tighten, write_private_file
 from workers import embedded_redis
 from workers.parent_death import die_with_parent
 
@@ -101,7 +102,7 @@ def main() -> int:
             )
             return 1
     environment = _environment(settings)
-    (settings.home / "run.env").write_text(_as_env_file(environment))
+    write_private_file(settings.home / "run.env", _as_env_file(environment))
     try:
         return _run(settings, environment)
     finally:
@@ -228,8 +229,9 @@ def _prepare(settings: config.Settings, environment: dict[str, str]) -> None:
 
 
 def _create_admin(home: Path, environment: dict[str, str]) -> tuple[str, str]:
-    """Create an administrator once; return e-mail and password from a file of mode 0600."""
+    """Create an administrator once; return e-mail and password from a private file."""
     path = home / "sign-in.txt"
+    tighten(path)
     if path.is_file():
         email, _, password = path.read_text().strip().partition(" ")
         return email, password
@@ -244,8 +246,7 @@ def _create_admin(home: Path, environment: dict[str, str]) -> tuple[str, str]:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(f"{email} {password}\n")
+    write_private_file(path, f"{email} {password}\n")
     return email, password
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.permissions import list_open_paths
 from tests.support.ports import free_port, wait_for
 from tests.support.stack import ROOT
 
@@ -25,7 +26,7 @@ Launcher = Callable[..., "Run"]
 class Run:
     def __init__(self, home: Path, **changes: str) -> None:
         self.port, self.simulator_port = free_port(), free_port()
-        self.output = home / "output.txt"
+        self.output = home.parent / "output.txt"
         environment = {
             "PATH": os.environ["PATH"],
             "PROSA_HOME": str(home),
@@ -41,6 +42,7 @@ class Run:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0,
             )
 
     def text(self) -> str:
@@ -73,7 +75,7 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
     runs: list[Run] = []
 
     def start(**changes: str) -> Run:
-        runs.append(Run(tmp_path, **changes))
+        runs.append(Run(tmp_path / "home", **changes))
         return runs[-1]
 
     yield start
@@ -84,7 +86,7 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
 
 
 def test_it_prints_its_addresses_restarts_a_worker_and_stops_every_process(
-    launch: Launcher,
+    launch: Launcher, tmp_path: Path
 ) -> None:
     run = launch()
     text = run.wait_until_ready()
@@ -92,6 +94,7 @@ def test_it_prints_its_addresses_restarts_a_worker_and_stops_every_process(
     assert f"chat:     http://127.0.0.1:{run.simulator_port}/" in text
     assert re.search(r"sign in:  admin@prosa\.local  \S{10,}", text)
     assert run.health()["status"] == "healthy"
+    assert list_open_paths(tmp_path / "home") == []  # though it was started with a umask of 0
     started = re.search(r"inbound started \(pid=(\d+)\)", text)
     assert started
     os.kill(int(started[1]), signal.SIGKILL)

@@ -12,6 +12,7 @@ from flask import current_app
 from chatbot.channels.media.files import read_chunks
 from chatbot.channels.media.models import MediaFile
 from chatbot.extensions import get_settings
+from private_files import make_private_folder
 
 MB = 1024 * 1024
 
@@ -28,9 +29,7 @@ def get_cached_path(file: MediaFile) -> Path:
 
 
 def _folder() -> Path:
-    folder = get_settings(current_app).home / "media"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return make_private_folder(get_settings(current_app).home / "media")
 
 
 def _write(file_id: int, path: Path) -> None:
