@@ -17,7 +17,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from jinja2 import FileSystemBytecodeCache
 
 from chatbot import create_app
-from chatbot.accounts import service as accounts
+from chatbot.accounts import passwords
 from chatbot.company import service as company
 from chatbot.core import metrics
 from chatbot.core.db import db
@@ -33,8 +33,8 @@ from tests.support.shared_app import SharedApp
 HAS_CHROMIUM = CHROMIUM is not None
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL")
 # A hash as in production takes a tenth of a second and 64 MiB, and every second test signs in.
-PRODUCTION_HASHER = accounts._hasher
-accounts._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+PRODUCTION_HASHER = passwords._hasher
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 # Templates are compiled once for all applications.
 Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
 # Tests count statements, to which the flusher thread must not add; a test that needs it flushes itself.

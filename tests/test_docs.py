@@ -84,7 +84,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 def test_decisions_are_numbered_dated_complete_and_listed() -> None:
     index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
-    assert [int(page.name[:4]) for page in RECORDS] == list(range(1, len(RECORDS) + 1))
+    numbers = [page.name[:4] for page in RECORDS]
+    assert numbers == sorted(set(numbers))  # with gaps: numbers are reserved for parallel work
     for page in RECORDS:
         text = page.read_text(encoding="utf-8")
         assert text.startswith(f"# {page.name[:4]}. ")

@@ -7,6 +7,7 @@ from flask.cli import AppGroup
 
 from chatbot.accounts import service
 from chatbot.accounts.models import Role
+from chatbot.accounts.passwords import generate_password
 from chatbot.core.db import db
 
 cli = AppGroup("accounts", help="Users of the panel.")
@@ -18,7 +19,7 @@ cli = AppGroup("accounts", help="Users of the panel.")
 @click.option("--name", default="", help="How the panel shows the user.")
 def create_admin(email: str, password: str | None, name: str) -> None:
     """Create a user who may do everything."""
-    chosen = password or service.generate_password()
+    chosen = password or generate_password()
     user = service.create_user(email, name, Role.ADMIN, chosen)
     db.session.commit()
     click.echo(f"Created admin {user.email}.")

@@ -7,7 +7,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired, EqualTo, Length
 
 from chatbot.accounts.models import Role
-from chatbot.accounts.service import MIN_PASSWORD
+from chatbot.accounts.passwords import MIN_PASSWORD
 
 ROLE_CHOICES = [
     SelectChoice(Role.AGENT, _l("Agent: answers conversations")),

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from chatbot.accounts.audit import AuditAction, record_audit_event
 from chatbot.accounts.models import PasswordLink, User
-from chatbot.accounts.service import set_password
+from chatbot.accounts.passwords import hash_password
+from chatbot.accounts.service import set_password_hash
 from chatbot.accounts.session_user import Actor
 from chatbot.core import clock
 from chatbot.core.db import db
@@ -49,11 +50,14 @@ def find_invited_user(token: str) -> User | None:
 def choose_password(token: str, password: str) -> User:
     """Use the link. Raises InvalidInput for the password, NotFound for an invalid link.
 
-    The conditional update lets only one of two concurrent requests use the link.
+    The conditional update lets only one of two concurrent requests use the link. The password is hashed
+    first, so that no transaction, which on SQLite may hold the write lock, is open meanwhile.
     """
+    db.session.rollback()
+    password_hash = hash_password(password)
     user = find_invited_user(token)
     if user is not None:
-        set_password(user, password)
+        set_password_hash(user, password_hash)
         used = db.session.execute(
             sa.update(PasswordLink)
             .where(_is_valid(token))

@@ -12,6 +12,7 @@ from flask_login import current_user, login_user, logout_user
 from chatbot.accounts import invitations, service
 from chatbot.accounts.forms import ChangePasswordForm, ChoosePasswordForm, SignInForm
 from chatbot.accounts.models import User
+from chatbot.accounts.passwords import HashingBusy
 from chatbot.accounts.service import TooManyFailures
 from chatbot.accounts.users import get_user_for_update
 from chatbot.core.db import db
@@ -140,6 +141,8 @@ def change_password() -> ResponseReturnValue:
             _start_session(user)
             flash(_("Your password has been changed. Other devices were signed out."), "success")
             return redirect(url_for("account.show"), 303)
+        except HashingBusy:
+            raise
         except AppError as error:
             status = error.status
             field = form.password if error.field == "password" else form.present

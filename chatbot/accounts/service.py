@@ -1,18 +1,15 @@
-"""Sign-in and sign-out, passwords, and the limit on failed sign-ins."""
+"""Sign-in, its limit on failures, and new users and passwords."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import timedelta
-from functools import cache
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from chatbot.accounts.audit import AuditAction, record_audit_event
 from chatbot.accounts.models import FailedSignIn, Role, User
+from chatbot.accounts.passwords import hash_password, verify_password
 from chatbot.core import clock
 from chatbot.core.db import advisory_lock, db, read_only, sanitize_text
 from chatbot.core.errors import AppError, Conflict, InvalidInput
@@ -20,10 +17,8 @@ from chatbot.core.i18n import N_
 
 MAX_FAILURES = 5
 FAILURE_WINDOW = timedelta(minutes=15)
-MIN_PASSWORD = 10
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_hasher = PasswordHasher()
 
 
 class TooManyFailures(AppError):
@@ -49,6 +44,7 @@ def sign_in(email: str, password: str, address: str) -> User | None:
 
     Raises:
         TooManyFailures: the account or address has reached the limit.
+        HashingBusy: too many passwords are being checked.
     """
     subjects = [f"account:{_normalize_email(email)}"[:300], f"address:{address}"[:300]]
     session = db.session
@@ -56,7 +52,7 @@ def sign_in(email: str, password: str, address: str) -> User | None:
         _check_failures(subjects)
         stored = _get_active_password_hash(find_user(email))
     session.rollback()
-    is_correct = _verify_password(stored, password)
+    is_correct = verify_password(stored, password)
     for subject in sorted(subjects):
         advisory_lock(session.connection(), f"accounts.sign_in:{subject}")
     _check_failures(subjects)
@@ -88,19 +84,6 @@ def _get_active_password_hash(user: User | None) -> str | None:
     return user.password_hash if user is not None and user.is_active else None
 
 
-@cache
-def _dummy_hash() -> str:
-    """Return a hash to verify for unknown accounts, so that timing does not reveal which exist."""
-    return _hasher.hash(secrets.token_hex(16))
-
-
-def _verify_password(stored: str | None, password: str) -> bool:
-    try:
-        return _hasher.verify(stored or _dummy_hash(), password) and stored is not None
-    except (VerificationError, InvalidHashError):
-        return False
-
-
 def _normalize_email(email: str) -> str:
     """Return the e-mail as it is stored and compared."""
     return (sanitize_text(email, 254) or "").strip().lower()
@@ -118,7 +101,7 @@ def create_user(email: str, name: str, role: Role, password: str | None) -> User
     name = (sanitize_text(name, 200) or "").strip() or email.partition("@")[0]
     user = User(email=email, name=name, role=role)
     if password is not None:
-        set_password(user, password)
+        set_password_hash(user, hash_password(password))
     try:
         with db.session.begin_nested():
             db.session.add(user)
@@ -128,10 +111,10 @@ def create_user(email: str, name: str, role: Role, password: str | None) -> User
 
 
 def change_password(user: User, present: str, password: str, address: str) -> None:
-    """Change the password. Raises InvalidInput with the field, or TooManyFailures as `sign_in` does."""
+    """Change the password. Raises InvalidInput with the field, or what `sign_in` raises."""
     if sign_in(user.email, present, address) is None:
         raise InvalidInput("This is not your current password.", field="present")
-    set_password(user, password)
+    set_password_hash(user, hash_password(password))
     record_audit_event(user, AuditAction.PASSWORD_CHANGED)
 
 
@@ -141,15 +124,7 @@ def sign_out_everywhere(user: User) -> None:
     record_audit_event(user, AuditAction.SIGNED_OUT_EVERYWHERE)
 
 
-def set_password(user: User, password: str) -> None:
-    """Set the password and end all sessions. Raises InvalidInput if it is too short."""
-    if len(password) < MIN_PASSWORD:
-        raise InvalidInput(
-            "A password needs at least %(least)s characters.", field="password", least=MIN_PASSWORD
-        )
-    user.password_hash = _hasher.hash(password)
+def set_password_hash(user: User, password_hash: str) -> None:
+    """Set the password, hashed by `hash_password`, and end all sessions."""
+    user.password_hash = password_hash
     user.session_epoch = (user.session_epoch or 0) + 1
-
-
-def generate_password() -> str:
-    return secrets.token_urlsafe(12)

@@ -13,7 +13,7 @@ from flask import Flask
 
 import config
 from chatbot import create_app
-from chatbot.accounts import service
+from chatbot.accounts import passwords
 
 
 def guess_passwords(app: Flask, email: str, address: str, times: int) -> None:
@@ -27,7 +27,7 @@ def guess_passwords(app: Flask, email: str, address: str, times: int) -> None:
 def main(times: int, guesses: list[str]) -> None:
     app = create_app(config.load())
     # Hashing is not tested here, and faster attempts overlap more.
-    service._hasher = PasswordHasher(time_cost=1, memory_cost=64)
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64)
     app.config["WTF_CSRF_ENABLED"] = False
     waiting, starting_gun = os.pipe()
     children = []
