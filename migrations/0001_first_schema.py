@@ -631,6 +631,7 @@ def upgrade() -> None:
         sa.Column("occurred_at", Timestamp, nullable=False),
         sa.Column("recorded_at", Timestamp, nullable=False),
         sa.Column("needs_turn", sa.Boolean(), nullable=False),
+        sa.Column("is_mandatory", sa.Boolean(), nullable=False),
         sa.Column("client_token", sa.String(length=40), nullable=True),
         sa.Column("id", BigId, nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),

@@ -19,11 +19,15 @@ BUTTON_PREFIX = "intent:"
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Sentence of the registry with the values of its variables; `buttons` are (intent, title)."""
+    """Sentence of the registry with the values of its variables; `buttons` are (intent, title).
+
+    A mandatory sentence is sent even while an agent has the conversation.
+    """
 
     sentence: Sentence
     values: dict[str, Any] = field(default_factory=dict)
     buttons: Sequence[tuple[str, Sentence]] = ()
+    is_mandatory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

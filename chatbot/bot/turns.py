@@ -202,7 +202,8 @@ def _store_result(
     if is_window_open(conversation):
         for say in result.replies:
             text, body = render(say)
-            queue_message(conversation, body, text, Author.BOT)
+            is_mandatory = isinstance(say, Say) and say.is_mandatory
+            queue_message(conversation, body, text, Author.BOT, is_mandatory=is_mandatory)
             context.add(Author.BOT, text)
     _apply_result(conversation, turn, result, waiting)
     # A message that came meanwhile has set a new due time, for the next turn.

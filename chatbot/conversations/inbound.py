@@ -118,6 +118,7 @@ def _insert_once(
             recorded_at=clock.now(),
             due_at=message.occurred_at,
             needs_turn=needs_turn,
+            is_mandatory=False,
         )
         .on_conflict_do_nothing()
         .returning(Message.id)

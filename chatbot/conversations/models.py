@@ -198,6 +198,8 @@ class Message(SendTableMixin, Base):
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     needs_turn: Mapped[bool] = mapped_column(default=False)
+    # Sent by the bot even while an agent has the conversation, as the confirmation of an opt-out is.
+    is_mandatory: Mapped[bool] = mapped_column(default=False)
     # Token of the agent's form: a form submitted twice queues one message.
     client_token: Mapped[str | None] = mapped_column(sa.String(40))
 

@@ -23,11 +23,13 @@ def queue_message(
     user_id: int | None = None,
     client_token: str | None = None,
     media_file_id: int | None = None,
+    is_mandatory: bool = False,
 ) -> Message:
     """Queue `body` (for Meta, without the recipient) as the next message of the thread.
 
     `text` is shown in the thread. Messages queued in one transaction keep their order. A message with a
     file is sent once the file is uploaded; later messages of the thread wait for it.
+    A mandatory message of the bot is sent even while an agent has the conversation.
     """
     now = clock.now()
     message = Message(
@@ -41,6 +43,7 @@ def queue_message(
         text=text,
         payload=dict(body),
         media_file_id=media_file_id,
+        is_mandatory=is_mandatory,
         occurred_at=now,
         recorded_at=now,
     )

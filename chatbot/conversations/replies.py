@@ -166,12 +166,21 @@ def _fence() -> sa.ColumnElement[bool]:
     """Return the condition that is checked again when rows are claimed.
 
     The service window must be open unless the message is a template, and the bot must not answer once
-    an agent has taken over.
+    an agent has taken over, except with a mandatory message.
     """
     return sa.exists().where(
         Conversation.id == Message.conversation_id,
         sa.or_(window_is_open_condition(), Message.kind == "template"),
-        sa.or_(Message.author != Author.BOT, Conversation.state != ConversationState.ASSIGNED),
+        ~_is_silenced(),
+    )
+
+
+def _is_silenced() -> sa.ColumnElement[bool]:
+    """Return the condition that an agent has taken over from the bot that wrote the message."""
+    return sa.and_(
+        Message.author == Author.BOT,
+        ~Message.is_mandatory,
+        Conversation.state == ConversationState.ASSIGNED,
     )
 
 
@@ -187,9 +196,7 @@ def skip_unsendable(connection: sa.Connection) -> int:
     reasons = {
         "window_closed": sa.and_(Message.kind != "template", ~window_is_open_condition()),
         "media_refused": _has_file_where(Message, MediaFile.problem.is_not(None)),
-        "agent_took_over": sa.and_(
-            Message.author == Author.BOT, Conversation.state == ConversationState.ASSIGNED
-        ),
+        "agent_took_over": _is_silenced(),
     }
     for reason, condition in reasons.items():
         holds = sa.exists().where(Conversation.id == Message.conversation_id, condition)

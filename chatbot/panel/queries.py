@@ -115,7 +115,8 @@ def count_today(midnight: datetime) -> TodayFigures:
         .group_by(Message.state)
     )
     states = {str(state): int(number) for state, number in counted if state}
-    return TodayFigures(**row._mapping, states=states, outbound=sum(states.values()))
+    outbound = sum(states.values()) - states.get(MessageState.SKIPPED, 0)
+    return TodayFigures(**row._mapping, states=states, outbound=outbound)
 
 
 def _count(model: type, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:

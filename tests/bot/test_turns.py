@@ -150,6 +150,8 @@ def test_an_opt_out_is_obeyed_while_an_agent_has_the_conversation(
     run_turns()
     contact = db.session.scalars(sa.select(Contact)).one()
     assert contact.opted_out_at is not None
+    confirmation = db.session.scalars(sa.select(Message).where(Message.author == "bot")).one()
+    assert confirmation.is_mandatory
     db.session.rollback()
 
 

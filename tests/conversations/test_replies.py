@@ -91,6 +91,17 @@ def test_queued_bot_replies_are_skipped_after_an_agent_takes_over(any_app: Flask
     assert list_rows() == [("skipped", "agent_took_over"), ("accepted", None)]
 
 
+def test_a_mandatory_reply_of_the_bot_is_sent_while_an_agent_has_the_conversation(
+    any_app: Flask,
+) -> None:
+    conversation = make_conversation(state="assigned")
+    attached = get_for_update(conversation.id)
+    queue_message(attached, text_body("ok"), "ok", Author.BOT, is_mandatory=True)
+    db.session.commit()
+    assert skip_unsendable_rows() == 0
+    assert run_reply_sender() == ["ok"]
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_outside_the_window_a_reply_is_skipped_with_the_reason(
     any_app: Flask, is_known: bool

@@ -30,6 +30,17 @@ def test_counts_todays_conversations_and_messages_by_state(any_app: Flask) -> No
     assert "Falhou <b>1</b>" in page
 
 
+def test_messages_that_were_not_sent_are_neither_sent_nor_failed(app: Flask) -> None:
+    client, _ = make_signed_in_client(app)
+    conversation = make_conversation(make_contact())
+    for state in ("read", "skipped", "skipped"):
+        make_outbound(conversation, state)
+    page = client.get("/now").text
+    assert parse_figures(page)[3] == "1"
+    assert "Não enviada <b>2</b>" in page
+    assert "Falhou <b>0</b>" in page
+
+
 def parse_figures(page: str) -> list[str]:
     return [part.split("<")[0] for part in page.split('<div class="figure">')[1:]]
 

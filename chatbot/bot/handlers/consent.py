@@ -8,9 +8,9 @@ from chatbot.bot.engine import Effects, OptIn, OptOut, Say, Turn
 
 def opt_out(turn: Turn) -> Effects:
     yield OptOut(turn.text)
-    yield Say(sentences.OPTED_OUT, {"company": turn.company_name})
+    yield Say(sentences.OPTED_OUT, {"company": turn.company_name}, is_mandatory=True)
 
 
 def opt_in(turn: Turn) -> Effects:
     yield OptIn(turn.text)
-    yield Say(sentences.OPTED_IN, {"company": turn.company_name})
+    yield Say(sentences.OPTED_IN, {"company": turn.company_name}, is_mandatory=True)
