@@ -42,12 +42,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     from chatbot.panel import routes as panel
     from chatbot.realtime.websocket import init_realtime
     from chatbot.segments import routes as segments
-    from chatbot.web import access, formats, pages, rates
+    from chatbot.web import access, formats, pages, rates, requests
     from chatbot.webhooks import log_routes as webhook_log
     from chatbot.webhooks import routes as webhooks
 
     settings = settings or config.load()
     app = Flask(__name__)
+    requests.init_requests(app)
     app.config.from_mapping(extensions.flask_config(settings))
     app.extensions["prosa_version"] = __version__
     app.json.sort_keys = False  # type: ignore[attr-defined]

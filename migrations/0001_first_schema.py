@@ -46,14 +46,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "company_logo",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("content_type", sa.String(length=20), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_company_logo")),
     )
     op.create_table(
         "channels",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("phone_number_id", sa.String(length=40), nullable=False),
         sa.Column("business_account_id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -137,7 +137,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "message_prices",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("category", sa.String(length=20), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("valid_from", sa.Date(), nullable=False),
@@ -168,7 +168,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "segments",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("rule", Json, nullable=False),
         sa.Column("created_by", sa.String(length=254), nullable=False),
@@ -200,7 +200,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "users",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("password_hash", sa.String(length=200), nullable=True),
@@ -253,7 +253,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_events",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("user_id", BigId, nullable=True),
         sa.Column("actor", sa.String(length=254), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.String(length=300), nullable=False),
@@ -267,7 +267,7 @@ def upgrade() -> None:
     op.create_table(
         "channel_events",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
         sa.Column("field", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.String(length=600), nullable=False),
         sa.Column("event", sa.String(length=60), nullable=False),
@@ -338,10 +338,10 @@ def upgrade() -> None:
     op.create_table(
         "conversations",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
         sa.Column("contact_id", BigId, nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
-        sa.Column("assigned_user_id", sa.Integer(), nullable=True),
+        sa.Column("assigned_user_id", BigId, nullable=True),
         sa.Column("handoff_reason", sa.String(length=200), nullable=True),
         sa.Column("waiting_since", Timestamp, nullable=True),
         sa.Column("last_intent", sa.String(length=40), nullable=True),
@@ -436,7 +436,7 @@ def upgrade() -> None:
     op.create_table(
         "media_files",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("mime_type", sa.String(length=100), nullable=False),
         sa.Column("file_name", sa.String(length=200), nullable=False),
@@ -465,8 +465,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_media_files_sha256"), "media_files", ["sha256"], unique=False)
     op.create_table(
         "message_templates",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
         sa.Column("name", sa.String(length=512), nullable=False),
         sa.Column("language", sa.String(length=15), nullable=False),
         sa.Column("category", sa.String(length=40), nullable=False),
@@ -489,8 +489,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "password_links",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("user_id", BigId, nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("expires_at", Timestamp, nullable=False),
         sa.Column("used_at", Timestamp, nullable=True),
@@ -503,7 +503,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_password_links_user_id"), "password_links", ["user_id"], unique=False)
     op.create_table(
         "receipt_watermarks",
-        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
         sa.Column("drained_at", Timestamp, nullable=False),
         sa.ForeignKeyConstraint(
             ["channel_id"], ["channels.id"], name=op.f("fk_receipt_watermarks_channel_id_channels")
@@ -513,7 +513,7 @@ def upgrade() -> None:
     op.create_table(
         "uploads",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", BigId, nullable=False),
         sa.Column("file_name", sa.String(length=200), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
@@ -575,10 +575,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "campaigns",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", BigId, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("channel_id", sa.Integer(), nullable=False),
-        sa.Column("template_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", BigId, nullable=False),
+        sa.Column("template_id", BigId, nullable=False),
         sa.Column("parameters", Json, nullable=False),
         sa.Column("audience", Json, nullable=False),
         sa.Column("on_doubt", sa.String(length=10), nullable=False),
@@ -622,7 +622,7 @@ def upgrade() -> None:
         sa.Column("conversation_id", BigId, nullable=False),
         sa.Column("direction", sa.String(length=10), nullable=False),
         sa.Column("author", sa.String(length=10), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("user_id", BigId, nullable=True),
         sa.Column("kind", sa.String(length=30), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("payload", Json, nullable=False),
@@ -737,9 +737,9 @@ def upgrade() -> None:
     op.create_table(
         "campaign_preview_sends",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("campaign_id", sa.Integer(), nullable=False),
+        sa.Column("campaign_id", BigId, nullable=False),
         sa.Column("message_id", BigId, nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("user_id", BigId, nullable=True),
         sa.Column("sent_by", sa.String(length=254), nullable=False),
         sa.Column("sent_at", Timestamp, nullable=False),
         sa.ForeignKeyConstraint(
@@ -772,7 +772,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "recipients",
-        sa.Column("campaign_id", sa.Integer(), nullable=False),
+        sa.Column("campaign_id", BigId, nullable=False),
         sa.Column("contact_id", BigId, nullable=False),
         sa.Column("answered_at", Timestamp, nullable=True),
         sa.Column("id", BigId, nullable=False),

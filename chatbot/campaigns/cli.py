@@ -20,6 +20,7 @@ from chatbot.campaigns.scheduling import parse_local_time, schedule_campaign, un
 from chatbot.campaigns.sending.resend import resend_unknown, retry_failed
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
+from chatbot.core.pagination import ROW_ID
 
 cli = AppGroup("campaigns", help="One message template to many contacts.")
 
@@ -33,7 +34,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSO
 @click.option("--language", default="pt_BR", show_default=True)
 @click.option("--all", "everybody", is_flag=True, help="To all contacts.")
 @click.option("--tag", help="To the contacts with this tag.")
-@click.option("--segment", type=int, help="To the contacts in the segment with this id.")
+@click.option("--segment", type=ROW_ID, help="To the contacts in the segment with this id.")
 @click.option(
     "--param",
     "params",
@@ -91,7 +92,7 @@ def _build_audience(everybody: bool, tag: str | None, segment: int | None) -> di
 
 
 @cli.command("start")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def start(campaign_id: int, as_json: bool) -> None:
     """Freeze the audience and begin to send."""
@@ -101,7 +102,7 @@ def start(campaign_id: int, as_json: bool) -> None:
 
 
 @cli.command("pause")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def pause(campaign_id: int, as_json: bool) -> None:
     """Stop sending. Messages in flight still arrive."""
@@ -111,7 +112,7 @@ def pause(campaign_id: int, as_json: bool) -> None:
 
 
 @cli.command("resume")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def resume(campaign_id: int, as_json: bool) -> None:
     """Resume a paused campaign."""
@@ -121,7 +122,7 @@ def resume(campaign_id: int, as_json: bool) -> None:
 
 
 @cli.command("cancel")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def cancel(campaign_id: int, as_json: bool) -> None:
     """Stop for good. Queued recipients are skipped."""
@@ -131,7 +132,7 @@ def cancel(campaign_id: int, as_json: bool) -> None:
 
 
 @cli.command("schedule")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option(
     "--at", required=True, help='Date and time in the company\'s time zone: "2026-12-01 09:00".'
 )
@@ -144,7 +145,7 @@ def schedule(campaign_id: int, at: str, as_json: bool) -> None:
 
 
 @cli.command("unschedule")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def unschedule(campaign_id: int, as_json: bool) -> None:
     """Turn a scheduled campaign back into a draft."""
@@ -154,7 +155,7 @@ def unschedule(campaign_id: int, as_json: bool) -> None:
 
 
 @cli.command("test")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--to", "phone", required=True, help="The phone that gets the test.")
 @click.option("--like", default="", help="With the values of this contact (id or phone).")
 @click.option("--json", "as_json", is_flag=True, help="Print the message as JSON.")
@@ -172,7 +173,7 @@ def test(campaign_id: int, phone: str, like: str, as_json: bool) -> None:
 
 
 @cli.command("retry-failed")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def retry(campaign_id: int) -> None:
     """Resend messages that failed for a temporary reason. Print how many."""
     count = retry_failed(campaign_id, ACTOR)
@@ -181,7 +182,7 @@ def retry(campaign_id: int) -> None:
 
 
 @cli.command("resend-unknown")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.confirmation_option(prompt="Recipients who did get it will get it twice. Continue?")
 def resend(campaign_id: int) -> None:
     """Resend messages in state unknown. Print how many."""
@@ -191,7 +192,7 @@ def resend(campaign_id: int) -> None:
 
 
 @cli.command("watch")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--every", default=1.0, show_default=True, help="Seconds between two updates.")
 def watch_campaign(campaign_id: int, every: float) -> None:
     """Show a campaign's progress until it ends. Ctrl-C stops the display, not the campaign."""
@@ -202,7 +203,7 @@ def watch_campaign(campaign_id: int, every: float) -> None:
 
 
 @cli.command("show")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @json_option
 def show(campaign_id: int, as_json: bool) -> None:
     """Print how many recipients are in each state."""

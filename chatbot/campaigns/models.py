@@ -60,7 +60,7 @@ class OnDoubt(StrEnum):
 class Campaign(Base):
     __tablename__ = "campaigns"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(200))
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
     template_id: Mapped[int] = mapped_column(sa.ForeignKey("message_templates.id"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,16 +23,14 @@ def parse_local_time(typed: str) -> datetime:
     """Parse `2026-12-01 09:00` or `2026-12-01T09:00` in the company's time zone; return UTC.
 
     Raises:
-        InvalidInput: the text has another form.
+        InvalidInput: the text has another form, or no year from 1970 to 2099.
     """
     try:
-        moment = datetime.fromisoformat(typed.strip())
-    except ValueError:
+        return clock.parse_time(typed, ZoneInfo(get_settings(current_app).timezone))
+    except (ValueError, OverflowError):
         raise InvalidInput(
             "Enter the time as 2026-12-01 09:00, in the company's time zone.", field="at"
         ) from None
-    zone = ZoneInfo(get_settings(current_app).timezone)
-    return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(UTC)
 
 
 def schedule_campaign(campaign_id: int, at: datetime, by: str) -> Campaign:

@@ -32,7 +32,7 @@ class Severity(StrEnum):
 class Channel(Base):
     __tablename__ = "channels"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     phone_number_id: Mapped[str] = mapped_column(sa.String(40), unique=True)
     business_account_id: Mapped[str] = mapped_column(sa.String(40))
     name: Mapped[str] = mapped_column(sa.String(200))

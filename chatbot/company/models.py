@@ -46,6 +46,6 @@ class CompanyLogo(Base):
 
     __tablename__ = "company_logo"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     content_type: Mapped[str] = mapped_column(sa.String(20))
     content: Mapped[bytes] = mapped_column(sa.LargeBinary)

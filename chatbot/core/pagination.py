@@ -1,4 +1,7 @@
-"""Keyset pagination: a page begins after the last row of the previous one, without OFFSET."""
+"""Keyset pagination: a page begins after the last row of the previous one, without OFFSET.
+
+Also the range of ids that anybody may send: in cursors, URLs and commands.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+import click
 import sqlalchemy as sa
 
 from chatbot.core.errors import InvalidInput
 
 T = TypeVar("T")
 SEPARATOR = "~"
+MAX_ROW_ID = 2**63 - 1  # of a BigId column
+ROW_ID = click.IntRange(1, MAX_ROW_ID)  # type of an argument of a `flask` command
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,8 @@ def decode_cursor(text: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, 
         raise InvalidInput("This page no longer exists: start at the first one.") from None
 
 
-def parse_timestamp(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a moment without a time zone")
-    return found
-
-
 def parse_row_id(text: str) -> int:
     found = int(text)
-    if not 0 <= found < 2**63:
+    if not 0 <= found <= MAX_ROW_ID:
         raise ValueError("no id")
     return found

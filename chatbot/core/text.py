@@ -1,7 +1,8 @@
-"""Text normalised for search and for yes/no answers."""
+"""Text from outside as it is stored, and text normalised for search and for yes/no answers."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -25,29 +26,61 @@ def parse_yes_no(text: str) -> bool | None:
 
 
 _EMOJI_JOINER = "\u200d"  # part of emoji such as a family; elsewhere an invisible character
+_BLACK_FLAG = (
+    "\U0001f3f4"  # begins the flags of England, Scotland and Wales, written in tag characters
+)
+# Blank letters and unassigned characters that no font draws: Hangul fillers, the empty braille cell.
+_BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800\u034f\u2065\ufff0-\ufff8\ufdd0-\ufdef]")
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 
-def clean_text(text: str, max_length: int) -> str:
-    """Return outside text as it is stored: NFC, single-spaced, without control or invisible characters.
+def clean_text(text: str, max_length: int | None = None) -> str:
+    """Return outside text of one line as it is stored: `clean_lines`, single-spaced.
+
+    A text of invisible characters is empty.
+    """
+    return " ".join(clean_lines(text).split())[:max_length].strip()
+
+
+def clean_lines(text: str) -> str:
+    """Return outside text as it is stored: NFC, without control or invisible characters.
 
     Zero-width characters and bidirectional overrides go too: they make a name look empty, or another's.
-    A text of nothing else is empty. Lone surrogates, which no encoder takes, become "?".
+    Spaces and tabs stay; line breaks become LF. Lone surrogates, which no encoder takes, become "?".
     """
-    normal = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
-    kept = (c for index, c in enumerate(normal) if _is_visible(c) or _joins_emoji(normal, index))
-    return " ".join("".join(kept).split())[:max_length].strip()
+    if text.isascii() and text.isprintable():
+        return text
+    plain = _LINE_ENDS.sub("\n", text.encode("utf-8", "replace").decode())
+    normal = unicodedata.normalize("NFC", plain)
+    return "".join(c for index, c in enumerate(normal) if _is_kept(normal, index))
 
 
-def _is_visible(character: str) -> bool:
-    if character.isspace():
-        return True
-    return unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cn") and character not in (
-        "\u115f\u1160\u3164\uffa0\u2800"  # blank letters: Hangul fillers and the empty braille cell
+def _is_kept(text: str, index: int) -> bool:
+    character = text[index]
+    if character == _EMOJI_JOINER:
+        return _joins_emoji(text, index)
+    if "\U000e0020" <= character <= "\U000e007f":
+        return _continues_flag(text, index)
+    return character in "\n\t" or not (
+        unicodedata.category(character) in ("Cc", "Cf", "Co")
+        or ord(character) & 0xFFFE == 0xFFFE  # no character, in any plane
+        or ord(character) >= 0xE1000
+        or _BLANK.match(character)
     )
 
 
 def _joins_emoji(text: str, index: int) -> bool:
-    if text[index] != _EMOJI_JOINER or not 0 < index < len(text) - 1:
+    if not 0 < index < len(text) - 1:
         return False
     before = text[index - 1] if text[index - 1] != "\ufe0f" else text[index - 2]
-    return all(unicodedata.category(c) in ("So", "Sk") for c in (before, text[index + 1]))
+    return all(_is_symbol(c) for c in (before, text[index + 1]))
+
+
+def _is_symbol(character: str) -> bool:
+    """Return whether it may be part of an emoji, also of one newer than Python's table (Cn)."""
+    return unicodedata.category(character) in ("So", "Sk", "Sm", "Cn")
+
+
+def _continues_flag(text: str, index: int) -> bool:
+    before = text[max(0, index - 8) : index].rpartition(_BLACK_FLAG)
+    return before[1] != "" and all("\U000e0020" <= c <= "\U000e007e" for c in before[2])

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, Json, UtcDateTime
 
 
 class TemplateStatus(StrEnum):
@@ -26,7 +26,7 @@ class TemplateStatus(StrEnum):
 class MessageTemplate(Base):
     __tablename__ = "message_templates"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channels.id"))
     name: Mapped[str] = mapped_column(sa.String(512))
     language: Mapped[str] = mapped_column(sa.String(15))

@@ -15,7 +15,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, db
+from chatbot.core.db import Base, BigId, db
 from chatbot.core.errors import InvalidInput, NotFound
 
 MAX_AMOUNT = Decimal(100)
@@ -37,7 +37,7 @@ class MessagePrice(Base):
 
     __tablename__ = "message_prices"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     category: Mapped[str] = mapped_column(sa.String(20))
     country: Mapped[str] = mapped_column(sa.String(2))
     valid_from: Mapped[date]
@@ -106,6 +106,8 @@ def set_price(
         raise InvalidInput("Choose one of the categories.", field="category")
     if not _COUNTRY.fullmatch(country.upper()):
         raise InvalidInput("Enter the country in two letters, such as BR.", field="country")
+    if not 2000 <= valid_from.year < 2100:
+        raise InvalidInput("Choose a start date between 2000 and 2099.", field="valid_from")
     if currency not in CURRENCIES:
         raise InvalidInput("The currency must be USD or BRL.", field="currency")
     if not (amount.is_finite() and 0 <= amount <= MAX_AMOUNT):

@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput
+from chatbot.core.pagination import ROW_ID
 from chatbot.segments import service
 from chatbot.segments.rules import parse_rule
 
@@ -45,7 +46,7 @@ def list_all() -> None:
 
 
 @cli.command("show")
-@click.argument("segment_id", type=int)
+@click.argument("segment_id", type=ROW_ID)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(segment_id: int, as_json: bool) -> None:
     """Print a segment's rule, its number of contacts, and the first few."""

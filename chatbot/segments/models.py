@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, Json, UtcDateTime
 
 
 class Segment(Base):
@@ -17,7 +17,7 @@ class Segment(Base):
 
     __tablename__ = "segments"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(100), unique=True)
     rule: Mapped[list[Any]] = mapped_column(Json)
     created_by: Mapped[str] = mapped_column(sa.String(254), default="")

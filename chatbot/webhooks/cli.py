@@ -8,6 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from chatbot.core.db import db
+from chatbot.core.pagination import ROW_ID
 from chatbot.webhooks.bodies import enqueue_drains, replay_body
 from chatbot.webhooks.models import WebhookQueue
 from chatbot.webhooks.queries import BodyFilters, get_body, list_bodies
@@ -68,14 +69,14 @@ def _to_utc(timestamp: datetime | None) -> datetime | None:
 
 
 @cli.command("show")
-@click.argument("body_id", type=int)
+@click.argument("body_id", type=ROW_ID)
 def show(body_id: int) -> None:
     """Print one body as it was received."""
     click.echo(get_body(body_id).raw.decode("utf-8", "replace"))
 
 
 @cli.command("replay")
-@click.argument("body_ids", type=int, nargs=-1)
+@click.argument("body_ids", type=ROW_ID, nargs=-1)
 @click.option("--parked", "quarantined", is_flag=True, help="All quarantined bodies.")
 @click.option("--since", type=TIMESTAMP, help="All bodies received since (UTC).")
 @click.option("--until", type=TIMESTAMP, help="... and before this time.")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from chatbot.campaigns import service
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.campaigns.scheduling import (
     list_due_campaigns,
+    parse_local_time,
     schedule_campaign,
     start_scheduled_campaign,
     unschedule_campaign,
@@ -76,3 +77,28 @@ def test_past_time_is_refused(any_app: Flask) -> None:
     with pytest.raises(InvalidInput, match="past") as refusal:
         schedule_campaign(number, ago(1), "marta")
     assert refusal.value.field == "at"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "9999-12-31 23:59",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00+14:00",
+        "2026-12-01",
+        "2026-W49-2",
+        "20261201T0900",
+        "amanhã",
+        "",
+    ],
+)
+def test_time_that_cannot_be_meant_is_refused(app: Flask, typed: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_local_time(typed)
+    assert refusal.value.field == "at"
+
+
+def test_time_is_read_in_the_zone_of_the_company(app: Flask) -> None:
+    expected = datetime(2026, 12, 1, 12, tzinfo=UTC)
+    for typed in ("2026-12-01 09:00", " 2026-12-01T09:00:00 ", "2026-12-01T12:00Z"):
+        assert parse_local_time(typed) == expected

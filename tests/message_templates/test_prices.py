@@ -57,12 +57,19 @@ def test_an_entered_price_replaces_the_built_in_one_of_its_day_and_can_be_correc
         ("amount", Decimal("-1")),
         ("amount", Decimal("NaN")),
         ("amount", Decimal("100.01")),
+        ("valid_from", date(1, 1, 1)),
+        ("valid_from", date(9999, 12, 31)),
     ],
 )
 def test_an_invalid_price_names_its_field(app: Flask, field: str, value: Any) -> None:
-    right = {"category": "utility", "country": "BR", "currency": "USD", "amount": Decimal("0.01")}
+    right: dict[str, Any] = {
+        "category": "utility",
+        "country": "BR",
+        "currency": "USD",
+        "amount": Decimal("0.01"),
+    }
     with pytest.raises(InvalidInput) as refusal:
-        set_price(**(right | {field: value}), valid_from=TODAY)
+        set_price(**({"valid_from": TODAY} | right | {field: value}))
     assert refusal.value.field == field
 
 

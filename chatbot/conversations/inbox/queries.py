@@ -24,6 +24,7 @@ from chatbot.conversations.models import (
     user_inbox_cache_tag,
 )
 from chatbot.core.cache import CacheEntry, CacheSpec
+from chatbot.core.clock import parse_time
 from chatbot.core.db import db
 from chatbot.core.pagination import (
     Page,
@@ -31,7 +32,6 @@ from chatbot.core.pagination import (
     decode_cursor,
     encode_cursor,
     parse_row_id,
-    parse_timestamp,
     rows_after,
 )
 from chatbot.extensions import cache
@@ -193,7 +193,7 @@ def build_list_query(inbox: Inbox, user_id: int, typed: str = "", after: str | N
     wanted = search_condition(typed)
     if wanted is not None:
         query = query.where(Conversation.contact_id.in_(sa.select(Contact.id).where(wanted)))
-    last = decode_cursor(after, parse_timestamp, parse_row_id)
+    last = decode_cursor(after, parse_time, parse_row_id)
     if last is None:
         return query
     return query.where(rows_after(order, last, descending=not is_oldest_first))

@@ -15,6 +15,7 @@ from chatbot.channels.media.models import FileSummary, MediaFile
 from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
 from chatbot.conversations.models import Conversation, Message, thread_cache_tag
 from chatbot.core.cache import CacheEntry, CacheSpec
+from chatbot.core.clock import parse_time
 from chatbot.core.db import db
 from chatbot.core.errors import NotFound
 from chatbot.core.pagination import (
@@ -23,7 +24,6 @@ from chatbot.core.pagination import (
     decode_cursor,
     encode_cursor,
     parse_row_id,
-    parse_timestamp,
     rows_after,
 )
 from chatbot.extensions import cache
@@ -174,7 +174,7 @@ def list_messages(conversation_id: int, before: str | None = None) -> Page[Bubbl
     """Return a page of messages, oldest first; its cursor leads to older messages."""
     order = (Message.occurred_at, Message.id)
     query = _select_messages(conversation_id)
-    first = decode_cursor(before, parse_timestamp, parse_row_id)
+    first = decode_cursor(before, parse_time, parse_row_id)
     if first is not None:
         query = query.where(rows_after(order, first, descending=True))
     newest_first = query.order_by(*(column.desc() for column in order)).limit(PAGE_SIZE + 1)
@@ -187,7 +187,7 @@ def list_messages_since(conversation_id: int, since: str) -> list[Bubble]:
     """Return the messages from the first shown one on, at most the latest MAX_LIVE_MESSAGES."""
     order = (Message.occurred_at, Message.id)
     query = _select_messages(conversation_id)
-    first = decode_cursor(since, parse_timestamp, parse_row_id)
+    first = decode_cursor(since, parse_time, parse_row_id)
     if first is not None:
         occurred_at, message_id = first
         query = query.where(rows_after(order, (occurred_at, message_id - 1)))
