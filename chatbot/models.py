@@ -1,6 +1,6 @@
 """Imports of every feature's models, so that Alembic sees the whole schema."""
 
-from chatbot.accounts.models import AuditEvent, FailedSignIn, PasswordLink, User
+from chatbot.accounts.models import AuditEvent, FailedSignIn, KnownNetwork, PasswordLink, User
 from chatbot.billing.models import Invoice
 from chatbot.campaigns.models import Campaign, PreviewSend, Recipient
 from chatbot.channels.media.models import MediaChunk, MediaFile
@@ -39,6 +39,7 @@ __all__ = [
     "DoubleAcceptance",
     "FailedSignIn",
     "Invoice",
+    "KnownNetwork",
     "MediaChunk",
     "MediaFile",
     "Message",

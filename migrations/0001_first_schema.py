@@ -125,14 +125,22 @@ def upgrade() -> None:
     op.create_table(
         "failed_sign_ins",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("subject", sa.String(length=300), nullable=False),
+        sa.Column("account", sa.String(length=254), nullable=False),
+        sa.Column("network", sa.String(length=50), nullable=False),
+        sa.Column("device", sa.String(length=40), nullable=True),
         sa.Column("failed_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_failed_sign_ins")),
     )
     op.create_index(
-        op.f("ix_failed_sign_ins_subject_failed_at"),
+        op.f("ix_failed_sign_ins_account_failed_at"),
         "failed_sign_ins",
-        ["subject", "failed_at"],
+        ["account", "failed_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_failed_sign_ins_network_failed_at"),
+        "failed_sign_ins",
+        ["network", "failed_at"],
         unique=False,
     )
     op.create_table(
@@ -487,6 +495,19 @@ def upgrade() -> None:
             name=op.f("uq_message_templates_channel_id_name_language"),
         ),
     )
+    op.create_table(
+        "known_networks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("network", sa.String(length=50), nullable=False),
+        sa.Column("seen_at", Timestamp, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_known_networks_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_known_networks")),
+        sa.UniqueConstraint("user_id", "network", name=op.f("uq_known_networks_user_id_network")),
+    )
+    op.create_index(op.f("ix_known_networks_seen_at"), "known_networks", ["seen_at"], unique=False)
     op.create_table(
         "password_links",
         sa.Column("id", BigId, nullable=False),
@@ -850,6 +871,7 @@ def downgrade() -> None:
     op.drop_table("uploads")
     op.drop_table("receipt_watermarks")
     op.drop_table("password_links")
+    op.drop_table("known_networks")
     op.drop_table("message_templates")
     op.drop_table("media_files")
     op.drop_table("invoices")

@@ -1,4 +1,4 @@
-"""Tables of users, failed sign-ins, one-time links and the audit log."""
+"""Tables of users, their sign-ins, one-time links and the audit log."""
 
 from __future__ import annotations
 
@@ -48,15 +48,34 @@ class User(Base):
 
 
 class FailedSignIn(Base):
-    """Failed attempt of a subject, an account or address; in SQL, so the limit survives Redis outages."""
+    """Failed attempt to sign in; `device` is the id of a device on which the user had signed in before."""
 
     __tablename__ = "failed_sign_ins"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    subject: Mapped[str] = mapped_column(sa.String(300))
+    account: Mapped[str] = mapped_column(sa.String(254))
+    # The rate-limit key of the address: an IPv4 address or the /64 of an IPv6 address.
+    network: Mapped[str] = mapped_column(sa.String(50))
+    device: Mapped[str | None] = mapped_column(sa.String(40))
     failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    __table_args__ = (sa.Index(None, "subject", "failed_at"),)
+    __table_args__ = (
+        sa.Index(None, "account", "failed_at"),
+        sa.Index(None, "network", "failed_at"),
+    )
+
+
+class KnownNetwork(Base):
+    """Network from which a user has signed in."""
+
+    __tablename__ = "known_networks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("users.id"))
+    network: Mapped[str] = mapped_column(sa.String(50))
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+    __table_args__ = (sa.UniqueConstraint("user_id", "network"),)
 
 
 class PasswordLink(Base):

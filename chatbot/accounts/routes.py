@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    after_this_request,
+    flash,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 
 from chatbot.accounts import invitations, service
+from chatbot.accounts.devices import get_known_device, remember_device
 from chatbot.accounts.forms import ChangePasswordForm, ChoosePasswordForm, SignInForm
 from chatbot.accounts.models import User
 from chatbot.accounts.passwords import HashingBusy
-from chatbot.accounts.service import TooManyFailures
+from chatbot.accounts.sign_in_limits import TooManyFailures
 from chatbot.accounts.users import get_user_for_update
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput
+from chatbot.core.limits import address_key
 from chatbot.extensions import LOCALES, limiter
 
 bp = Blueprint("accounts", __name__)
 account_bp = Blueprint("account", __name__, url_prefix="/account")
 
-# Failed sign-ins have an exact limit in SQL; this one protects it from floods.
+# Failed sign-ins have exact limits in SQL; this one protects them from floods.
 SIGN_IN_RATE = "60 per minute"
 LANGUAGE_COOKIE_MAX_AGE_S = 365 * 86400
 
@@ -37,7 +48,10 @@ def sign_in() -> ResponseReturnValue:
         return _sign_in_page(form, 422 if form.errors else 200)
     try:
         user = service.sign_in(
-            form.email.data or "", form.password.data or "", _get_client_address()
+            form.email.data or "",
+            form.password.data or "",
+            address_key(request.remote_addr),
+            get_known_device,
         )
     except TooManyFailures as error:
         form.password.errors = [_(error.message, **error.values)]
@@ -54,14 +68,11 @@ def _sign_in_page(form: SignInForm, status: int) -> tuple[str, int]:
 
 
 def _start_session(user: User) -> None:
-    """Sign the user in with an empty session, so that nothing from before remains."""
+    """Sign the user in with an empty session, so that nothing from before remains; know the device."""
     session.clear()
     login_user(user)
     session.permanent = True
-
-
-def _get_client_address() -> str:
-    return request.remote_addr or ""
+    after_this_request(lambda response: remember_device(response, user))
 
 
 def _get_safe_redirect_path(target: str | None) -> str | None:
@@ -135,7 +146,11 @@ def change_password() -> ResponseReturnValue:
         try:
             user = get_user_for_update(current_user.id)
             service.change_password(
-                user, form.present.data or "", form.password.data or "", _get_client_address()
+                user,
+                form.present.data or "",
+                form.password.data or "",
+                address_key(request.remote_addr),
+                get_known_device(user),
             )
             db.session.commit()
             _start_session(user)

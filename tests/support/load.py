@@ -74,13 +74,13 @@ def open_sessions(stack: Stack, count: int) -> list[PanelSession]:
     return panel_sessions
 
 
-def guess_password(stack: Stack, account: int, times: int) -> Counter[int]:
-    """Try wrong passwords for one account, all at once and each from another IP address."""
+def guess_password(stack: Stack, network: int, times: int) -> Counter[int]:
+    """Try wrong passwords from one network, all at once and each for another account."""
     codes: Counter[int] = Counter()
 
     def once(number: int) -> None:
-        panel_session = PanelSession(stack, f"10.2.{account}.{number}")
-        codes.update([panel_session.sign_in(f"x{account}@prosa.test", "wrong password")])
+        panel_session = PanelSession(stack, f"10.2.{network}.1")
+        codes.update([panel_session.sign_in(f"x{number}@prosa.test", "wrong password")])
 
     threads = [threading.Thread(target=once, args=(number,)) for number in range(times)]
     for thread in threads:
