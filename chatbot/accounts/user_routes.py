@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from chatbot.accounts import invitations, users
-from chatbot.accounts.audit import AuditAction, list_audit_events
+from chatbot.accounts.audit import list_audit_events
 from chatbot.accounts.forms import NewUserForm, RoleForm
+from chatbot.accounts.labels import describe_audit_event
 from chatbot.accounts.models import Role, User
 from chatbot.accounts.session_user import Actor
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, Conflict
 
 bp = Blueprint("users", __name__, url_prefix="/users")
-
-AUDIT_ACTION_LABELS: dict[str, LazyString] = {
-    AuditAction.SIGNED_IN: _l("signed in"),
-    AuditAction.SIGNED_OUT_EVERYWHERE: _l("signed out on all devices"),
-    AuditAction.PASSWORD_CHANGED: _l("changed their own password"),
-    AuditAction.PASSWORD_CHOSEN: _l("chose a password with the link"),
-    AuditAction.USER_CREATED: _l("created the user"),
-    AuditAction.LINK_MADE: _l("created a one-time link for"),
-    AuditAction.ROLE_CHANGED: _l("changed the role of"),
-    AuditAction.USER_CLOSED: _l("closed the account of"),
-    AuditAction.USER_OPENED: _l("opened the account of"),
-}
 
 
 @bp.get("/")
@@ -43,7 +30,7 @@ def _users_page(form: NewUserForm, status: int = 200) -> ResponseReturnValue:
         form=form,
         users=users.list_users(),
         events=list_audit_events(),
-        action_labels=AUDIT_ACTION_LABELS,
+        describe_event=describe_audit_event,
         roles=list(Role),
     )
     return page, status

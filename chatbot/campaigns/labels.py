@@ -29,6 +29,7 @@ SKIP_REASON_LABELS: dict[str, LazyString] = {
     "unreachable": _l("several deliveries failed"),
     "served_already": _l("already received it under another contact"),
     "cancelled": _l("the campaign was cancelled first"),
+    "erased": _l("the contact was erased"),
 }
 FIELD_LABELS: dict[str, LazyString] = dict(
     zip(CONTACT_COLUMNS, (_l("Name"), _l("Phone"), _l("CPF or CNPJ"), _l("E-mail")), strict=True)

@@ -38,6 +38,7 @@ from chatbot.core import clock
 from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
+from chatbot.delivery.labels import STATE_LABELS
 from chatbot.delivery.models import MessageState
 from chatbot.extensions import cache, get_settings
 from chatbot.message_templates.components import render_text
@@ -220,7 +221,7 @@ def _build_export_row(recipient: Any, contact: Any) -> tuple[object, ...]:
     return (
         format_phone((contact.phone or contact.wa_id or "").lstrip("+")).removeprefix("+"),
         contact.name,
-        recipient.state,
+        str(STATE_LABELS[recipient.state]),
         cause_label(recipient.state, cause) if has_cause else "",
         recipient.error_code,
         *(format_datetime(at, "yyyy-MM-dd HH:mm:ss") if at else "" for at in moments),

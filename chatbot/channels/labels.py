@@ -45,11 +45,60 @@ EVENT_FIELDS: dict[str, LazyString] = {
     "halt": _l("Sending from this number has stopped"),
     "campaign": _l("A campaign has paused itself"),
 }
+# Meta's words for what happened (Meta, "Webhooks: fields"), and ours for what Prosa itself does.
+EVENTS: dict[str, LazyString] = {
+    "APPROVED": _l("Approved"),
+    "REINSTATED": _l("Reinstated"),
+    "UNPAUSED": _l("No longer paused"),
+    "PENDING": _l("In review"),
+    "IN_APPEAL": _l("Under appeal"),
+    "PENDING_DELETION": _l("Being deleted"),
+    "DELETED": _l("Deleted"),
+    "DISABLED": _l("Disabled by Meta"),
+    "REJECTED": _l("Rejected"),
+    "DEFERRED": _l("Postponed"),
+    "PAUSED": _l("Paused"),
+    "FLAGGED": _l("Flagged for bad quality"),
+    "LIMIT_EXCEEDED": _l("Over Meta's limit"),
+    "ARCHIVED": _l("Archived"),
+    "CHANGED": _l("Changed"),
+    "HALTED": _l("Stopped"),
+    "LIMIT": _l("New limit"),
+    **QUALITIES,
+    "MARKETING": _l("marketing"),
+    "UTILITY": _l("utility"),
+    "AUTHENTICATION": _l("authentication"),
+    "UNFLAGGED": _l("No longer flagged"),
+    "ONBOARDING": _l("Being set up"),
+    "UPGRADE": _l("Limit raised"),
+    "DOWNGRADE": _l("Limit lowered"),
+    "THROUGHPUT_UPGRADE": _l("More messages per second"),
+    "VERIFIED_ACCOUNT": _l("Account verified"),
+    "DISABLED_UPDATE": _l("Account disabled or enabled"),
+    "ACCOUNT_VIOLATION": _l("Breach of Meta's policy"),
+    "ACCOUNT_RESTRICTION": _l("Account restricted"),
+    "ACCOUNT_DELETED": _l("Account deleted"),
+    "ACCOUNT_OFFBOARDED": _l("Account disconnected"),
+    "ACCOUNT_RECONNECTED": _l("Account connected again"),
+    "PARTNER_ADDED": _l("Partner added"),
+    "PARTNER_REMOVED": _l("Partner removed"),
+    "PHONE_NUMBER_ADDED": _l("Number added"),
+    "PHONE_NUMBER_REMOVED": _l("Number removed"),
+    "PIN_CHANGED": _l("PIN changed"),
+    "PIN_RESET_REQUEST": _l("Somebody asked to reset the PIN"),
+    "PIN_RESET_SUCCESS": _l("PIN reset"),
+}
 _WITH_CODE = re.compile(r"\((\d+)\) ?(.*)", re.DOTALL)
 
 
 def get_field_label(event: ChannelEvent) -> str:
     return str(EVENT_FIELDS.get(event.field) or event.field)
+
+
+def get_event_label(event: ChannelEvent) -> str:
+    """Return what happened in words. A word of Meta's that is new to us stays English, but readable."""
+    known = EVENTS.get(event.event)
+    return str(known) if known else event.event.replace("_", " ").capitalize()
 
 
 def get_event_detail(event: ChannelEvent) -> str:

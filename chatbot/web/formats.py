@@ -57,14 +57,14 @@ def show_time(value: datetime | None) -> str:
     return str(babel_datetime(value, "HH:mm")) if value else "–"
 
 
-def show_money(value: Decimal | int | float | None) -> str:
-    """Format as reais in every language: R$ 1.234,50 or R$1,234.50."""
-    return "–" if value is None else str(format_currency(value, "BRL"))
+def show_money(value: Decimal | int | float | None, currency: str = "BRL") -> str:
+    """Format an amount, of reais if nothing else is said: R$ 1.234,50 or R$1,234.50."""
+    return "–" if value is None else str(format_currency(value, currency))
 
 
-def show_price(value: Decimal) -> str:
-    """Format the price of one message in fractions of a cent: 0,0068."""
-    return str(format_decimal(value, format="#,##0.00####"))
+def show_price(value: Decimal, currency: str) -> str:
+    """Format the price of one message, which may be a fraction of a cent: US$ 0,0068."""
+    return str(format_currency(value, currency, format="¤ #,##0.00####", currency_digits=False))
 
 
 def show_number(value: Decimal | int | float | None) -> str:

@@ -7,6 +7,7 @@ import json
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from chatbot.core.db import db
@@ -14,7 +15,13 @@ from chatbot.core.errors import NotFound
 from chatbot.webhooks import queries
 from chatbot.webhooks.bodies import enqueue_drains, replay_body
 from chatbot.webhooks.counts import list_counts
+from chatbot.webhooks.models import WebhookQueue
 from chatbot.webhooks.queries import BodyFilters
+
+QUEUE_LABELS = {
+    WebhookQueue.MESSAGES: _l("messages"),
+    WebhookQueue.STATUSES: _l("statuses of messages, events of the account"),
+}
 
 bp = Blueprint("webhook_log", __name__, url_prefix="/channel/webhooks")
 
@@ -29,6 +36,7 @@ def index() -> ResponseReturnValue:
     filters = BodyFilters(quarantined=not is_all, text=typed or None)
     return render_template(
         "webhooks/index.html",
+        queue_labels=QUEUE_LABELS,
         counts=list_counts(db.session.connection(), COUNTED_DAYS),
         days=COUNTED_DAYS,
         open=queries.count_pending(),

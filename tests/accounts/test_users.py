@@ -223,4 +223,4 @@ def test_actions_on_accounts_are_recorded_with_their_actor(app: Flask) -> None:
         (user.email, "user_opened", "bia@prosa.example"),
     ]
     page = admin.get("/users/").text
-    assert "criou o usuário bia@prosa.example (agent)" in page
+    assert "criou o usuário bia@prosa.example (Atendente)" in page

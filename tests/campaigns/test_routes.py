@@ -137,7 +137,7 @@ class TestRunning:
         rows = list(csv.reader(io.StringIO(text), delimiter=";"))
         assert len(rows) == 4
         assert {row[1] for row in rows[1:]} == {"'=HYPERLINK(1)"}
-        failed = next(row for row in rows if row[2] == "failed")
+        failed = next(row for row in rows if row[2] == "Falhou")
         assert "WhatsApp" in failed[3]
         assert not [c for row in rows for c in row if c.startswith(("=", "+", "-", "@"))]
         only = marta.get(f"/campaigns/{campaign.id}/recipients.csv?state=read").text

@@ -111,7 +111,7 @@ WITH_SLOWLOG = ("--enable-debug-command", "yes", "--slowlog-log-slower-than", "1
         (("--save", "900 1"), break_its_disk, {"last_save", "not_writable"}, "RDB"),
         (("--bind", "0.0.0.0", "--protected-mode", "no"), do_nothing, {"exposed"}, "0.0.0.0"),
         (WITH_SLOWLOG, send_a_slow_command, {"slow_commands"}, "DEBUG"),
-        ((), store_a_large_value, {"large_keys"}, "prosa:cache:large (2.0 MB)"),
+        ((), store_a_large_value, {"large_keys"}, "prosa:cache:large (2 MB)"),
         ((), store_without_ttl, {"keys_without_ttl"}, "prosa:conversation:12"),
         (("--maxclients", "24"), connect_many, {"many_clients"}, "24"),
         ((), replicate_from_nobody, {"replica_lag", "not_writable"}, "127.0.0.1"),

@@ -40,6 +40,9 @@ HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "cancel_service": _l("wants to cancel"),
     "plan_upgrade": _l("wants another plan"),
     "unblock_trust": _l("asks to be unblocked"),
+    "business_hours": _l("asks for the opening hours"),
+    "address_location": _l("asks for the address"),
+    "not_understood": _l("the bot did not understand"),
     "bot_failed": _l("the bot failed"),
     "agent": _l("handed over by an agent"),
 }
@@ -79,6 +82,7 @@ SKIP_REASON_LABELS: dict[str, LazyString] = {
     ),
     "agent_took_over": _l("Not sent: an agent had taken over from the bot."),
     "media_refused": _l("Not sent: its file could not be uploaded."),
+    "erased": _l("Not sent: the contact was erased."),
 }
 
 

@@ -26,11 +26,11 @@ bp = Blueprint("conversations", __name__, url_prefix="/conversations")
 bp.add_app_template_filter(format_text, "whatsapp")
 
 INBOX_LABELS = {
-    Inbox.ALL: _l("All"),
+    Inbox.ALL: _l("All conversations"),
     Inbox.WAITING: _l("Waiting"),
     Inbox.MINE: _l("Mine"),
     Inbox.BOT: _l("Bot"),
-    Inbox.CLOSED: _l("Closed"),
+    Inbox.CLOSED: _l("Closed conversations"),
 }
 
 

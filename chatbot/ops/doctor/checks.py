@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from chatbot.ops.doctor.connectivity import ConnectionFailureKind
 from chatbot.ops.doctor.facts import ServerFacts
+from chatbot.web.formats import show_bytes
 
 SLOW_WITHIN_S = 3600
 SLOW_MS = 10.0
@@ -144,7 +145,7 @@ def slow_commands(facts: ServerFacts) -> Values | None:
 
 def large_keys(facts: ServerFacts) -> Values | None:
     found = _known(facts.survey).large
-    names = ", ".join(f"{name} ({size / 1024 / 1024:.1f} MB)" for name, size in found)
+    names = ", ".join(f"{name} ({show_bytes(size)})" for name, size in found)
     return {"names": names} if found else None
 
 

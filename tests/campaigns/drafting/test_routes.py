@@ -151,7 +151,7 @@ def test_check_shows_the_cost_and_the_daily_limit(app: Flask) -> None:
     make_contact("John", "12025550123")
     check = draft_campaign_in_panel(marta, make_template())
     page = marta.get(check).text
-    assert "USD 0,007" in page  # one Brazilian number, utility
+    assert "US$\xa00,01" in page  # one Brazilian number, utility
     assert "para 1 números do Brasil" in page
     assert "permite que esta conta alcance" not in page
     db.session.execute(sa.update(Channel).values(daily_limit=1))
