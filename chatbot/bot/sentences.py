@@ -103,6 +103,13 @@ UNREADABLE = _register(
 FAILED = _register(
     "failed", N_("Something went wrong on our side. I am calling an agent to help you.")
 )
+LOOP = _register(
+    "loop",
+    N_(
+        "It seems that an automatic system is answering me, so I will stop here. "
+        "Our team has been told and will read your messages."
+    ),
+)
 
 # Handing off to a person
 CALLING_PERSON = _register(

@@ -34,6 +34,7 @@ from chatbot.bot.engine import (
 )
 from chatbot.bot.handlers import ALWAYS_HANDLED, HANDLERS
 from chatbot.bot.intents import Intent
+from chatbot.bot.loops import MAX_REPEATS, is_loop, load_recent_messages
 from chatbot.bot.rendering import render
 from chatbot.contacts import service as contacts
 from chatbot.contacts.models import Contact
@@ -73,6 +74,7 @@ def run_turn(conversation_id: int, token: str) -> None:
     context = load_context(conversation)
     state, claimed_due = conversation.state, conversation.turn_due_at
     has_failed = conversation.turn_attempts > MAX_ATTEMPTS
+    is_looping = _may_loop(context) and is_loop(load_recent_messages(conversation_id))
     # Detached, so that no transaction is open while effects are performed.
     session.expunge_all()
     session.rollback()
@@ -81,6 +83,8 @@ def run_turn(conversation_id: int, token: str) -> None:
     if not has_failed:
         turn = _detect_turn_intent(turn, waiting)
     result = _hand_off_failed_turn(state) if has_failed else _run_handlers(turn, contact.id, state)
+    if is_looping and not has_failed:
+        result = _end_loop(turn, result, state)
     with force_locale(_choose_language(contact)):
         _store_result(conversation_id, token, state, claimed_due, waiting, turn, result, context)
 
@@ -125,6 +129,23 @@ def _hand_off_failed_turn(state: str) -> TurnResult:
     log.error("the bot failed %d times at one turn; a person takes over", MAX_ATTEMPTS)
     is_bots = state == ConversationState.BOT
     return TurnResult([Say(sentences.FAILED)], HandOff("bot_failed")) if is_bots else TurnResult()
+
+
+def _may_loop(context: Context) -> bool:
+    """Return whether the bot has answered often enough for a loop, from what is loaded anyway."""
+    return sum(message.author == Author.BOT for message in context.messages) >= MAX_REPEATS - 1
+
+
+def _end_loop(turn: Turn, result: TurnResult, state: str) -> TurnResult:
+    """Keep the wish to stop or to receive and its first confirmation, and say one last sentence."""
+    is_news = isinstance(result.consent, OptOut) and not turn.is_opted_out
+    replies = [s for s in result.replies if is_news and isinstance(s, Say) and s.is_mandatory]
+    ended = TurnResult([*replies], consent=result.consent)
+    if state == ConversationState.BOT:
+        log.info("the bot stops answering a contact who seems to be a program")
+        ended.replies.append(Say(sentences.LOOP))
+        ended.handoff = HandOff("bot_loop")
+    return ended
 
 
 def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:

@@ -44,6 +44,7 @@ HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "address_location": _l("asks for the address"),
     "not_understood": _l("the bot did not understand"),
     "bot_failed": _l("the bot failed"),
+    "bot_loop": _l("seems to be another robot"),
     "agent": _l("handed over by an agent"),
 }
 
