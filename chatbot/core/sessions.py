@@ -30,6 +30,7 @@ from chatbot.core.db import Base, UtcDateTime, db, read_only, upsert
 from chatbot.core.redis import key
 
 USER_KEY = "_user_id"  # Flask-Login's key of the signed-in user
+# A session without a user only holds the CSRF token of an open form, and any stranger can make many.
 ANONYMOUS_LIFETIME = timedelta(hours=2)
 STATELESS_PATHS = ("/health", "/metrics", "/static/", "/bootstrap/", "/webhooks/", "/cache/stats")
 
@@ -87,6 +88,7 @@ class ResilientSessionInterface(RedisSessionInterface):
             return self.session_class(sid="", permanent=False)
         session = self._open(request.cookies.get(app.config["SESSION_COOKIE_NAME"]))
         session.initial_user_id = _get_user_id(session)
+        session.is_shown = request.method != "HEAD"
         return session
 
     def _open(self, cookie: str | None) -> ServerSideSession:
@@ -100,6 +102,11 @@ class ResilientSessionInterface(RedisSessionInterface):
             session = self.session_class(sid=sid, permanent=self.permanent)
         session.prefetched = answers
         return session
+
+    def should_set_storage(self, app: Flask, session: ServerSideSession) -> bool:
+        """Return whether something was written, for a page that is shown: HEAD has no form to send back."""
+        is_shown = session.is_shown or _get_user_id(session) is not None
+        return is_shown and bool(super().should_set_storage(app, session))
 
     def save_session(self, app: Flask, session: ServerSideSession, response: Any) -> None:
         if not session.sid:
@@ -156,9 +163,9 @@ class ResilientSessionInterface(RedisSessionInterface):
     ) -> None:
         raw = self.serializer.encode(session)
         user_id = session.get(USER_KEY)
-        # A session without a user only holds a form's CSRF token.
-        stored_lifetime = lifetime if user_id is not None else min(lifetime, ANONYMOUS_LIFETIME)
-        if not _write_copy(store_id, str(user_id or ""), raw, stored_lifetime):
+        if user_id is None:
+            lifetime = min(lifetime, ANONYMOUS_LIFETIME)
+        if not _write_copy(store_id, str(user_id or ""), raw, lifetime):
             return  # ended meanwhile by another request: do not restore it
         with suppress(RedisError):
             self.client.set(store_id, raw, ex=int(lifetime.total_seconds()))
@@ -230,9 +237,13 @@ def delete_stale_sessions(
     Sessions written after `since` (Unix time) are newer in SQL. Ended sessions are deleted however long
     ago they ended: the process that ended one may have stopped before Redis came back.
     """
-    written_after = clock.from_unix(since) - timedelta(minutes=1) + lifetime
+    written_after = clock.from_unix(since) - timedelta(minutes=1)
+    is_newer_in_sql = StoredSession.expires_at > sa.case(
+        (StoredSession.user_id == "", sa.literal(written_after + ANONYMOUS_LIFETIME, UtcDateTime)),
+        else_=sa.literal(written_after + lifetime, UtcDateTime),
+    )
     query = sa.select(StoredSession.id).where(
-        sa.or_(StoredSession.ended_at.is_not(None), StoredSession.expires_at > written_after)
+        sa.or_(StoredSession.ended_at.is_not(None), is_newer_in_sql)
     )
     with read_only(), engine.connect() as connection:
         ids = connection.scalars(query).all()

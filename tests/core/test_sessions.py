@@ -20,10 +20,11 @@ from flask_session.redis import RedisSessionInterface
 
 from chatbot.accounts import service as accounts
 from chatbot.accounts.models import Role
+from chatbot.core import clock
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.redis import key
-from chatbot.core.sessions import StoredSession
+from chatbot.core.sessions import ANONYMOUS_LIFETIME, StoredSession
 from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 
@@ -184,6 +185,55 @@ def test_old_data_of_redis_does_not_undo_writes_during_an_outage(
     redis_server.thaw()
     wait_for_redis(panel)
     assert client.get("/store/after").text == "during"
+
+
+def test_old_data_of_redis_does_not_undo_a_strangers_writes_during_an_outage(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    client.get("/store/before")
+    redis_server.freeze()
+    client.get("/store/during")
+    redis_server.thaw()
+    wait_for_redis(panel)
+    assert client.get("/store/after").text == "during"
+
+
+def test_a_strangers_session_lives_two_hours_in_both_stores(
+    panel: Flask, redis_server: RedisServer
+) -> None:
+    client = panel.test_client()
+    client.get("/store/a")
+    most_s = ANONYMOUS_LIFETIME.total_seconds()
+    assert 0 < redis_server.admin.ttl(redis_key(get_session_id(client))) <= most_s == 7200
+    copy = db.session.scalars(sa.select(StoredSession)).one()
+    assert copy.expires_at - clock.now() <= ANONYMOUS_LIFETIME
+    sign_in(client)
+    assert redis_server.admin.ttl(redis_key(get_session_id(client))) > most_s
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "stored"),
+    [
+        ("GET", "/login", 1),  # the token of its form
+        ("HEAD", "/login", 0),
+        ("GET", "/", 0),
+        ("GET", "/nowhere", 0),
+        ("GET", "/account/", 0),
+        ("POST", "/login", 0),
+        ("POST", "/logout", 0),
+        ("PUT", "/login", 0),
+        ("GET", "/metrics", 0),
+    ],
+)
+def test_a_strangers_session_is_stored_only_when_something_is_written(
+    panel: Flask, redis_server: RedisServer, method: str, path: str, stored: int
+) -> None:
+    panel.config["WTF_CSRF_ENABLED"] = True
+    answer = panel.test_client().open(path, method=method)
+    assert ("prosa=" in answer.headers.get("Set-Cookie", "")) == bool(stored)
+    assert len(list(redis_server.admin.scan_iter(match="prosa:session:*"))) == stored
+    assert len(db.session.scalars(sa.select(StoredSession.id)).all()) == stored
 
 
 @pytest.mark.parametrize("kind", ["garbage", "pickle", "list", "empty"])
