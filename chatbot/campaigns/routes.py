@@ -9,14 +9,12 @@ from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     flash,
     jsonify,
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -36,12 +34,12 @@ from chatbot.campaigns.sending.resend import resend_unknown, retry_failed
 from chatbot.campaigns.sending.sending_hours import get_sending_hours
 from chatbot.core import clock
 from chatbot.core.cache import CacheEntry, CacheSpec
-from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
 from chatbot.delivery.labels import STATE_LABELS
 from chatbot.delivery.models import MessageState
 from chatbot.extensions import cache, get_settings
 from chatbot.message_templates.components import render_text
+from chatbot.web.downloads import csv_response
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 # Counting a large campaign is expensive: do it every two seconds however many people watch.
@@ -202,9 +200,7 @@ def export(campaign_id: int) -> ResponseReturnValue:
         _build_export_row(*row)
         for row in queries.iter_recipients(campaign_id, _parse_state_filter())
     )
-    response = Response(stream_with_context(render_csv(header, rows)), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="campaign-{campaign_id}.csv"'
-    return response
+    return csv_response(header, rows, f"campaign-{campaign_id}.csv")
 
 
 def _parse_state_filter() -> str:
@@ -219,7 +215,7 @@ def _build_export_row(recipient: Any, contact: Any) -> tuple[object, ...]:
     )
     moments = (recipient.sent_at, recipient.delivered_at, recipient.read_at)
     return (
-        format_phone((contact.phone or contact.wa_id or "").lstrip("+")).removeprefix("+"),
+        format_phone((contact.phone or contact.wa_id or "").lstrip("+")),
         contact.name,
         str(STATE_LABELS[recipient.state]),
         cause_label(recipient.state, cause) if has_cause else "",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from chatbot.contacts.models import ConsentEvent, Contact, ContactIdentity, ContactTag
 from chatbot.contacts.search import search_condition
-from chatbot.core.db import db
+from chatbot.core.db import db, is_postgresql
 from chatbot.core.errors import NotFound
 from chatbot.core.pagination import Page, build_page, decode_cursor, parse_row_id, rows_after
 
@@ -84,18 +85,46 @@ def list_consent_events(contact_id: int, limit: int = 50) -> list[ConsentEvent]:
     return list(db.session.scalars(query.order_by(ConsentEvent.id.desc()).limit(limit)))
 
 
-def iterate_contacts(typed: str, tag: str) -> Iterator[tuple[Contact, list[str]]]:
-    """Yield all contacts of a list with their tags; no transaction stays open between pages."""
+@dataclass(frozen=True, slots=True)
+class ExportPage:
+    """Some contacts with their tags, and the ids of those who agreed to campaigns once."""
+
+    contacts: list[Contact]
+    tags: dict[int, list[str]]
+    opted_in: set[int]
+
+
+def iterate_contact_pages(typed: str, tag: str) -> Iterator[ExportPage]:
+    """Yield all contacts of a list; no transaction stays open between pages."""
     after: str | None = None
     while True:
         rows = db.session.scalars(
             build_list_query(typed, tag, after).limit(EXPORT_PAGE_SIZE + 1)
         ).all()
         page = build_page(rows, EXPORT_PAGE_SIZE, lambda c: (c.search_name, c.id))
-        tags = list_tags_by_contact([contact.id for contact in page.rows])
+        ids = [contact.id for contact in page.rows]
+        found = ExportPage(page.rows, list_tags_by_contact(ids), _find_opted_in(ids))
         db.session.expunge_all()
         db.session.rollback()
-        yield from ((contact, tags.get(contact.id, [])) for contact in page.rows)
+        yield found
         if page.after is None:
             return
         after = page.after
+
+
+def _find_opted_in(contact_ids: Sequence[int]) -> set[int]:
+    query = sa.select(ConsentEvent.contact_id).where(
+        ConsentEvent.contact_id.in_(contact_ids), ConsentEvent.kind == "opt_in"
+    )
+    return set(db.session.scalars(query))
+
+
+def list_attribute_names() -> list[str]:
+    """Return the names of all attributes that contacts have."""
+    connection = db.session.connection()
+    listed = sa.func.jsonb_each if is_postgresql(connection) else sa.func.json_each
+    names = listed(Contact.attributes).table_valued("key")
+    query = sa.select(sa.column("key", sa.String)).select_from(
+        Contact.__table__.join(names, sa.true())
+    )
+    return sorted(connection.scalars(query.distinct()))

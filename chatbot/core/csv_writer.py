@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 BOM = "\ufeff"
 DELIMITER = ";"
-# A cell with one of these first characters is evaluated as a formula (OWASP: CSV injection).
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# A cell that begins with = + - or @ is a formula (OWASP: CSV injection). A reader that splits at other
+# delimiters than ours makes cells of parts of a cell, so those begin a cell too.
+_CELL_START = r"(^|[,;\t\r\n])([\s\"]*)"
+_FORMULA = "[=+@\uff1d\uff0b\uff0d\uff20-]"
+_LEADING_TAB = re.compile(r"'*[\t\r\n]")
+_TO_ESCAPE = re.compile(f"{_CELL_START}(?='*{_FORMULA})")
+_ESCAPED = re.compile(f"{_CELL_START}'(?='*{_FORMULA})")
 
 
 def escape_cell(value: object) -> str:
-    """Return a cell that stays text. Our import removes the leading ' from a phone again."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+    """Return a cell that stays text: with a ' before what would be a formula, or before a tab."""
+    text = _TO_ESCAPE.sub(r"\1\2'", "" if value is None else str(value))
+    return f"'{text}" if _LEADING_TAB.match(text) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Remove exactly each ' that `escape_cell` added."""
+    if text.startswith("'") and _LEADING_TAB.match(text):
+        text = text[1:]
+    return _ESCAPED.sub(r"\1\2", text)
 
 
 def render_csv(header: Sequence[object], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -27,5 +40,6 @@ def render_csv(header: Sequence[object], rows: Iterable[Sequence[object]]) -> It
 
 def _render_row(cells: Sequence[object]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=DELIMITER).writerow([escape_cell(cell) for cell in cells])
+    writer = csv.writer(buffer, delimiter=DELIMITER, quoting=csv.QUOTE_ALL)
+    writer.writerow([escape_cell(cell) for cell in cells])
     return buffer.getvalue()

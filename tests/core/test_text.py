@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
-from chatbot.core.text import clean_text
+from chatbot.core.text import clean_lines, clean_text
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,32 @@ def test_outside_text_is_stored_without_what_nobody_sees(given: str, kept: str) 
 
 def test_it_is_cut_to_its_length() -> None:
     assert clean_text("abc def", 4) == "abc"
+
+
+def test_no_character_that_nobody_sees_is_left() -> None:
+    left = [
+        hex(number)
+        for number in range(0x110000)
+        if unicodedata.category(chr(number)) in ("Cc", "Cf", "Cs", "Co")
+        and clean_text(f"a{chr(number)}b") not in ("ab", "a b", "a?b")
+    ]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("um\r\ndois\rtrês\u2028quatro", "um\ndois\ntrês\nquatro"),
+        ("  código\tigual  ", "  código\tigual  "),
+        ("e\u200b\u0301", "é"),  # composed only once nothing is between
+        ("\U0001f3f4\U000e0067\U000e0062\U000e007f", "\U0001f3f4\U000e0067\U000e0062\U000e007f"),
+        ("a\U000e0067", "a"),  # a tag character outside of a flag
+        ("\U0001f642\u200d\u2194\ufe0f", "\U0001f642\u200d\u2194\ufe0f"),  # joined to an arrow
+        ("\U0001fae9", "\U0001fae9"),  # an emoji newer than Python's table
+        ("1\ufe0f\u20e3 👍🏽", "1\ufe0f\u20e3 👍🏽"),
+        ("\x00\u202e", ""),
+    ],
+)
+def test_lines_keep_their_form(given: str, kept: str) -> None:
+    assert clean_lines(given) == kept
+    assert clean_lines(kept) == kept

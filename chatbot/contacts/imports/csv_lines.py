@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 CHUNK_BYTES = 65_536
+# Blank lines in a row that are returned; a spreadsheet may write millions. A record is not as long.
+MAX_BLANK_LINES = 100
 MAX_LINE_BYTES = 100_000  # below csv.field_size_limit(); longer lines are errors
 
 # First bytes of a file that is no CSV -> reason of CsvError.
@@ -26,6 +28,7 @@ _SIGNATURES = {
     b"%PDF": "binary_file",
 }
 _UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BLANK = b" \t;,\"'"  # a line of only these has no content
 # Control characters are removed, except tab, which is a delimiter; PostgreSQL refuses NUL.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -109,7 +112,11 @@ def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
 
 
 def _decode(lines: Iterator[bytes | None], decoder: _LineDecoder) -> Iterator[CsvLine]:
+    blank = 0
     for number, line in enumerate(lines, start=1):
+        blank = blank + 1 if line is not None and not line.strip(_BLANK) else 0
+        if blank > MAX_BLANK_LINES:
+            continue
         if line is None:
             yield CsvLine(number, "", "line_too_long")
             continue

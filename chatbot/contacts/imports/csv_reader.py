@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from chatbot.brazil.documents import InvalidDocument, parse_document
 from chatbot.brazil.phone import REASONS as PHONE_REASONS
 from chatbot.brazil.phone import InvalidPhone, Phone, parse_phone
 from chatbot.contacts.imports.csv_lines import CsvError, CsvLine, read_lines
-from chatbot.core.text import parse_yes_no
+from chatbot.core.csv_writer import unescape_cell
+from chatbot.core.text import parse_yes_no, slugify
 
 __all__ = ["REASONS", "BadLine", "ContactRow", "CsvError", "read_rows", "read_table"]
 
@@ -35,10 +35,11 @@ ALIASES = {
     for column, aliases in {
         "phone": "phone telefone celular whatsapp fone numero",
         "name": "name nome cliente",
-        "document": "document documento cpf cnpj cpf_cnpj cpf_ou_cnpj cnpj_cpf",
+        "document": "document documento cpf cnpj cpf_cnpj cpf_ou_cnpj cpf_or_cnpj cnpj_cpf",
         "email": "email e_mail",
         "tags": "tags etiquetas marcadores",
-        "opt_in": "opt_in optin consentimento consent",
+        "opt_in": "opt_in optin consentimento consent aceitou_campanhas agreed_to_campaigns",
+        "opt_out": "opt_out optout descadastrado sem_campanhas no_campaigns",
     }.items()
     for alias in aliases.split()
 }
@@ -66,6 +67,7 @@ REASONS: dict[str, str] = {
     "tag_too_long": "A tag is longer than 50 characters: shorten it.",
     "opt_in_invalid": "Write sim for contacts who agreed to campaigns, if you can prove it; "
     "otherwise leave it empty.",
+    "opt_out_invalid": "Write sim for contacts who want no campaigns, otherwise leave it empty.",
     "attribute_too_long": "The text is longer than 1000 characters: shorten it.",
     **{f"phone_{reason}": sentence for reason, sentence in PHONE_REASONS.items()},
     **{f"document_{reason}": sentence for reason, sentence in DOCUMENT_REASONS.items()},
@@ -88,6 +90,7 @@ class ContactRow:
     tags: tuple[str, ...]
     opt_in: bool
     attributes: dict[str, str]
+    opt_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,12 @@ class _BadCell(Exception):
 
 def read_rows(stream: BinaryIO) -> Iterator[ContactRow | BadLine]:
     """Read the header at once, then yield rows and bad lines. Raises CsvError."""
-    return read_table(stream)[1]
+    return read_table(read_lines(stream))[1]
 
 
-def read_table(stream: BinaryIO) -> tuple[list[str], Iterator[ContactRow | BadLine]]:
+def read_table(source: Iterator[CsvLine]) -> tuple[list[str], Iterator[ContactRow | BadLine]]:
     """Return the columns (phone, name… or an attribute's name) and the rows. Raises CsvError."""
-    lines = _RecordReader(read_lines(stream))
+    lines = _RecordReader(source)
     delimiter, columns = _read_header(lines)
     return columns, _read_body(lines, delimiter, columns)
 
@@ -178,14 +181,14 @@ def _score_delimiter(lines: _RecordReader, first: CsvLine, delimiter: str) -> tu
     cells, taken = lines.read_record(first, delimiter)
     lines.push_back(*taken[1:])
     cells = cells or first.text.split(delimiter)
-    known = [ALIASES[slug] for slug in map(_slugify, cells) if slug in ALIASES]
+    known = [ALIASES[slug] for slug in map(slugify, cells) if slug in ALIASES]
     return "phone" in known, len(known), len(cells)
 
 
 def _parse_columns(labels: list[str]) -> list[str]:
     while labels and not labels[-1].strip():  # spreadsheets add empty columns at the right
         labels.pop()
-    columns = [ALIASES.get(_slugify(label), _slugify(label)) for label in labels]
+    columns = [ALIASES.get(slugify(label), slugify(label)) for label in labels]
     for column, label in zip(columns, labels, strict=True):
         same = [other for other, name in zip(labels, columns, strict=True) if name == column]
         if not column:
@@ -199,11 +202,6 @@ def _parse_columns(labels: list[str]) -> list[str]:
     if len(set(columns) - set(ALIASES.values())) > MAX_ATTRIBUTES:
         raise CsvError("too_many_attributes")
     return columns
-
-
-def _slugify(label: str) -> str:
-    folded = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^a-z0-9]+", "_", folded.lower()).strip("_")
 
 
 def _read_body(
@@ -228,7 +226,7 @@ def _read_body(
 
 def _clean_cell(cell: str) -> str:
     found = _EXCEL_TEXT.fullmatch(text := cell.strip())
-    return found[1].strip() if found else text
+    return found[1].strip() if found else unescape_cell(text)
 
 
 def _find_cell_count_problem(values: list[str], width: int) -> str | None:
@@ -247,7 +245,8 @@ def _read_row(number: int, cells: dict[str, str]) -> ContactRow | BadLine:
             document=_read_document(cells.pop("document", "")),
             email=_read_email(cells.pop("email", "")),
             tags=_read_tags(cells.pop("tags", "")),
-            opt_in=_read_opt_in(cells.pop("opt_in", "")),
+            opt_in=_read_yes_no("opt_in", cells.pop("opt_in", "")),
+            opt_out=_read_yes_no("opt_out", cells.pop("opt_out", "")),
             attributes=_read_attributes(cells),
         )
     except _BadCell as bad:
@@ -282,9 +281,9 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(unique.values())
 
 
-def _read_opt_in(text: str) -> bool:
+def _read_yes_no(column: str, text: str) -> bool:
     if (answer := parse_yes_no(text)) is None:
-        raise _BadCell("opt_in", "opt_in_invalid", text)
+        raise _BadCell(column, f"{column}_invalid", text)
     return answer
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
+import sqlalchemy as sa
+
 from chatbot.contacts.imports import staging
 from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_rows
-from chatbot.contacts.models import CONTACTS_CACHE_TAG
+from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
+from chatbot.contacts.service import opt_out
 from chatbot.core import clock
 from chatbot.core.db import advisory_lock, db
 from chatbot.extensions import cache
@@ -80,7 +83,16 @@ def _import_batch(rows: Sequence[ContactRow], file: str, report: ImportReport) -
         staging.insert_tags(connection)
     if any(row.opt_in for row in by_phone.values()):
         report.opted_in += staging.insert_opt_ins(connection, file, now)
+    if any(row.opt_out for row in by_phone.values()):
+        _record_opt_outs(staging.list_refusals(connection), file)
     staging.drop_staging_table(connection)
     cache.invalidate(CONTACTS_CACHE_TAG)
     report.added += added
     report.updated += len(by_phone) - added
+
+
+def _record_opt_outs(refusals: Sequence[tuple[int, int]], file: str) -> None:
+    lines = dict(refusals)
+    for contact in db.session.scalars(sa.select(Contact).where(Contact.id.in_(lines))):
+        opt_out(contact, "import", f"{file}:{lines[contact.id]}")
+    db.session.flush()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
+from chatbot.contacts.imports.csv_lines import read_lines
 from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_table
 
 MAX_CHECKED_LINES = 1000
+MAX_READ_LINES = 5000  # with blank ones and all lines of a record, so that a request is short
 MAX_SHOWN_ROWS = 5
 MAX_SHOWN_BAD_LINES = 10
 
@@ -31,7 +33,8 @@ class ImportPreview:
 
 def build_preview(stream: BinaryIO) -> ImportPreview:
     """Check the first lines. Raises CsvError if the file as a whole can't be read."""
-    columns, lines = read_table(stream)
+    source = read_lines(stream)
+    columns, lines = read_table(islice(source, MAX_READ_LINES))
     checked = list(islice(lines, MAX_CHECKED_LINES))
     rows = [line for line in checked if isinstance(line, ContactRow)]
     bad = [line for line in checked if isinstance(line, BadLine)]
@@ -41,7 +44,7 @@ def build_preview(stream: BinaryIO) -> ImportPreview:
         bad_lines=bad[:MAX_SHOWN_BAD_LINES],
         good=len(rows),
         bad=len(bad),
-        is_whole=next(lines, None) is None,
+        is_whole=next(lines, None) is None and next(source, None) is None,
     )
 
 
@@ -54,5 +57,6 @@ def get_cell(row: ContactRow, column: str) -> str:
         "email": row.email or "",
         "tags": ", ".join(row.tags),
         "opt_in": "✓" if row.opt_in else "",
+        "opt_out": "✓" if row.opt_out else "",
     }
     return known[column] if column in known else row.attributes.get(column, "")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     flash,
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -20,17 +17,16 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
-from chatbot.brazil.phone import format_phone
-from chatbot.contacts import queries
 from chatbot.contacts.forms import UploadForm
 from chatbot.contacts.imports import uploads
 from chatbot.contacts.imports.csv_reader import REASONS, CsvError
+from chatbot.contacts.imports.export import export_contacts
 from chatbot.contacts.imports.preview import build_preview, get_cell
 from chatbot.contacts.imports.uploads import Upload, UploadState
-from chatbot.core.csv_writer import render_csv
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue
 from chatbot.extensions import limiter
+from chatbot.web.downloads import csv_response
 
 bp = Blueprint("contact_imports", __name__, url_prefix="/contacts")
 
@@ -41,6 +37,7 @@ COLUMN_LABELS = {
     "email": _l("E-mail"),
     "tags": _l("Tags"),
     "opt_in": _l("Agreed to campaigns"),
+    "opt_out": _l("No campaigns"),
 }
 MAX_SHOWN_BAD_LINES = 50
 
@@ -143,38 +140,13 @@ def report(upload_id: int) -> ResponseReturnValue:
         for bad in uploads.iterate_errors(upload_id)
     )
     header = (_("Line"), _("Column"), _("What is wrong"), _("Value"))
-    return _csv_response(render_csv(header, rows), "import-report.csv")
+    return csv_response(header, rows, "import-report.csv")
 
 
 @bp.get("/export.csv")
 def export() -> ResponseReturnValue:
     """Return the filtered list as CSV, which can be imported again."""
-    typed, tag = request.args.get("q", "").strip(), request.args.get("tag", "")
-    rows = (_export_row(contact, tags) for contact, tags in queries.iterate_contacts(typed, tag))
-    header = (_("Phone"), _("Name"), _("CPF or CNPJ"), _("E-mail"), _("Tags"), _("No campaigns"))
-    return _csv_response(render_csv(header, rows), "contacts.csv")
-
-
-def _export_row(contact: Any, tags: list[str]) -> tuple[object, ...]:
-    digits = (contact.phone or contact.wa_id or "").lstrip("+")
-    # Without the plus the CSV writer adds no quote; the import reads a Brazilian number without it.
-    phone = format_phone(digits).removeprefix("+") if digits.startswith("55") else f"+{digits}"
-    opted_out = _("yes") if contact.opted_out_at else ""
-    return (
-        phone if digits else "",
-        contact.name,
-        contact.document,
-        contact.email,
-        ", ".join(tags),
-        opted_out,
-    )
-
-
-def _csv_response(lines: Iterator[str], file_name: str) -> Response:
-    response = Response(stream_with_context(lines), mimetype="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return export_contacts(request.args.get("q", "").strip(), request.args.get("tag", ""))
 
 
 def _redirect_to_import(upload: Upload) -> ResponseReturnValue:

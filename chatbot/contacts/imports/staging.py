@@ -41,6 +41,7 @@ STAGING_TABLE = sa.Table(
     sa.Column("is_new", sa.Boolean),
     sa.Column("contact_id", sa.BigInteger),
     sa.Column("agreed", sa.Boolean),
+    sa.Column("refused", sa.Boolean),
     prefixes=["TEMPORARY"],
 )
 _INPUT_COLUMNS = [c.name for c in STAGING_TABLE.columns if c.name not in ("is_new", "contact_id")]
@@ -74,7 +75,8 @@ def _build_values(row: ContactRow) -> tuple[Any, ...]:
         *person,
         row.attributes,
         list(row.tags),
-        row.opt_in,
+        row.opt_in and not row.opt_out,
+        row.opt_out,
     )
 
 
@@ -84,8 +86,9 @@ def _copy_rows(connection: sa.Connection, values: Sequence[tuple[Any, ...]]) -> 
     cursor: Any = connection.connection.cursor()
     try:
         with cursor, cursor.copy(statement) as copy:
-            for *plain, attributes, tags, agreed in values:
-                copy.write_row((*plain, _encode_json(attributes), _encode_json(tags), agreed))
+            for *plain, attributes, tags, agreed, refused in values:
+                json = (_encode_json(attributes), _encode_json(tags))
+                copy.write_row((*plain, *json, agreed, refused))
     except connection.dialect.loaded_dbapi.Error as error:
         hide_values(error)  # SQLAlchemy's listeners don't see it
         raise
@@ -247,3 +250,11 @@ def _insert_consent_events(connection: sa.Connection, events: sa.Select[Any]) ->
     columns = ["contact_id", "kind", "source", "evidence", "happened_at"]
     statement = sa.insert(ConsentEvent).from_select(columns, events, include_defaults=False)
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def list_refusals(connection: sa.Connection) -> list[tuple[int, int]]:
+    """Return the contacts who want no campaigns, each with the file's line."""
+    query = sa.select(staged.contact_id, staged.line).where(
+        staged.refused, staged.contact_id.is_not(None)
+    )
+    return [(contact_id, line) for contact_id, line in connection.execute(query)]

@@ -17,10 +17,13 @@ from chatbot.contacts.imports.uploads import (
     UploadError,
     UploadState,
 )
-from chatbot.contacts.models import ConsentEvent, Contact, ContactTag
+from chatbot.contacts.models import (
+    ConsentEvent,
+    Contact,
+)
 from chatbot.core import clock
 from chatbot.core.db import db
-from tests.support.panel import add_tag, make_contact, sign_in
+from tests.support.panel import sign_in
 
 XSS = "<script>alert(1)</script>"
 FILE = "nome;telefone;etiquetas;cidade\nAna Lima;11 98765-0001;vip;Recife\nRui;123;;\n"
@@ -212,27 +215,3 @@ class TestImport:
     def test_an_agent_may_neither_import_nor_export(self, ana: FlaskClient) -> None:
         assert ana.get("/contacts/import").status_code == 403
         assert ana.get("/contacts/export.csv").status_code == 403
-
-
-class TestExport:
-    def test_an_export_has_no_formula_and_can_be_imported_again(self, marta: FlaskClient) -> None:
-        for number, name in enumerate(("=1+1", "+x", "-x", "@x", "\tx", "normal")):
-            make_contact(name, f"551198765000{number}")
-        contact = make_contact("+SOMA", "14155550123")
-        add_tag(contact, "=tag")
-        text = marta.get("/contacts/export.csv").text
-        rows = parse_csv(text)
-        assert len(rows) == 8
-        dangerous = ("=", "+", "-", "@", "\t", "\r")
-        assert not [cell for row in rows for cell in row if cell.startswith(dangerous)]
-        db.session.execute(sa.delete(ContactTag))
-        db.session.commit()
-        marta.post(f"{upload(marta, text)}/confirm")
-        tasks.run_imports()
-        assert count(Contact) == 7  # each recognized by the phone
-
-    def test_the_export_uses_the_filter_of_the_list(self, marta: FlaskClient) -> None:
-        add_tag(make_contact("Vera", "5511987650001"), "vip")
-        make_contact("Outra", "5511987650002")
-        rows = parse_csv(marta.get("/contacts/export.csv?tag=vip").text)
-        assert [row[1] for row in rows[1:]] == ["Vera"]
