@@ -20,6 +20,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from chatbot.accounts import user_routes as users
     from chatbot.accounts.models import Role
     from chatbot.accounts.session_user import list_prefetched_keys, load_user
+    from chatbot.accounts.users import init_users
     from chatbot.campaigns import labels as campaign_labels
     from chatbot.campaigns import routes as campaigns
     from chatbot.campaigns.drafting import routes as campaign_drafts
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from chatbot.conversations.inbox import labels as conversation_labels
     from chatbot.conversations.inbox import routes as conversations
     from chatbot.conversations.inbox import sending_routes as sending
+    from chatbot.conversations.service import release_conversations
     from chatbot.core import log
     from chatbot.delivery import labels as delivery_labels
     from chatbot.message_templates import prices_routes as prices
@@ -56,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.init_extensions(app, settings, list_prefetched_keys=list_prefetched_keys)
     init_company(app)
     access.init_access(app, settings, roles=list(Role), load_user=load_user)
+    init_users(app, on_closed=release_conversations)
     rates.init_rates(app)
     pages.init_pages(app)
     formats.init_formats(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
+from flask import Flask, current_app
 
 from chatbot.accounts.audit import AuditAction, record_audit_event
 from chatbot.accounts.invitations import create_link, revoke_links
@@ -13,6 +14,11 @@ from chatbot.accounts.service import create_user
 from chatbot.accounts.session_user import Actor
 from chatbot.core.db import advisory_lock, db
 from chatbot.core.errors import Conflict, NotFound
+
+
+def init_users(app: Flask, *, on_closed: Callable[[int], None]) -> None:
+    """Call `on_closed` with the id of a user whose account is closed, in the same transaction."""
+    app.extensions["prosa_on_user_closed"] = on_closed
 
 
 def list_users() -> Sequence[User]:
@@ -49,7 +55,10 @@ def change_role(user: User, role: Role, by: Actor) -> None:
 
 
 def close_user(user: User, by: Actor) -> None:
-    """Close the account and end its sessions. Raises Conflict for oneself and the last administrator."""
+    """Close the account, end its sessions and let its conversations wait for somebody else.
+
+    Raises Conflict for oneself and the last administrator.
+    """
     if user.id == by.id:
         raise Conflict("You cannot close your own account: ask another administrator.")
     if not user.is_active:
@@ -59,6 +68,8 @@ def close_user(user: User, by: Actor) -> None:
     user.session_epoch += 1
     revoke_links(user)
     record_audit_event(by, AuditAction.USER_CLOSED, user.email)
+    db.session.flush()
+    current_app.extensions["prosa_on_user_closed"](user.id)
 
 
 def open_user(user: User, by: Actor) -> None:

@@ -98,16 +98,38 @@ def hand_off(conversation: Conversation, reason: str) -> None:
 
 
 def assign(conversation: Conversation, user_id: int) -> None:
-    """Assign the conversation to an agent. Raises Conflict if another agent has it."""
+    """Assign the conversation to an agent.
+
+    Raises Conflict if another agent has it, or if the agent's account was closed meanwhile.
+    """
     if conversation.assigned_user_id not in (None, user_id):
         owner = db.session.get(User, conversation.assigned_user_id)
         raise Conflict(
             "%(who)s has already taken this conversation.", who=owner.name if owner else "?"
         )
+    if conversation.assigned_user_id is None:
+        _check_open_account(user_id)
     conversation.state = ConversationState.ASSIGNED
     conversation.assigned_user_id = user_id
     conversation.unread_count = 0
     _record_state_change(conversation)
+
+
+def _check_open_account(user_id: int) -> None:
+    """Raise Conflict if the account is closed, and keep it from being closed in this transaction."""
+    query = sa.select(User.is_active).where(User.id == user_id).with_for_update(read=True)
+    if not db.session.scalar(query):
+        raise Conflict("This account is closed: open it first.")
+
+
+def release_conversations(user_id: int) -> None:
+    """Let all conversations of an agent whose account is closed wait for another one."""
+    query = sa.select(Conversation).where(Conversation.assigned_user_id == user_id)
+    # Again until there is none: a merge may have moved one to another row while this waited for its lock.
+    while found := db.session.scalars(query.with_for_update()).all():
+        for conversation in found:
+            hand_off(conversation, "account_closed")
+        db.session.flush()
 
 
 def hand_back(conversation: Conversation) -> None:

@@ -46,6 +46,7 @@ HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "bot_failed": _l("the bot failed"),
     "bot_loop": _l("seems to be another robot"),
     "agent": _l("handed over by an agent"),
+    "account_closed": _l("the account of its agent was closed"),
 }
 
 # Shown beside the label in lists, and instead of it on small screens.
