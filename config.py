@@ -113,7 +113,7 @@ class Settings:
     timezone: str = time_zone("PROSA_TIMEZONE", "America/Sao_Paulo")
     locale: str = choice("PROSA_LOCALE", "pt_BR", "pt_BR", "en")
     log_level: str = choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
-    # Lets another machine read /metrics as a bearer token; without one, only this machine may.
+    # Bearer token for /metrics. In development this machine needs none.
     metrics_token: str = text("METRICS_TOKEN", "", secret=True)
     # Where alerts are sent, as Apprise addresses: mailto://, tgram://, json://, slack:// and a hundred more.
     alert_urls: tuple[str, ...] = setting(read.read_alert_urls, secret=True)

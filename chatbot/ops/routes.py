@@ -50,8 +50,9 @@ def stats() -> Response:
 
 @bp.get("/metrics")
 def metrics() -> Response:
-    """Return the metrics to collectors with METRICS_TOKEN, or on this machine."""
-    if not (_has_token() or _is_local_request()):
+    """Return the metrics to collectors with METRICS_TOKEN; in development also on this machine."""
+    is_production = get_settings(current_app).is_production
+    if not (_has_token() or (not is_production and _is_local_request())):
         abort(403)
     return Response(render_metrics(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -70,7 +71,8 @@ def _is_local_request() -> bool:
     """Return whether the peer of the socket is this machine, and no proxy.
 
     The socket's own address counts: ProxyFix may have replaced REMOTE_ADDR by a forged header. A proxy on
-    this machine also connects from here, but adds a forwarding header.
+    this machine also connects from here. Most of them add a forwarding header, but not all, so this is only
+    for development.
     """
     original = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
     return _is_loopback(original.get("REMOTE_ADDR")) and not any(

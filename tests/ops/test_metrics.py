@@ -231,3 +231,24 @@ def test_no_token_is_accepted_if_none_is_configured(client: FlaskClient) -> None
     for given in ("Bearer ", "Bearer", "Bearer None"):
         answer = client.get("/metrics", headers={"Authorization": given}, environ_base=FAR)
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("token", ["right-token", ""])
+def test_in_production_a_local_request_without_the_token_is_refused(
+    app: Flask, tmp_path: Path, token: str
+) -> None:
+    """A proxy on this machine that adds no forwarding header looks the same."""
+    settings = make_settings(
+        tmp_path,
+        PROSA_ENV="production",
+        COMPANY_NAME="Prosa",
+        DATABASE_URL=str(db.engine.url),
+        METRICS_TOKEN=token,
+    )
+    client = create_app(settings).test_client()
+    for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
+        assert client.get("/metrics", headers=given).status_code == 403
+    answer = client.get(
+        "/metrics", headers={"Authorization": "Bearer right-token"}, environ_base=FAR
+    )
+    assert answer.status_code == (200 if token else 403)
