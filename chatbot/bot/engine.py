@@ -6,7 +6,7 @@ as `FetchInvoices`, `yield` returns that result. `bot.turns` performs the effect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -66,6 +66,8 @@ class Turn:
 
     text: str
     intent: Intent
+    content_kind: str = ""  # kind of the message whose content is answered, and its payload
+    content: Mapping[str, Any] = field(default_factory=dict)
     opt_out_text: str = ""  # of messages that ask to stop, beside others
     confidence: float = 1.0
     last_intent: str | None = None

@@ -85,6 +85,14 @@ GREETING_BY_NAME = _register(
     ),
     BODY,
 )
+AD_WELCOME = _register(
+    "ad_welcome",
+    N_(
+        "Hello! I am the virtual assistant of %(company)s. Thank you for your interest in "
+        "“%(ad)s”. Write what you would like to know, or choose an option:"
+    ),
+    BODY,
+)
 THANKS = _register("thanks", N_("You are welcome! If you need anything else, just write."))
 GOODBYE = _register("goodbye", N_("Goodbye! Thank you for contacting %(company)s."))
 NOT_UNDERSTOOD = _register(
@@ -102,6 +110,26 @@ UNREADABLE = _register(
 )
 FAILED = _register(
     "failed", N_("Something went wrong on our side. I am calling an agent to help you.")
+)
+FORM_RECEIVED = _register("form_received", N_("Thank you! We have received your answers."))
+ORDER_RECEIVED = _register(
+    "order_received",
+    N_("Thank you for your order! I am calling an agent, who will confirm it here."),
+)
+ORDER_WITH_TOTAL = _register(
+    "order_with_total",
+    N_(
+        "Thank you for your order of %(count)s item(s), R$ %(total)s in all! I am calling an "
+        "agent, who will confirm it here."
+    ),
+)
+LOCATION_RECEIVED = _register(
+    "location_received",
+    N_("Thank you, I have received the location. What do you need?"),
+    BODY,
+)
+CARD_RECEIVED = _register(
+    "card_received", N_("Thank you, I have received the contact. What do you need?"), BODY
 )
 LOOP = _register(
     "loop",

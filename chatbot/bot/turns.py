@@ -7,7 +7,7 @@ over meanwhile. No transaction is open while an effect is performed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -33,11 +33,13 @@ from chatbot.bot.engine import (
     separate_opt_outs,
 )
 from chatbot.bot.handlers import ALWAYS_HANDLED, HANDLERS
+from chatbot.bot.handlers.contents import CONTENT_HANDLERS, choose_content_handler, comes_from_ad
 from chatbot.bot.intents import Intent
 from chatbot.bot.loops import MAX_REPEATS, is_loop, load_recent_messages
 from chatbot.bot.rendering import render
 from chatbot.contacts import service as contacts
 from chatbot.contacts.models import Contact
+from chatbot.conversations.contents import get_ad_headline
 from chatbot.conversations.context import Context, load_context, store_context
 from chatbot.conversations.models import Author, Conversation, ConversationState, Message
 from chatbot.conversations.outbound import queue_message
@@ -97,14 +99,19 @@ def _detect_turn_intent(turn: Turn, waiting: Sequence[Message]) -> Turn:
     if opt_outs and not others:
         intent, confidence = Intent.OPT_OUT, 1.0
     opt_out_text = "\n".join(opt_outs) if others else ""
+    if intent is Intent.FALLBACK and turn.last_intent != Intent.GREETING and comes_from_ad(turn):
+        intent = Intent.GREETING
     return replace(turn, intent=intent, confidence=confidence, opt_out_text=opt_out_text)
 
 
 def _build_turn(contact: Contact, waiting: Sequence[Message], context: Context) -> Turn:
     settings = get_settings(current_app)
+    kind, content = _find_content(waiting)
     return Turn(
         text="\n".join(message.text for message in waiting if message.text),
         intent=Intent.FALLBACK,
+        content_kind=kind,
+        content=content,
         last_intent=context.last_intent,
         slots=context.slots,
         contact_name=contact.name,
@@ -112,6 +119,15 @@ def _build_turn(contact: Contact, waiting: Sequence[Message], context: Context) 
         today=datetime.now(ZoneInfo(settings.timezone)).date(),
         is_opted_out=contact.opted_out_at is not None,
     )
+
+
+def _find_content(waiting: Sequence[Message]) -> tuple[str, Mapping[str, Any]]:
+    """Return kind and payload of the last message with content of its own, else of one from an ad."""
+    for message in reversed(waiting):
+        if message.kind in CONTENT_HANDLERS:
+            return message.kind, message.payload
+    ads = (m for m in waiting if get_ad_headline(m.payload) is not None)
+    return next(((m.kind, m.payload) for m in ads), ("", {}))
 
 
 def _find_button_id(message: Message) -> str | None:
@@ -156,11 +172,8 @@ def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
         _run_effects(HANDLERS[Intent.OPT_OUT](stop), result, contact_id)
     if state != ConversationState.BOT and turn.intent not in ALWAYS_HANDLED:
         return result
-    if not turn.text and turn.intent is Intent.FALLBACK:
-        return TurnResult(
-            [Say(sentences.UNREADABLE)]
-        )  # an image or a voice message without a caption
-    _run_effects(HANDLERS[turn.intent](turn), result, contact_id)
+    handler = None if turn.intent in ALWAYS_HANDLED else choose_content_handler(turn)
+    _run_effects((handler or HANDLERS[turn.intent])(turn), result, contact_id)
     return result
 
 
@@ -252,7 +265,7 @@ def _apply_result(
         newest = waiting[-1].occurred_at
         conversation.answered_until = max(conversation.answered_until or newest, newest)
     if conversation.state == ConversationState.BOT:
-        conversation.last_intent = turn.intent.value
+        conversation.last_intent = turn.intent.value if turn.text else None
         conversation.unread_count = 0
     conversation.version += 1
     if result.handoff is not None:

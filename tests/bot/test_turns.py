@@ -214,7 +214,7 @@ def test_a_turn_that_kills_its_worker_is_not_counted_against_others(any_app: Fla
     assert reload(other).state == "bot"
 
 
-@pytest.mark.parametrize("kind", ["audio", "video", "location", "order", "request_welcome"])
+@pytest.mark.parametrize("kind", ["audio", "video", "image", "document"])
 def test_a_message_without_text_is_answered_with_a_request_for_text(
     any_app: Flask, kind: str
 ) -> None:

@@ -112,3 +112,23 @@ def test_a_stop_is_urgent_and_a_chat_is_not() -> None:
         for text in texts
     ]
     assert urgent == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "document", "document": {"id": "1", "filename": "cancelar contrato.pdf"}},
+        {"type": "location", "location": {"latitude": 1, "longitude": 2, "name": "Bar do Boleto"}},
+        {"type": "contacts", "contacts": [{"name": {"formatted_name": "Sair"}}]},
+        {"type": "interactive", "interactive": {"nfm_reply": {"body": "Sent", "name": "flow"}}},
+        {"type": "interactive",
+         "interactive": {"call_permission_reply": {"response": "accept"}}},
+    ],
+)  # fmt: skip
+def test_names_in_the_content_are_not_the_words_of_the_person(content: dict[str, object]) -> None:
+    value = make_message_value()
+    del value["messages"][0]["text"]
+    value["messages"][0] |= content
+    message = read_only_message(make_webhook_body(value)).message
+    assert (message.text, message.is_urgent) == ("", False)
+    assert message.payload

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatbot.bot import sentences
 from chatbot.bot.engine import Effects, HandOff, Say, Turn
 from chatbot.bot.understanding.classifier import Intent
+from chatbot.conversations.contents import get_ad_headline
 
 MENU = (
     (Intent.INVOICE_COPY, sentences.BUTTON_INVOICE),
@@ -15,7 +16,9 @@ MENU = (
 
 def greet(turn: Turn) -> Effects:
     values = {"company": turn.company_name}
-    if turn.first_name:
+    if headline := get_ad_headline(turn.content):
+        yield Say(sentences.AD_WELCOME, {**values, "ad": headline}, MENU)
+    elif turn.first_name:
         yield Say(sentences.GREETING_BY_NAME, {**values, "name": turn.first_name}, MENU)
     else:
         yield Say(sentences.GREETING, values, MENU)

@@ -11,6 +11,7 @@ from chatbot.channels.media.file_types import INLINE_TYPES
 from chatbot.channels.media.labels import get_transfer_status
 from chatbot.channels.media.models import FileSummary
 from chatbot.channels.whatsapp.errors import explain_error
+from chatbot.conversations.contents import Detail
 from chatbot.conversations.inbox.formatting import format_text
 from chatbot.conversations.inbox.threads import Bubble
 from chatbot.conversations.models import Author, ConversationState, Direction
@@ -44,6 +45,7 @@ HANDOFF_REASON_LABELS: dict[str, LazyString] = {
     "address_location": _l("asks for the address"),
     "not_understood": _l("the bot did not understand"),
     "bot_failed": _l("the bot failed"),
+    "order": _l("placed an order"),
     "bot_loop": _l("seems to be another robot"),
     "agent": _l("handed over by an agent"),
     "account_closed": _l("the account of its agent was closed"),
@@ -68,6 +70,8 @@ MESSAGE_KIND_LABELS: dict[str, tuple[str, LazyString]] = {
     "contacts": ("person", _l("Contact card")),
     "reaction": ("chat-dots", _l("Reaction")),
     "order": ("list-check", _l("Order")),
+    "nfm_reply": ("list-check", _l("Answers of a form")),
+    "call_permission_reply": ("telephone", _l("Answered a request to call")),
     "template": ("megaphone", _l("Message template")),
     "button": ("check", _l("Tapped a button")),
     "edit": ("pencil", _l("Edited an earlier message")),
@@ -75,6 +79,31 @@ MESSAGE_KIND_LABELS: dict[str, tuple[str, LazyString]] = {
     "system": ("info-circle", _l("Notice from WhatsApp")),
     "request_welcome": ("chat-dots", _l("Opened the chat")),
     "unsupported": ("question-circle", _l("A type of message that WhatsApp does not pass on")),
+}
+# Labels of `conversations.contents.Detail`.
+DETAIL_LABELS: dict[str, LazyString] = {
+    "place": _l("Place"),
+    "address": _l("Address"),
+    "coordinates": _l("Coordinates"),
+    "link": _l("Link"),
+    "item": _l("Item"),
+    "total": _l("Total"),
+    "name": _l("Name"),
+    "phone": _l("Phone"),
+    "email": _l("Email"),
+    "company": _l("Company"),
+    "answer": _l("Answer"),
+    "call_permission": _l("Answer"),  # its values are in CALL_PERMISSION_LABELS
+    "description": _l("Description"),
+    "file_name": _l("File"),
+    "ad": _l("Came from the ad"),
+    "ad_text": _l("Text of the ad"),
+    "ad_link": _l("Link of the ad"),
+    "product": _l("About the product"),
+}
+CALL_PERMISSION_LABELS: dict[str, LazyString] = {
+    "accept": _l("you may call"),
+    "reject": _l("does not want to be called"),
 }
 _UNLABELLED_KINDS = frozenset({"text", "interactive"})
 
@@ -122,6 +151,17 @@ def kind_of(message: Bubble) -> tuple[str, str] | None:
         message.kind, ("paperclip", _l("Another kind of message"))
     )
     return icon, str(label)
+
+
+def detail_label_of(detail: Detail) -> str:
+    """Return the label of a line of content; forms name their fields themselves."""
+    return detail.label if detail.is_named_by_sender else str(DETAIL_LABELS[detail.label])
+
+
+def detail_value_of(detail: Detail) -> str:
+    if detail.label == "call_permission" and not detail.is_named_by_sender:
+        return str(CALL_PERMISSION_LABELS.get(detail.value) or detail.value)
+    return detail.value
 
 
 def shown_as(file: FileSummary | None) -> str | None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from chatbot.accounts.models import USERS_CACHE_TAG, User
 from chatbot.channels.media.models import FileSummary, MediaFile
 from chatbot.contacts.models import CONTACTS_CACHE_TAG, Contact
-from chatbot.conversations.models import Conversation, Message, thread_cache_tag
+from chatbot.conversations.contents import Detail, list_details
+from chatbot.conversations.models import Conversation, Direction, Message, thread_cache_tag
 from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.clock import parse_time
 from chatbot.core.db import db
@@ -68,6 +69,7 @@ class Bubble:
     occurred_at: datetime
     agent: str | None
     file: FileSummary | None
+    details: tuple[Detail, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ def _select_messages(conversation_id: int) -> Any:
             Message.occurred_at,
             User.name,
             *_FILE_COLUMNS,
+            # Bodies of our own messages are large, and nothing is shown of them.
+            sa.case((Message.direction == Direction.INBOUND, Message.payload)).label("payload"),
         )
         .join(User, User.id == Message.user_id, isouter=True)
         .join(MediaFile, MediaFile.id == Message.media_file_id, isouter=True)
@@ -227,8 +231,10 @@ def _select_messages(conversation_id: int) -> Any:
 
 
 def _build_bubble(row: Any) -> Bubble:
-    of_message, of_file = row[: -len(_FILE_COLUMNS)], row[-len(_FILE_COLUMNS) :]
-    values = (*of_message, FileSummary(*of_file) if of_file[0] is not None else None)
+    *of_message, payload = row
+    of_message, of_file = of_message[: -len(_FILE_COLUMNS)], of_message[-len(_FILE_COLUMNS) :]
+    file = FileSummary(*of_file) if of_file[0] is not None else None
+    values: tuple[Any, ...] = (*of_message, file, tuple(list_details(row.kind, payload or {})))
     return Bubble(*values)
 
 

@@ -18,10 +18,12 @@ from chatbot.conversations.inbound import InboundMessage
 from chatbot.webhooks.events import IdentityChanged, MessageReceived
 from chatbot.webhooks.parsing.sender_identity import build_sender, parse_number
 from chatbot.webhooks.parsing.treatments import (
+    FORM_KINDS,
     KIND_ALIASES,
     LOST_CONTENT_CODES,
     MESSAGE_TREATMENTS,
     TAPPED_KINDS,
+    WORDLESS_KINDS,
     Treatment,
 )
 from chatbot.webhooks.parsing.values import (
@@ -112,11 +114,11 @@ def _add_shared_phone(sender: SenderIdentity, message: InboundMessage) -> Sender
 def _parse_inbound(message: Mapping[str, Any], received_at: datetime) -> InboundMessage:
     wamid = _parse_message_id(message)
     raw_kind = to_text(message.get("type"), 30) or _guess_kind(message)
-    kind = KIND_ALIASES.get(raw_kind, raw_kind)
     content = strip_nul(message.get(raw_kind))
+    kind = _find_kind(raw_kind, content)
     text = extract_text(kind, content)
     context = get_object(message, "context")
-    reference = first_text(get_object(message, kind), "message_id", "original_message_id")
+    reference = first_text(get_object(message, raw_kind), "message_id", "original_message_id")
     return InboundMessage(
         wamid=wamid,
         kind=kind,
@@ -128,6 +130,13 @@ def _parse_inbound(message: Mapping[str, Any], received_at: datetime) -> Inbound
         expects_answer=_expects_answer(kind, text, message),
         opens_window=MESSAGE_TREATMENTS.get(kind) is not Treatment.RECORDED_WITHOUT_WINDOW,
     )
+
+
+def _find_kind(raw_kind: str, content: object) -> str:
+    """Return the kind as we store it: interactive messages that are no tapped choice have their own."""
+    if raw_kind == "interactive" and isinstance(content, dict):
+        return next((kind for kind in FORM_KINDS if kind in content), raw_kind)
+    return KIND_ALIASES.get(raw_kind, raw_kind)
 
 
 def _parse_message_id(message: Mapping[str, Any]) -> str:
@@ -165,38 +174,29 @@ def _is_opt_out(text: str) -> bool:
 
 
 def extract_text(kind: str, content: object) -> str:
-    """Return the readable text of a message: its text, its caption, or the title of a tapped button."""
+    """Return the person's words: text, caption, or the title of a tapped button.
+
+    Other content, such as the name of a file or place, is shown from the payload (`conversations.contents`).
+    """
     if isinstance(content, str):
         return to_text(content)
-    if kind == "contacts":
-        names = (
-            first_text(get_object(card, "name"), "formatted_name") for card in iter_objects(content)
-        )
-        return ", ".join(name for name in names if name)
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or kind in WORDLESS_KINDS:
         return ""
     match kind:
         case "interactive":
             return _extract_tapped_title(content)
-        case "location":
-            return ", ".join(
-                filter(None, (to_text(content.get("name")), to_text(content.get("address"))))
-            )
         case "edit":
             edited = get_object(content, "message")
             inner_kind = to_text(edited.get("type")) or "text"
             return extract_text(inner_kind, edited.get(inner_kind)) if inner_kind != "edit" else ""
-    return first_text(content, "body", "caption", "text", "emoji", "filename")
+    return first_text(content, "body", "caption", "text", "emoji")
 
 
 def _extract_tapped_title(content: Mapping[str, Any]) -> str:
     for name in ("button_reply", "list_reply"):
         if title := first_text(get_object(content, name), "title", "id"):
             return title
-    form = get_object(content, "nfm_reply")
-    return first_text(form, "body", "name") or first_text(
-        get_object(content, "call_permission_reply"), "response"
-    )
+    return ""
 
 
 def _parse_new_identity(system: Mapping[str, Any]) -> SenderIdentity | None:

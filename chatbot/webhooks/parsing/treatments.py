@@ -31,6 +31,8 @@ MESSAGE_TREATMENTS: dict[str, Treatment] = {
     "order": T.ANSWERED,
     "button": T.ANSWERED,
     "interactive": T.ANSWERED,
+    "nfm_reply": T.ANSWERED,
+    "call_permission_reply": T.RECORDED,
     "request_welcome": T.ANSWERED,
     "sticker": T.RECORDED,
     "reaction": T.RECORDED,
@@ -45,6 +47,10 @@ MESSAGE_TREATMENTS: dict[str, Treatment] = {
 KIND_ALIASES = {"voice": "audio", "unknown": "unsupported"}
 # Error codes of messages without content: too large, or of a type that the Cloud API doesn't support.
 LOST_CONTENT_CODES = frozenset({131052, 131060})
+# Kinds of `interactive` that are no tapped choice: the answers of a form (Flow), and leave to call.
+FORM_KINDS = ("nfm_reply", "call_permission_reply")
+# Kinds whose content has no words of the person.
+WORDLESS_KINDS = frozenset({"location", "contacts", *FORM_KINDS})
 TAPPED_KINDS = frozenset({"button", "interactive"})
 
 # Effects of the APPLIED fields. All of them also show on the page of the channel or of the contact.
