@@ -27,6 +27,7 @@ from config_readers import (
     boolean,
     choice,
     dates,
+    header_token,
     integer,
     number,
     required,
@@ -74,7 +75,7 @@ class Settings:
     # Port of the simulator that `make run` starts; None with WHATSAPP_API_URL set.
     simulator_port: int | None = setting(read.read_simulator_port)
     whatsapp_api_url: str = address("WHATSAPP_API_URL", GRAPH_URL)
-    whatsapp_token: str = required("WHATSAPP_TOKEN", secret=True)
+    whatsapp_token: str = header_token("WHATSAPP_TOKEN")
     whatsapp_phone_number_id: str = required(
         "WHATSAPP_PHONE_NUMBER_ID", in_development="106540352242922"
     )

@@ -93,6 +93,18 @@ def required(name: str, *, in_development: str | None = None, secret: bool = Fal
     return setting(read, secret=secret)
 
 
+def header_token(name: str) -> Any:
+    """Declare a required token that is sent in a header, which may hold no white space."""
+
+    def read(env: ConfigReader) -> str:
+        token = env.required(name)
+        if not re.fullmatch(r"[!-~]+", token):
+            raise ConfigError(f"{name} must be one word of plain letters and signs: copy it again.")
+        return token
+
+    return setting(read, secret=True)
+
+
 def number(name: str, default: float, low: float, high: float = 1e9) -> Any:
     return setting(lambda env: env.number(name, default, low, high))
 

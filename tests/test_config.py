@@ -4,7 +4,9 @@ import os
 import re
 import stat
 import threading
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,16 @@ REQUIRED = {
 PRODUCTION = {"PROSA_ENV": "production", **REQUIRED}
 
 
+EVERY_SECRET = {
+    "SECRET_KEY_FALLBACKS": "o" * 32,
+    "SUPPRESSION_KEY": "s" * 32,
+    "WHATSAPP_APP_SECRET_PREVIOUS": "former",
+    "METRICS_TOKEN": "metrics",
+    "REDIS_URL": "redis://:password@redis:6379/0",
+    "ALERT_URLS": "json://alerts.example",
+}
+
+
 def load(root: Path, **environ: str) -> Settings:
     return config.load(environ, root=root)
 
@@ -30,6 +42,9 @@ INVALID_SETTINGS = [
     ("PORT", "80.5", "whole number"),
     ("PORT", "nan", "number from"),
     ("SECRET_KEY", "short", "32 characters"),
+    ("WHATSAPP_TOKEN", "EAAG\n123", "one word"),
+    ("WHATSAPP_TOKEN", "EAAG 123", "one word"),
+    ("WHATSAPP_TOKEN", "“EAAG123”", "one word"),
     ("SECRET_KEY_FALLBACKS", "short", "former values of SECRET_KEY"),
     ("DATABASE_URL", "mysql://h/db", "postgresql://"),
     ("DATABASE_URL", "nonsense", "postgresql://"),
@@ -161,6 +176,15 @@ def test_the_first_source_with_a_value_wins(tmp_path: Path) -> None:
     assert found.redis_url == "unix:///run/r.sock"
     produced = load(tmp_path, **PRODUCTION)
     assert produced.redis_url is None, "run.env belongs to `make run`, not to production"
+
+
+@pytest.mark.parametrize("field", [field for field in fields(Settings) if not field.repr])
+def test_white_space_around_a_secret_is_not_part_of_it(tmp_path: Path, field: Field[Any]) -> None:
+    given = {**PRODUCTION, **EVERY_SECRET}
+    padded = {name: f" \t{value}\r\n" for name, value in given.items()}
+    found = getattr(load(tmp_path, **padded), field.name)
+    assert found == getattr(load(tmp_path, **given), field.name)
+    assert found
 
 
 def test_white_space_around_a_value_is_not_part_of_it(tmp_path: Path) -> None:

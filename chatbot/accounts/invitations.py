@@ -81,4 +81,4 @@ def _is_valid(token: str) -> sa.ColumnElement[bool]:
 
 def _hash(token: str) -> str:
     """Hash a token. Plain SHA-256 is enough, because a token has 256 random bits."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(token.strip().encode("utf-8", "replace")).hexdigest()

@@ -45,10 +45,13 @@ def _turn() -> Iterator[None]:
 def hash_password(password: str) -> str:
     """Return the hash to store. Call it outside a transaction: it takes long.
 
+    White space around a password, which a paste often adds, is never part of it.
+
     Raises:
         InvalidInput: the password is too short.
         HashingBusy: others are being hashed.
     """
+    password = password.strip()
     if len(password) < MIN_PASSWORD:
         raise InvalidInput(
             "A password needs at least %(least)s characters.", field="password", least=MIN_PASSWORD
@@ -65,7 +68,7 @@ def verify_password(stored: str | None, password: str) -> bool:
     """
     with _turn():
         try:
-            return _hasher.verify(stored or _dummy_hash(), password) and stored is not None
+            return _hasher.verify(stored or _dummy_hash(), password.strip()) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 

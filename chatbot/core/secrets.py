@@ -38,8 +38,11 @@ class UnreadableSecret(AppError):
 
 
 def encrypt(text: str) -> str:
-    """Return `text` encrypted with the newest key, as printable ASCII."""
-    return _cipher().encrypt(text.encode()).decode()
+    """Return `text`, without white space around it, encrypted with the newest key, as printable ASCII.
+
+    A pasted token often ends in a line break, with which it is wrong in a header.
+    """
+    return _cipher().encrypt(text.strip().encode()).decode()
 
 
 def decrypt(token: str) -> str:
@@ -62,7 +65,7 @@ def lookup_hash(text: str) -> str:
 def lookup_hashes(text: str) -> list[str]:
     """Return the hashes that `text` may be stored under, the newest key's first."""
     keys = [_derive(key, b"prosa lookup") for key in _secret_keys()]
-    return [hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in keys]
+    return [hmac.new(key, text.strip().encode(), hashlib.sha256).hexdigest() for key in keys]
 
 
 def _cipher() -> MultiFernet:

@@ -28,7 +28,7 @@ MAX_BODY = 3 * 1024 * 1024  # bytes; Meta's documented maximum of a webhook payl
 def verify() -> Response:
     """Answer Meta's verification request, which it sends when the callback address is configured."""
     expected = get_settings(current_app).whatsapp_verify_token
-    token = request.args.get("hub.verify_token", "")
+    token = request.args.get("hub.verify_token", "").strip()
     if request.args.get("hub.mode") != "subscribe" or not hmac.compare_digest(
         token.encode(), expected.encode()
     ):

@@ -56,6 +56,18 @@ def test_an_invited_user_chooses_a_password_once(any_app: Flask) -> None:
     assert make_client(any_app).sign_in(get_user_by_email(), NEW_PASSWORD).status_code == 303
 
 
+def test_white_space_around_a_pasted_link_and_password_is_ignored(app: Flask) -> None:
+    path = invite(make_signed_in_client(app, Role.ADMIN)[0])
+    assert choose_password(make_client(app), f"{path}%20%0A", f" {NEW_PASSWORD}\t") == 303
+    for typed in (NEW_PASSWORD, f"{NEW_PASSWORD} "):
+        assert make_client(app).sign_in(get_user_by_email(), typed).status_code == 303
+
+
+def test_white_space_does_not_make_a_password_long_enough(app: Flask) -> None:
+    path = invite(make_signed_in_client(app, Role.ADMIN)[0])
+    assert choose_password(make_client(app), path, "short" + 10 * " ") == 422
+
+
 def test_a_refused_password_does_not_use_the_link(app: Flask) -> None:
     path = invite(make_signed_in_client(app, Role.ADMIN)[0])
     assert choose_password(make_client(app), path, "short") == 422

@@ -96,3 +96,12 @@ def test_a_changed_text_is_not_believed(app: Flask) -> None:
     stored = secrets.encrypt("pix-key")
     with pytest.raises(UnreadableSecret):
         secrets.decrypt(stored[:-4] + "AAAA")
+
+
+def test_white_space_around_a_secret_is_not_stored_and_not_searched(
+    app: Flask, connection: sa.Connection
+) -> None:
+    connection.execute(KEYS.insert(), [_row(3, " EAAG-3\r\n", "\tnote\n")])
+    is_third = KEYS.c.token_hash.in_(secrets.lookup_hashes("EAAG-3\n"))
+    row = connection.execute(sa.select(KEYS).where(is_third)).one()
+    assert (row.id, row.token, row.note) == (3, "EAAG-3", "note")
