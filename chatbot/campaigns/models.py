@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime, index_where
 from chatbot.delivery.models import SendTableMixin
 
 CAMPAIGNS_CACHE_TAG = "campaigns"  # of every value that shows campaigns and their states
@@ -118,8 +118,7 @@ class Recipient(SendTableMixin, Base):
         sa.Index(
             "ix_recipients_answered",
             "campaign_id",
-            sqlite_where=sa.text("answered_at IS NOT NULL"),
-            postgresql_where=sa.text("answered_at IS NOT NULL"),
+            **index_where("answered_at IS NOT NULL"),
         ),
         sa.Index("ix_recipients_figures", "campaign_id", "state", "contact_id"),
         sa.Index("ix_recipients_wamid", "wamid"),
@@ -128,14 +127,12 @@ class Recipient(SendTableMixin, Base):
             "campaign_id",
             "due_at",
             "id",
-            sqlite_where=sa.text("state = 'queued'"),
-            postgresql_where=sa.text("state = 'queued'"),
+            **index_where("state = 'queued'"),
         ),
         sa.Index(
             "ix_recipients_in_flight",
             "state",
             "claimed_until",
-            sqlite_where=sa.text("state IN ('sending', 'unknown')"),
-            postgresql_where=sa.text("state IN ('sending', 'unknown')"),
+            **index_where("state IN ('sending', 'unknown')"),
         ),
     )

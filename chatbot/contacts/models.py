@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from chatbot.core import clock
 from chatbot.core.cache.invalidation import has_changed, old_and_new_values
-from chatbot.core.db import Base, BigId, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, Json, UtcDateTime, index_where
 from chatbot.core.text import fold
 
 CONTACTS_CACHE_TAG = "contacts"  # lists that show names or addresses of contacts
@@ -60,14 +60,12 @@ class Contact(Base):
         sa.Index(
             "ix_contacts_opted_out",
             "id",
-            sqlite_where=sa.text("opted_out_at IS NOT NULL"),
-            postgresql_where=sa.text("opted_out_at IS NOT NULL"),
+            **index_where("opted_out_at IS NOT NULL"),
         ),
         sa.Index(
             "ix_contacts_merged",
             "merged_into_id",
-            sqlite_where=sa.text("merged_into_id IS NOT NULL"),
-            postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+            **index_where("merged_into_id IS NOT NULL"),
         ),
         sa.Index("ix_contacts_search_name", "search_name", "id"),
     )

@@ -14,7 +14,7 @@ from chatbot.contacts.models import contact_cache_tag
 from chatbot.conversations.cache_deltas import encode_delta
 from chatbot.core import clock
 from chatbot.core.cache.invalidation import CacheDelta, has_changed, old_and_new_values
-from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime
+from chatbot.core.db import Base, BigId, EnumString, Json, UtcDateTime, index_where
 from chatbot.delivery.models import MessageState, SendTableMixin
 
 INBOX_CACHE_TAG = "inbox:all"  # pages that list all conversations
@@ -103,16 +103,14 @@ class Conversation(Base):
         sa.Index(
             "ix_conversations_turn_due",
             "turn_due_at",
-            sqlite_where=sa.text("turn_due_at IS NOT NULL"),
-            postgresql_where=sa.text("turn_due_at IS NOT NULL"),
+            **index_where("turn_due_at IS NOT NULL"),
         ),
         sa.Index("ix_conversations_recent", "last_message_at", "id"),
         sa.Index(
             "ix_conversations_waiting",
             "waiting_since",
             "id",
-            sqlite_where=sa.text("waiting_since IS NOT NULL"),
-            postgresql_where=sa.text("waiting_since IS NOT NULL"),
+            **index_where("waiting_since IS NOT NULL"),
         ),
         sa.Index("ix_conversations_state_recent", "state", "last_message_at", "id"),
         sa.Index(
@@ -120,8 +118,7 @@ class Conversation(Base):
             "assigned_user_id",
             "last_message_at",
             "id",
-            sqlite_where=sa.text("assigned_user_id IS NOT NULL"),
-            postgresql_where=sa.text("assigned_user_id IS NOT NULL"),
+            **index_where("assigned_user_id IS NOT NULL"),
         ),
     )
 
@@ -210,36 +207,31 @@ class Message(SendTableMixin, Base):
             "conversation_id",
             "client_token",
             unique=True,
-            sqlite_where=sa.text("client_token IS NOT NULL"),
-            postgresql_where=sa.text("client_token IS NOT NULL"),
+            **index_where("client_token IS NOT NULL"),
         ),
         sa.Index("ix_messages_thread", "conversation_id", "occurred_at", "id"),
         sa.Index(
             "ix_messages_open",
             "conversation_id",
             "id",
-            sqlite_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
-            postgresql_where=sa.text("state IN ('queued', 'sending', 'unknown')"),
+            **index_where("state IN ('queued', 'sending', 'unknown')"),
         ),
         sa.Index("ix_messages_recorded", "recorded_at"),
         sa.Index(
             "ix_messages_media",
             "media_file_id",
-            sqlite_where=sa.text("media_file_id IS NOT NULL"),
-            postgresql_where=sa.text("media_file_id IS NOT NULL"),
+            **index_where("media_file_id IS NOT NULL"),
         ),
         sa.Index(
             "ix_messages_unanswered",
             "conversation_id",
-            sqlite_where=sa.text("needs_turn"),
-            postgresql_where=sa.text("needs_turn"),
+            **index_where("needs_turn"),
         ),
         sa.Index(
             "ix_messages_due",
             "due_at",
             "id",
-            sqlite_where=sa.text("state = 'queued'"),
-            postgresql_where=sa.text("state = 'queued'"),
+            **index_where("state = 'queued'"),
         ),
     )
 

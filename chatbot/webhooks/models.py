@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.core.db import Base, BigId, EnumString, UtcDateTime
+from chatbot.core.db import Base, BigId, EnumString, UtcDateTime, index_where
 
 
 class WebhookQueue(StrEnum):
@@ -47,8 +47,7 @@ class WebhookBody(Base):
             "ix_webhook_bodies_new",
             "queue",
             "id",
-            sqlite_where=sa.text("state = 'new'"),
-            postgresql_where=sa.text("state = 'new'"),
+            **index_where("state = 'new'"),
         ),
     )
 
@@ -80,22 +79,19 @@ class WebhookUpdate(Base):
             "queue",
             "happened_at",
             "id",
-            sqlite_where=sa.text("state = 'new'"),
-            postgresql_where=sa.text("state = 'new'"),
+            **index_where("state = 'new'"),
         ),
         # Finds other updates of a contact that wait or are leased.
         sa.Index(
             "ix_webhook_updates_contact",
             "contact_key",
             "id",
-            sqlite_where=sa.text("state = 'new'"),
-            postgresql_where=sa.text("state = 'new'"),
+            **index_where("state = 'new'"),
         ),
         sa.Index(
             "ix_webhook_updates_quarantined",
             "id",
-            sqlite_where=sa.text("state = 'quarantined'"),
-            postgresql_where=sa.text("state = 'quarantined'"),
+            **index_where("state = 'quarantined'"),
         ),
     )
 

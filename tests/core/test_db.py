@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.conversations.models import Message
-from chatbot.core.db import UtcDateTime, db, db_now, is_postgresql, timestamp_text
+from chatbot.core.db import Base, UtcDateTime, db, db_now, is_postgresql, timestamp_text
 from chatbot.core.db.bulk_sql import json_rows
 from chatbot.delivery.models import MessageState
 
@@ -79,3 +79,16 @@ def test_queued_rows_are_found_by_their_partial_index(app: Flask) -> None:
         assert "?" not in compiled, "SQLite plans anew whenever a parameter might fit an index"
         plan = connection.execute(sa.text(f"EXPLAIN QUERY PLAN {compiled}")).all()
     assert "ix_messages_due" in plan[0].detail
+
+
+def test_a_partial_index_has_one_condition_on_both_databases(app: Flask) -> None:
+    indexes = [index for table in Base.metadata.sorted_tables for index in table.indexes]
+    conditions = [
+        (
+            index.name,
+            *(str(index.dialect_kwargs.get(f"{name}_where")) for name in ("sqlite", "postgresql")),
+        )
+        for index in indexes
+    ]
+    assert [name for name, sqlite, postgresql in conditions if sqlite != postgresql] == []
+    assert sum(sqlite != "None" for _name, sqlite, _postgresql in conditions) >= 15

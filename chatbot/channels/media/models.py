@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.core import clock
-from chatbot.core.db import Base, BigId, UtcDateTime, db_now
+from chatbot.core.db import Base, BigId, UtcDateTime, db_now, index_where
 
 
 class MediaTransfer(StrEnum):
@@ -47,8 +47,7 @@ class MediaFile(Base):
         sa.Index(
             "ix_media_files_due",
             "due_at",
-            sqlite_where=sa.text("transfer IS NOT NULL"),
-            postgresql_where=sa.text("transfer IS NOT NULL"),
+            **index_where("transfer IS NOT NULL"),
         ),
     )
 

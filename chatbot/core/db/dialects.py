@@ -76,3 +76,9 @@ def claimable_rows(
     if is_postgresql(connection):
         return skip_locked(query, connection, of=of).cte("claimable")  # type: ignore[no-any-return]
     return query.subquery()
+
+
+def index_where(condition: str) -> dict[str, Any]:
+    """Return the keyword arguments that make an `sa.Index` partial, with one condition for both databases."""
+    clause = sa.text(condition)
+    return {"sqlite_where": clause, "postgresql_where": clause}
