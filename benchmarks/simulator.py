@@ -85,7 +85,7 @@ def render_request(number: int) -> bytes:
                 "language": {"code": "pt_BR"},
                 "components": [{"type": "body", "parameters": parameters}],
             },
-            "biz_opaque_callback_data": f"r:{number}:1",
+            "biz_opaque_callback_data": f"r:{number}:1:0123456789",
         }
     )
     head = (

@@ -27,7 +27,9 @@ from benchmarks.processes import cpu_s, post_all, render_request
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.tasks import enqueue
+from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.models import MessageState
+from chatbot.delivery.outbound import CallbackId
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 from tests.support.factories import (
     make_campaign,
@@ -131,18 +133,18 @@ def is_open(port: int) -> bool:
 # --- the statuses ---
 
 
-def status_of(row_id: int, step: str) -> dict[str, Any]:
+def status_of(row_id: int, step: str, installation: str = "") -> dict[str, Any]:
     return make_status_value(
         f"wamid.bench{row_id}",
         step,
         recipient_id=f"5521{900_000_000 + row_id}",
-        biz_opaque_callback_data=f"r:{row_id}:1",
+        biz_opaque_callback_data=str(CallbackId("r", row_id, 1, installation)),
         conversation={"id": "c1", "origin": {"type": "utility"}},
         pricing={"billable": True, "pricing_model": "PMP", "category": "utility"},
     )
 
 
-def bodies_of(row_ids: Sequence[int], size: int) -> list[bytes]:
+def bodies_of(row_ids: Sequence[int], size: int, installation: str = "") -> list[bytes]:
     """Return bodies of `size` statuses, three for each row, in the order of a campaign.
 
     The first rows are delivered while later ones are still being sent.
@@ -154,7 +156,7 @@ def bodies_of(row_ids: Sequence[int], size: int) -> list[bytes]:
         for step in range(3)
         if 0 <= position - lag * step < len(row_ids)
     ]
-    values = [status_of(row_id, step) for row_id, step in steps]
+    values = [status_of(row_id, step, installation) for row_id, step in steps]
     return [make_webhook_body(*values[at : at + size]) for at in range(0, len(values), size)]
 
 
@@ -164,6 +166,8 @@ def measure_statuses(worker: subprocess.Popen[bytes], rows: int, size: int) -> S
     ids = make_recipients(
         campaign, rows, state=MessageState.ACCEPTED, attempt=1, accepted_at=clock.now()
     )
+    with db.engine.begin() as connection:
+        installation = get_installation_id(connection)
     waiting = [
         {
             "received_at": clock.now(),
@@ -171,7 +175,7 @@ def measure_statuses(worker: subprocess.Popen[bytes], rows: int, size: int) -> S
             "raw": raw,
             "state": WorkState.NEW,
         }
-        for raw in bodies_of(ids, size)
+        for raw in bodies_of(ids, size, installation)
     ]
     started_cpu = cpu_s(worker.pid)
     with db.engine.begin() as connection:

@@ -17,6 +17,7 @@ from chatbot.contacts.models import (
 from chatbot.conversations.models import Conversation, Message
 from chatbot.core.metrics import MetricSum, ProcessReport
 from chatbot.core.sessions import StoredSession
+from chatbot.delivery.installation import Installation
 from chatbot.delivery.models import DoubleAcceptance, ReceiptWatermark
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.prices import MessagePrice
@@ -38,6 +39,7 @@ __all__ = [
     "Conversation",
     "DoubleAcceptance",
     "FailedSignIn",
+    "Installation",
     "Invoice",
     "KnownNetwork",
     "MediaChunk",

@@ -27,6 +27,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_alerts")),
     )
     op.create_table(
+        "installation",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
+    )
+    op.create_table(
         "settings",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
@@ -860,6 +866,7 @@ def downgrade() -> None:
     op.drop_table("company_logo")
     op.drop_table("setting_changes")
     op.drop_table("settings")
+    op.drop_table("installation")
     op.drop_table("recipients")
     op.drop_table("campaign_preview_sends")
     op.drop_table("upload_errors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,14 +53,57 @@ def update_display_phone(channel: Channel, digits: str) -> None:
 def find_channel_ids(
     connection: sa.Connection, account: str, display_phone: str = "", number: str = ""
 ) -> list[int]:
-    """Return the channels of an account's event: the one of the named number, else all of the account."""
+    """Return the channels of an account's event: that of the number it names, else all of the account.
+
+    An event that names a number which is not ours is about no channel: a sister number of the account.
+    """
+    query = sa.select(Channel.id).order_by(Channel.id)
+    if number:
+        query = query.where(Channel.phone_number_id == number)
+    else:
+        query = query.where(Channel.business_account_id == account)
+        if display_phone:
+            query = query.where(Channel.display_phone == display_phone)
+    return list(connection.scalars(query))
+
+
+def is_our_account(connection: sa.Connection, account: str) -> bool:
+    settings = get_settings(current_app)
+    query = sa.select(Channel.id).where(Channel.business_account_id == account).limit(1)
+    return account == settings.whatsapp_business_account_id or connection.scalar(query) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class OurNumbers:
+    """Numbers and accounts of this installation; `nameless` are numbers whose phone is not known yet."""
+
+    numbers: frozenset[str]
+    accounts: frozenset[str]
+    nameless: frozenset[str]
+
+    def include(self, number: str, account: str) -> bool:
+        """Whether an event is about us. Where it names no number, the account decides."""
+        return number in self.numbers if number else account in self.accounts
+
+
+def load_our_numbers(connection: sa.Connection) -> OurNumbers:
+    settings = get_settings(current_app)
     rows = connection.execute(
-        sa.select(Channel.id, Channel.display_phone, Channel.phone_number_id)
-        .where(sa.or_(Channel.business_account_id == account, Channel.phone_number_id == number))
-        .order_by(Channel.id)
+        sa.select(Channel.phone_number_id, Channel.business_account_id, Channel.display_phone)
     ).all()
-    named = [r.id for r in rows if r.phone_number_id == number or r.display_phone == display_phone]
-    return named or [row.id for row in rows]
+    return OurNumbers(
+        frozenset({settings.whatsapp_phone_number_id, *(row[0] for row in rows)}),
+        frozenset({settings.whatsapp_business_account_id, *(row[1] for row in rows)}),
+        frozenset(row[0] for row in rows if not row[2]),
+    )
+
+
+def set_display_phone(connection: sa.Connection, number: str, display_phone: str) -> None:
+    connection.execute(
+        sa.update(Channel)
+        .where(Channel.phone_number_id == number, Channel.display_phone == "")
+        .values(display_phone=display_phone)
+    )
 
 
 def find_channel(phone_number_id: str, account: str = "") -> Channel | None:

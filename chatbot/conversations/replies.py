@@ -27,6 +27,7 @@ from chatbot.conversations.reply_side_effects import MessageSideEffects, select_
 from chatbot.conversations.service import window_is_open_condition
 from chatbot.core.db import advisory_lock, db_now, read_only
 from chatbot.core.db.bulk_sql import id_list
+from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.models import MessageState
 from chatbot.delivery.outbound import CallbackId, OutboundMessage, RecipientQueue
 from chatbot.delivery.send_table import SendTable, claim_rows, claim_statement
@@ -52,12 +53,18 @@ class ReplySource:
         due = _select_due(channel_id).limit(sa.bindparam("most", type_=sa.Integer))
         self._claim = claim_statement(engine, REPLY_SEND_TABLE, due, _fence())
         self.claimed_conversation_ids: set[int] = set()
+        self._installation = ""  # known once something is claimed
 
     def claim(self, token: str, limit: int, lease_s: float) -> int:
         with self._engine.begin() as connection:
             # Concurrent claims could split a thread between them and break its order.
             advisory_lock(connection, f"replies.claim:{self._channel_id}")
-            return claim_rows(connection, REPLY_SEND_TABLE, self._claim, token, lease_s, most=limit)
+            taken = claim_rows(
+                connection, REPLY_SEND_TABLE, self._claim, token, lease_s, most=limit
+            )
+            if taken:
+                self._installation = get_installation_id(connection)
+            return taken
 
     def load(self, token: str) -> list[RecipientQueue]:
         query = (
@@ -80,7 +87,7 @@ class ReplySource:
             rows = connection.execute(query).all()
         self.claimed_conversation_ids |= {row.conversation_id for row in rows}
         return [
-            [_build_outbound_message(row) for row in queue]
+            [_build_outbound_message(row, self._installation) for row in queue]
             for _, queue in groupby(rows, key=lambda row: row.conversation_id)
         ]
 
@@ -209,12 +216,12 @@ def skip_unsendable(connection: sa.Connection) -> int:
     return skipped
 
 
-def _build_outbound_message(row: Any) -> OutboundMessage:
+def _build_outbound_message(row: Any, installation: str) -> OutboundMessage:
     if not row.to:
         return OutboundMessage(
             row.id, row.attempt, row.claim_token, "", None, "The contact has no WhatsApp address."
         )
-    callback = str(CallbackId(REPLY_SEND_TABLE.prefix, row.id, row.attempt))
+    callback = str(CallbackId(REPLY_SEND_TABLE.prefix, row.id, row.attempt, installation))
     body = with_media_id(row.payload, row.media_id) if row.media_id else row.payload
     return OutboundMessage(
         row.id, row.attempt, row.claim_token, row.to, render_request(body, row.to, callback)

@@ -13,22 +13,24 @@ import sqlalchemy as sa
 from chatbot.channels.whatsapp.errors import ErrorPolicy
 from chatbot.delivery.send_table import SendTable
 
-_CALLBACK_ID = re.compile(r"([mr]):([0-9]{1,18}):([0-9]{1,9})")
+_CALLBACK_ID = re.compile(r"([mr]):([0-9]{1,18}):([0-9]{1,9}):([0-9a-f]{1,20})")
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackId:
     """Key of an attempt that Meta echoes in every status (`biz_opaque_callback_data`, 512 characters).
 
-    It takes the place of an idempotency key, which Meta does not have.
+    It takes the place of an idempotency key, which Meta does not have. `installation` says whose row it
+    is, since another Prosa may send on the same account.
     """
 
     send_table: str
     row_id: int
     attempt: int
+    installation: str = ""
 
     def __str__(self) -> str:
-        return f"{self.send_table}:{self.row_id}:{self.attempt}"
+        return f"{self.send_table}:{self.row_id}:{self.attempt}:{self.installation}"
 
 
 def parse_callback_id(text: object) -> CallbackId | None:
@@ -36,7 +38,7 @@ def parse_callback_id(text: object) -> CallbackId | None:
     match = _CALLBACK_ID.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         return None
-    return CallbackId(match[1], int(match[2]), int(match[3]))
+    return CallbackId(match[1], int(match[2]), int(match[3]), match[4])
 
 
 class OutboundMessage(msgspec.Struct, frozen=True):

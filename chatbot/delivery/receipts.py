@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -63,7 +63,7 @@ class RowProgress(msgspec.Struct, kw_only=True):
         earlier = getattr(self, column)
         if earlier is None or r.happened_at < earlier:
             setattr(self, column, r.happened_at)
-        if r.error_code is not None:
+        if r.error_code is not None and r.wamid == self.wamid:  # else it is a second message's
             self.error_code, self.error_detail = r.error_code, (r.error_detail or "")[:500]
 
 
@@ -86,7 +86,8 @@ def apply_receipts(
             record_double_acceptances(
                 connection, send_table, _find_double_acceptances(connection, send_table, own, found)
             )
-            _apply_side_effects(connection, send_table, progress, failures)
+            proven = {p.row_id for p in progress if found.get(p.row_id) == sanitize_text(p.wamid)}
+            _apply_side_effects(connection, send_table, progress, failures, proven)
             unknown += [r for r in own if r.callback and r.callback.row_id not in found]
     return unknown
 
@@ -130,13 +131,16 @@ def _apply_progress(
 ) -> dict[int, str]:
     """Advance rows, in one statement for all; return the wamid of each row that exists.
 
-    A receipt proves its attempt in any state of the row: it settles a row in doubt, too.
+    A receipt proves its attempt in any state of the row: it settles a row in doubt, too. A second message
+    of the row changes nothing; the caller records it.
     """
     t = send_table.table
     v = _progress_rows(connection, progress)
-    advances = rank_expression(v.c.state) > rank_expression(t.c.state)
+    is_its_own = sa.or_(t.c.wamid.is_(None), t.c.wamid == v.c.wamid)
+    has_error = sa.and_(is_its_own, v.c.error_code.is_not(None))
+    advances = sa.and_(is_its_own, rank_expression(v.c.state) > rank_expression(t.c.state))
     timestamps = {
-        name: sa.func.coalesce(t.c[name], v.c[name])
+        name: sa.case((is_its_own, sa.func.coalesce(t.c[name], v.c[name])), else_=t.c[name])
         for name in ("sent_at", "delivered_at", "read_at", "failed_at")
     }
     found = send_table.update(
@@ -147,8 +151,8 @@ def _apply_progress(
             state=sa.case((advances, v.c.state), else_=t.c.state),
             wamid=sa.func.coalesce(t.c.wamid, v.c.wamid),
             accepted_at=sa.func.coalesce(t.c.accepted_at, v.c.sent_at, db_now()),
-            error_code=sa.func.coalesce(v.c.error_code, t.c.error_code),
-            error_detail=sa.func.coalesce(v.c.error_detail, t.c.error_detail),
+            error_code=sa.case((has_error, v.c.error_code), else_=t.c.error_code),
+            error_detail=sa.case((has_error, v.c.error_detail), else_=t.c.error_detail),
             **timestamps,
         ),
     )
@@ -219,12 +223,15 @@ def _apply_side_effects(
     send_table: SendTable,
     progress: Sequence[RowProgress],
     failures: Sequence[DeliveryFailure],
+    proven: Container[int],
 ) -> None:
+    """Apply what follows from failures and deliveries of rows in `proven`, whose own message it was."""
     if send_table.side_effects is None:
         return
+    failures = [failure for failure in failures if failure.row_id in proven]
     if failures:
         send_table.side_effects.on_failed(connection, failures)
-    reached = [p.row_id for p in progress if p.state in _REACHED_STATES]
+    reached = [p.row_id for p in progress if p.state in _REACHED_STATES and p.row_id in proven]
     if reached:
         send_table.side_effects.on_reached(connection, reached)
 
@@ -235,11 +242,7 @@ def _find_double_acceptances(
     receipts: Iterable[Receipt],
     wamids: Mapping[int, str],
 ) -> list[SendResult]:
-    """Return the second acceptances of rows: each receipt proves that its attempt was accepted.
-
-    A batch may name two attempts of a row. `wamids` are those of the rows that were updated; the
-    others are looked up.
-    """
+    """Return the second acceptances of rows; `wamids` are those of the rows that were updated."""
     proven = {(r.callback.row_id, sanitize_text(r.wamid)): r for r in receipts if r.callback}
     met = [r for (row_id, wamid), r in proven.items() if wamids.get(row_id, wamid) != wamid]
     unmet = [r for (row_id, _), r in proven.items() if row_id not in wamids]

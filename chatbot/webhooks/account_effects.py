@@ -21,7 +21,7 @@ from chatbot.campaigns.sending.pausing import (
 )
 from chatbot.channels.events import record_channel_event
 from chatbot.channels.models import AccountState, Channel
-from chatbot.channels.service import find_channel_ids, halt_channel
+from chatbot.channels.service import find_channel_ids, halt_channel, is_our_account
 from chatbot.channels.whatsapp.errors import ErrorPolicy, get_error_policy
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.webhooks import events as e
@@ -30,6 +30,7 @@ from chatbot.webhooks.account_events import (
     ACCOUNT_STATE_BY_EVENT,
     describe_account_event,
 )
+from chatbot.webhooks.counts import add_counts
 from chatbot.webhooks.parsing.account_fields import parse_daily_limit
 from chatbot.webhooks.parsing.values import UnreadableUpdate
 
@@ -40,17 +41,23 @@ TEMPLATE_STATUS_BY_EVENT = {
     "FLAGGED": TemplateStatus.APPROVED.value,  # a warning: it can still be sent
 }
 QUALITY_BY_EVENT = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}
+FOREIGN_EVENT = "event:foreign"  # kind under which events of sister numbers are counted
 BUSINESS_INITIATED_RESTRICTION = "RESTRICTED_BIZ_INITIATED_MESSAGING"
 
 
 def apply_account_event(connection: sa.Connection, event: e.AccountEvent) -> None:
     """Record an event for each channel that it is about, and apply it if it is new.
 
+    An event of another number of our account is only counted.
+
     Raises:
         UnreadableUpdate: it is about an account that is not ours.
     """
     number = event.number if isinstance(event, e.ErrorReported) else ""
     channel_ids = find_channel_ids(connection, event.account, event.display_phone, number)
+    if not channel_ids and is_our_account(connection, event.account):
+        add_counts(connection, {FOREIGN_EVENT: 1})
+        return
     if not channel_ids:
         raise UnreadableUpdate(f"account {event.account or '(none)'} is not one of ours")
     description = describe_account_event(event)

@@ -56,9 +56,15 @@ class PreferenceChanged(_ContactEvent, frozen=True, kw_only=True, tag="preferenc
 
 
 class StatusReceived(_Event, frozen=True, kw_only=True, tag="status"):
-    """Status of one message, with the ids of the recipient that it names."""
+    """Status of one message, with the ids of the recipient that it names.
+
+    `number` is the phone_number_id that sent the message, `display_phone` its digits, `account` its WABA.
+    """
 
     receipt: Receipt
+    number: str = ""
+    display_phone: str = ""
+    account: str = ""
     wa_id: str = ""
     bsuid: str = ""
 

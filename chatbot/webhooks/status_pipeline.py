@@ -17,16 +17,18 @@ import sqlalchemy as sa
 from chatbot.campaigns.sending.send_table import SEND_TABLE as RECIPIENTS
 from chatbot.campaigns.sending.send_table import list_campaign_ids
 from chatbot.channels.models import Channel
-from chatbot.channels.service import ensure_default_channel
+from chatbot.channels.service import ensure_default_channel, load_our_numbers, set_display_phone
 from chatbot.contacts.reachability import record_bsuids
 from chatbot.conversations.replies import REPLY_SEND_TABLE as REPLIES
 from chatbot.conversations.replies import find_conversation_ids
 from chatbot.core import clock
 from chatbot.core.db import db, read_only
 from chatbot.core.live_events import LiveEventKind, publish_now
+from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.receipts import Receipt, advance_watermark, apply_receipts
 from chatbot.webhooks.account_effects import apply_account_event
 from chatbot.webhooks.bodies import list_new_bodies, mark_split, quarantine_body, record_attempt
+from chatbot.webhooks.counts import add_counts
 from chatbot.webhooks.events import Event, StatusReceived
 from chatbot.webhooks.models import WaitingStatus, WebhookQueue
 from chatbot.webhooks.parsing.values import UnreadableUpdate
@@ -52,6 +54,7 @@ from chatbot.webhooks.splitter import (
 )
 
 SEND_TABLES = (REPLIES, RECIPIENTS)
+FOREIGN_STATUS = "status:foreign"  # kind under which statuses of others are counted
 LIVE_EVENT_SOURCES = (
     (REPLIES.prefix, LiveEventKind.CONVERSATION, find_conversation_ids),
     (RECIPIENTS.prefix, LiveEventKind.CAMPAIGN, list_campaign_ids),
@@ -150,10 +153,41 @@ def apply_statuses(updates: Sequence[ClaimedUpdate]) -> None:
 
 
 def apply_status_events(connection: sa.Connection, statuses: Sequence[StatusReceived]) -> None:
-    """Apply statuses to messages and recipients. Call `publish_status_events` after the commit."""
-    unknown = apply_receipts(connection, SEND_TABLES, [status.receipt for status in statuses])
+    """Apply statuses to messages and recipients. Call `publish_status_events` after the commit.
+
+    Statuses of other numbers, and of rows of another installation, are only counted.
+    """
+    ours = _select_ours(connection, statuses)
+    if len(ours) < len(statuses):
+        add_counts(connection, {FOREIGN_STATUS: len(statuses) - len(ours)})
+    unknown = apply_receipts(connection, SEND_TABLES, [status.receipt for status in ours])
     _store_waiting(connection, unknown)
-    _record_user_ids(connection, statuses)
+    _record_user_ids(connection, ours)
+
+
+def _select_ours(
+    connection: sa.Connection, statuses: Sequence[StatusReceived]
+) -> Sequence[StatusReceived]:
+    """Return the statuses of messages that this installation, or another program, sent by our numbers."""
+    if not statuses:
+        return statuses
+    installation = get_installation_id(connection)
+    known = load_our_numbers(connection)
+    ours = [
+        status
+        for status in statuses
+        if known.include(status.number, status.account) and _names(status, installation)
+    ]
+    phones = {s.number: s.display_phone for s in ours if s.number in known.nameless}
+    for number, phone in phones.items():
+        set_display_phone(connection, number, phone)
+    return ours
+
+
+def _names(status: StatusReceived, installation: str) -> bool:
+    """Whether the status names a row of this installation, or none."""
+    callback = status.receipt.callback
+    return callback is None or callback.installation == installation
 
 
 def publish_status_events(statuses: Sequence[StatusReceived]) -> None:

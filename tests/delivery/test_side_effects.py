@@ -141,7 +141,7 @@ def test_a_contact_is_unreachable_after_two_failures_until_a_delivery(any_app: F
         "unreachable",
     )
     reached = Receipt(
-        wamid="x",
+        wamid=list_all(Recipient)[0].wamid,
         state=MessageState.DELIVERED,
         happened_at=NOW,
         callback=CallbackId("r", ids[0], 1),

@@ -50,4 +50,5 @@ class ScriptedGateway:
 
     @property
     def callbacks(self) -> list[str]:
-        return [str(body["biz_opaque_callback_data"]) for body in self.sent]
+        """Return the callback ids of all bodies, without the installation's id."""
+        return [str(body["biz_opaque_callback_data"]).rpartition(":")[0] for body in self.sent]

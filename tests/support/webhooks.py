@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.core.db import db
+from chatbot.delivery.installation import get_installation_id
+from chatbot.delivery.outbound import CallbackId
 from chatbot.webhooks.bodies import store_body
 from chatbot.webhooks.models import WebhookUpdate
 from chatbot.webhooks.tasks import drain_messages, drain_statuses
@@ -18,6 +20,13 @@ ANNA, BIA = "5511987654321", "5521976543210"
 
 def store_webhook(*values: dict[str, Any], field: str = "messages") -> None:
     store_body(make_webhook_body(*values, field=field))
+
+
+def own_callback(row_id: int, send_table: str = "r", attempt: int = 1) -> str:
+    """Return the callback id with which this installation sends a row."""
+    installation = get_installation_id(db.session.connection())
+    db.session.commit()
+    return str(CallbackId(send_table, row_id, attempt, installation))
 
 
 def drain_queues(rounds: int = 3) -> None:

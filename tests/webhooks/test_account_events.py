@@ -54,6 +54,11 @@ def make_running_campaign() -> None:
     make_campaign(template=make_template(name="aviso"))
 
 
+def name_channel(phone: str = "551140000000") -> None:
+    db.session.execute(sa.update(Channel).values(display_phone=phone))
+    db.session.commit()
+
+
 def list_events() -> list[tuple[str, str, str]]:
     return [(e.field, e.event, e.severity) for e in list_all(ChannelEvent)]
 
@@ -191,6 +196,7 @@ def test_a_flagged_number_pauses_all_campaigns_and_an_upgrade_raises_the_through
     any_app: Flask,
 ) -> None:
     make_running_campaign()
+    name_channel()
     receive_field("phone_number_quality_update")
     found = get_channel()
     assert (found.quality, found.daily_limit, get_campaign().state) == ("RED", 10_000, "paused")
@@ -238,7 +244,7 @@ def test_all_events_show_on_the_channels_page_in_both_languages(app: Flask) -> N
         "Ruim",
         "Qualidade de um modelo: aviso (pt_BR)",
         "Segurança do número",
-        "PIN_CHANGED",
+        "PIN alterado",
         "Look at it",
     ):
         assert words in page, words

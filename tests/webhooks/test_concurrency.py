@@ -32,7 +32,7 @@ from tests.support.factories import (
     signature_headers,
 )
 from tests.support.scale import scaled
-from tests.support.webhooks import list_all
+from tests.support.webhooks import list_all, own_callback
 
 PATIENCE_S = 300
 PEOPLE = scaled(10, 50)
@@ -86,7 +86,8 @@ def test_updates_posted_by_eight_clients_three_times_are_applied_once(
     ids = make_recipients(make_campaign(), STATUSES, state="accepted", attempt=1)
     people = [f"55119{80000000 + n}" for n in range(20)]
     values = [
-        make_status_value(f"s{i}", "delivered", biz_opaque_callback_data=f"r:{i}:1") for i in ids
+        make_status_value(f"s{i}", "delivered", biz_opaque_callback_data=own_callback(i))
+        for i in ids
     ]
     values += [
         make_message_value(f"n{n}", wamid=f"m{n}", sender=people[n % 20]) for n in range(MESSAGES)

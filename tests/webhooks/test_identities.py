@@ -27,7 +27,7 @@ from tests.support.factories import (
 )
 from tests.support.gateways import ScriptedGateway
 from tests.support.sending import make_sender, run_sender
-from tests.support.webhooks import ANNA, BIA, drain_queues, list_all, store_webhook
+from tests.support.webhooks import ANNA, BIA, drain_queues, list_all, own_callback, store_webhook
 
 ID, OTHER_ID = "BR.13491208655302741918", "BR.99"
 NOW = int(time.time())
@@ -173,7 +173,7 @@ def test_a_new_user_id_is_the_same_person(any_app: Flask) -> None:
 def test_a_status_records_the_user_id_of_a_phone(any_app: Flask) -> None:
     (row_id,) = make_recipients(make_campaign(), 1, state="accepted", attempt=1)
     contact = make_contact(digits=ANNA)
-    callback = f"r:{row_id}:1"
+    callback = own_callback(row_id)
     store_webhook(make_status_value("w", biz_opaque_callback_data=callback,
                          recipient_id="551187654321", recipient_user_id=ID))  # fmt: skip
     drain_queues(1)

@@ -33,6 +33,7 @@ from tests.support.webhooks import (
     drain_queues,
     expire_update_leases,
     list_all,
+    own_callback,
     store_webhook,
 )
 
@@ -185,7 +186,9 @@ def test_a_status_that_arrives_before_the_response_of_its_send_is_applied(any_ap
     from chatbot.campaigns.sending.send_table import SEND_TABLE
 
     named, unnamed = make_recipients(make_campaign(), 2, state="sending", attempt=1)
-    store_webhook(make_status_value("w1", "delivered", biz_opaque_callback_data=f"r:{named}:1"))
+    store_webhook(
+        make_status_value("w1", "delivered", biz_opaque_callback_data=own_callback(named))
+    )
     store_webhook(make_status_value("w2", "delivered"))
     drain_queues()
     assert [row.state for row in list_all(Recipient)] == ["delivered", "sending"]
@@ -253,7 +256,7 @@ def test_a_thousand_statuses_take_a_few_statements(any_app: Flask) -> None:
     ids = make_recipients(make_campaign(), 1000, state="accepted", attempt=1)
     for start in range(0, 1000, 100):
         store_webhook(*(make_status_value(f"w{i}", recipient_id=f"5521{i:09d}", recipient_user_id=f"BR.{i}",
-                               biz_opaque_callback_data=f"r:{i}:1")
+                               biz_opaque_callback_data=own_callback(i))
                   for i in ids[start : start + 100]))  # fmt: skip
     with count_sql(db.engine) as sql:
         drain_statuses()

@@ -16,14 +16,20 @@ from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookQueue, We
 from chatbot.webhooks.tasks import drain_statuses
 from tests.support.call_counts import count_sql
 from tests.support.factories import make_campaign, make_recipients, make_status_value
-from tests.support.webhooks import drain_queues, expire_update_leases, list_all, store_webhook
+from tests.support.webhooks import (
+    drain_queues,
+    expire_update_leases,
+    list_all,
+    own_callback,
+    store_webhook,
+)
 
 FAILING_WAMID = "wamid.veneno"
 
 
 def make_status(row_id: int, wamid: str = "", step: str = "delivered") -> dict[str, Any]:
     named = wamid or f"wamid.{row_id}"
-    return make_status_value(named, step, biz_opaque_callback_data=f"r:{row_id}:1")
+    return make_status_value(named, step, biz_opaque_callback_data=own_callback(row_id))
 
 
 def make_accepted(count: int) -> list[int]:

@@ -85,14 +85,16 @@ def batch_statement(engine: sa.Engine, channel_id: int) -> Any:
     )
 
 
-def build_outbound_messages(row: Any, token: str, prefix: str) -> list[OutboundMessage]:
+def build_outbound_messages(
+    row: Any, token: str, prefix: str, installation: str
+) -> list[OutboundMessage]:
     """Build a message for each person of a row of `batch_statement`, ordered by recipient id."""
     people = sorted(_recipient_decoder.decode(row.people), key=lambda person: person.row_id)
-    return [_build_outbound_message(row, person, token, prefix) for person in people]
+    return [_build_outbound_message(row, person, token, prefix, installation) for person in people]
 
 
 def _build_outbound_message(
-    row: Any, person: _BatchRecipient, token: str, prefix: str
+    row: Any, person: _BatchRecipient, token: str, prefix: str, installation: str
 ) -> OutboundMessage:
     """Build one message. An error stays in it, so that the rest of the batch is still sent."""
     claimed = person.row_id, person.attempt, token
@@ -104,7 +106,7 @@ def _build_outbound_message(
         )(person)
     except (AppError, ValueError, TypeError, AttributeError) as error:
         return OutboundMessage(*claimed, person.to, None, str(error))
-    callback = str(CallbackId(prefix, person.row_id, person.attempt))
+    callback = str(CallbackId(prefix, person.row_id, person.attempt, installation))
     quota_contact_id = None if person.has_open_window else person.contact_id
     return OutboundMessage(
         *claimed,

@@ -21,6 +21,7 @@ from chatbot.contacts.reachability import record_wa_ids
 from chatbot.core import clock
 from chatbot.core.db import db_now, read_only
 from chatbot.core.live_events import LiveEventKind, publish_now
+from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.models import MessageState
 from chatbot.delivery.outbound import RecipientQueue
 from chatbot.delivery.send_table import claim_rows, claim_statement
@@ -44,6 +45,7 @@ class CampaignSource:
         self._channel_id = channel_id
         self._hours = hours
         self._last_campaign = 0
+        self._installation = ""  # known once something is claimed
         self._next_progress_at = 0.0
         due = _select_due(self._select_next_campaign()).limit(
             sa.bindparam("most", type_=sa.Integer)
@@ -70,6 +72,7 @@ class CampaignSource:
                     connection, SEND_TABLE, statement, token, lease_s, most=most, last=last
                 )
                 if taken:
+                    self._installation = get_installation_id(connection)
                     return taken
         return 0
 
@@ -94,7 +97,9 @@ class CampaignSource:
         return [
             [message]
             for row in rows
-            for message in build_outbound_messages(row, token, SEND_TABLE.prefix)
+            for message in build_outbound_messages(
+                row, token, SEND_TABLE.prefix, self._installation
+            )
         ]
 
     def _publish_progress(self) -> None:

@@ -140,7 +140,7 @@ def _parse_messages(
         found.add(
             f"status:{to_text(status.get('status')) or 'unknown'}",
             status,
-            lambda item=status: parse_status(item, received_at),  # type: ignore[misc]
+            lambda item=status: parse_status(account, value, item, received_at),  # type: ignore[misc]
         )
     for event in parse_number_errors(account, value, received_at):
         found.count(f"error:{event.code}")

@@ -13,7 +13,7 @@ from chatbot.delivery.models import STATE_BY_META_STATUS, MessageState
 from chatbot.delivery.outbound import parse_callback_id
 from chatbot.delivery.receipts import Receipt
 from chatbot.webhooks.events import StatusReceived
-from chatbot.webhooks.parsing.sender_identity import is_user_id
+from chatbot.webhooks.parsing.sender_identity import is_user_id, parse_number
 from chatbot.webhooks.parsing.values import (
     MAX_ID_LENGTH,
     UnreadableUpdate,
@@ -26,7 +26,9 @@ from chatbot.webhooks.parsing.values import (
 )
 
 
-def parse_status(status: Mapping[str, Any], received_at: datetime) -> StatusReceived | None:
+def parse_status(
+    account: str, value: Mapping[str, Any], status: Mapping[str, Any], received_at: datetime
+) -> StatusReceived | None:
     """Parse a status; None if it is unknown or of a group. Raises UnreadableUpdate without an id."""
     wamid = to_text(status.get("id"))
     if not wamid or len(wamid) > MAX_ID_LENGTH:
@@ -46,8 +48,12 @@ def parse_status(status: Mapping[str, Any], received_at: datetime) -> StatusRece
         error_code=code,
         error_detail=detail,
     )
+    number, display_phone = parse_number(value)
     return StatusReceived(
         receipt=receipt,
+        number=number,
+        display_phone=display_phone,
+        account=account,
         wa_id="" if is_user_id(recipient) else recipient,
         bsuid=to_text(status.get("recipient_user_id"), 160),
     )
