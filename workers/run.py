@@ -17,7 +17,7 @@ from flask import Flask
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from chatbot.core import heartbeats, metrics
+from chatbot.core import metrics
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from chatbot.core.redis import TIMEOUT_S, key
@@ -70,7 +70,6 @@ def run_loop(_app: Flask, queue: str, stop: StopSignal) -> None:
     """Call the queue's functions until none has more work, then wait to be woken; repeat."""
     functions = [load_function(task.function) for task in list_tasks(queue).values()]
     while not stop.is_set:
-        heartbeats.send_heartbeat(queue)
         waits = [_run_batch(function) for function in functions]
         wait_s = min((w for w in waits if w is not None), default=MAX_WAIT_S)
         if wait_s > 0 and not stop.is_set:
@@ -96,7 +95,6 @@ def run_jobs(app: Flask, queue: str, stop: StopSignal) -> None:
     """Run RQ until it is idle, then poll SQL; repeat."""
     tasks = list_tasks(queue)
     while not stop.is_set:
-        heartbeats.send_heartbeat(queue)
         if not prosa_redis.breaker().is_open:
             prosa_redis.state().pool.disconnect()  # RQ and its job child process have their own
             run_rq_worker(app, queue, idle_s=SQL_POLL_INTERVAL_S, on_stop=stop.set)

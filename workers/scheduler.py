@@ -10,7 +10,7 @@ import time
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from chatbot.core import heartbeats, metrics
+from chatbot.core import metrics
 from chatbot.core.db import db
 from chatbot.core.tasks import TASKS, enqueue_job, load_function
 from config import ConfigError
@@ -61,7 +61,6 @@ def main() -> int:
     with app.app_context(), metrics.reporting_as("scheduler"):
         threading.Thread(target=run_in_scheduler, args=(app, stop), daemon=True).start()
         while not stop.is_set:
-            heartbeats.send_heartbeat("scheduler")
             enqueue_due(last_run, time.monotonic())
             time.sleep(0.5)
     return 0

@@ -6,6 +6,7 @@ last seconds. A forked child starts at zero, since its parent writes what was co
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -13,6 +14,8 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 K = TypeVar("K")
 N = TypeVar("N", int, float)
@@ -101,7 +104,10 @@ def _flush_forever(
         flush = find_flush()
         if flush is None:
             return
-        flush()
+        try:
+            flush()
+        except Exception:  # the thread must survive: it also reports that the process lives
+            log.exception("flushing counts failed")
         del flush  # it would keep its owner alive during the wait
 
 

@@ -10,15 +10,18 @@ import sqlalchemy as sa
 
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db, read_only
-from chatbot.core.heartbeats import count_workers_by_queue, query_heartbeats
+from chatbot.core.metrics import count_live_processes
+from chatbot.core.tasks import QUEUES
 
 log = logging.getLogger(__name__)
+
+WORKER_ROLES = {*QUEUES, "scheduler"}
 
 
 def check_health() -> dict[str, Any]:
     """Return `status` (healthy, degraded without Redis, unhealthy without a database) and the checks."""
-    database, workers = _is_database_up(), find_workers()
-    redis = workers is not None
+    workers, redis = find_workers(), redis_answers()
+    database = workers is not None
     status = "healthy" if redis else "degraded"
     return {
         "status": status if database else "unhealthy",
@@ -71,16 +74,21 @@ def _is_database_up() -> bool:
 
 
 def find_workers() -> dict[str, int] | None:
-    """Count the workers by queue; None without Redis. One round trip, none while the breaker is open."""
+    """Count the live workers by queue, and schedulers; None without a database.
+
+    They report in SQL from a thread of their own, so that neither a long batch nor an outage of Redis
+    makes a live worker look dead.
+    """
     try:
-        with prosa_redis.client().pipeline(transaction=False) as pipe:
-            pipe.ping()
-            query_heartbeats(pipe)
-            _, members = pipe.execute()
-    except prosa_redis.RedisError:
+        found = count_live_processes(db.engine)
+    except sa.exc.SQLAlchemyError:
+        log.exception("the database does not answer")
         return None
-    return count_workers_by_queue(members)
+    return {role: number for role, number in found.items() if role in WORKER_ROLES}
 
 
 def redis_answers() -> bool:
-    return find_workers() is not None
+    try:
+        return bool(prosa_redis.client().ping())
+    except prosa_redis.RedisError:
+        return False

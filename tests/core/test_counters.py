@@ -61,3 +61,16 @@ def test_the_flushing_thread_ends_with_its_owner() -> None:
     del writer
     gc.collect()
     wait_for(lambda: "t-count" not in [thread.name for thread in threading.enumerate()])
+
+
+def test_the_flushing_thread_survives_any_error() -> None:
+    calls: list[int] = []
+
+    def flush() -> None:
+        calls.append(len(calls))
+        raise ValueError("unreadable")
+
+    counts: BufferedCounts[str, int] = BufferedCounts(int)
+    counts.start_flushing(lambda: flush, lambda: 0.01, name="t-errors")
+    wait_for(lambda: len(calls) >= 2)
+    counts.stop_flushing()

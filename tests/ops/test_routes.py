@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chatbot.core import heartbeats
+from chatbot.core import metrics
 from chatbot.core.cache import CacheEntry, CacheSpec
 from chatbot.core.db import db
 from chatbot.extensions import cache
 from chatbot.ops.health import FEATURE_MODES
 from tests.support.call_counts import RedisProxy, count_sql
+from tests.support.factories import ago
+from tests.support.ports import wait_for
 from tests.support.redis_server import RedisServer
 
 
@@ -24,10 +28,30 @@ def test_shape_of_the_health_answer(client: FlaskClient) -> None:
     assert isinstance(answer.json["checks"]["timestamp"], int)
 
 
-def test_health_counts_workers_with_a_heartbeat(client: FlaskClient) -> None:
-    heartbeats._last_sent.clear()
-    heartbeats.send_heartbeat("inbound")
-    assert client.get("/health").json["checks"]["workers"] == {"inbound": 1}
+def test_health_counts_a_worker_in_a_long_batch_and_after_flushall(
+    client: FlaskClient, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "FLUSH_EVERY_S", 0.05)
+    with metrics.reporting_as("maintenance"):
+        # The main thread reports no more, as in a batch that takes long.
+        db.session.execute(sa.update(metrics.ProcessReport).values(seen_at=ago(3600)))
+        db.session.commit()
+        redis_server.admin.flushall()
+        wait_for(lambda: count_workers(client) == {"maintenance": 1})
+    assert count_workers(client) == {}
+
+
+def count_workers(client: FlaskClient) -> dict[str, int]:
+    found: dict[str, int] = client.get("/health").json["checks"]["workers"]
+    return found
+
+
+def test_health_names_workers_only(app: Flask, client: FlaskClient) -> None:
+    for number, role in enumerate(("web", "job", "inbound", "inbound", "scheduler")):
+        row = {"process": f"host:{number}", "role": role, "gauges": {}, "seen_at": ago(1)}
+        db.session.execute(sa.insert(metrics.ProcessReport).values(**row))
+    db.session.commit()
+    assert count_workers(client) == {"inbound": 2, "scheduler": 1}
 
 
 def test_health_without_redis_is_degraded_with_200(

@@ -25,7 +25,6 @@ TTL_S = {
     "dailyrecipients": 86400,
     "limit": 3600,
     "live": 86400,
-    "worker": 60,
     "probe": 30,
 }
 
