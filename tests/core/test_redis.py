@@ -66,6 +66,19 @@ def test_it_closes_by_itself_when_redis_is_back(
     assert client.set("x", "1", ex=5)
 
 
+def test_recovery_leaves_no_connection_open(
+    pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    pool.breaker.on_recovery.append(lambda direct: direct.ping())
+    client.ping()
+    redis_server.freeze()
+    assert_fails(client)
+    redis_server.thaw()
+    wait_for(lambda: not pool.breaker.is_open, 5)
+    wait_for(lambda: "prosa-web" not in [c["name"] for c in redis_server.admin.client_list()], 5)
+    assert client.ping()
+
+
 def test_a_hang_costs_one_timeout_and_then_nothing(
     pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
 ) -> None:

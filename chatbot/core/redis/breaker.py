@@ -117,6 +117,8 @@ class Breaker:
             except Exception as error:  # any error means that Redis is not usable yet
                 self.reason = f"{type(error).__name__}: {error}"[:200]
                 continue
+            finally:
+                self._direct.connection_pool.disconnect()  # small servers allow few connections
             if self._close(failures):
                 return
 

@@ -144,24 +144,25 @@ def create_pool(url: str | None, *, max_connections: int, name: str = "web") -> 
         return pool
     options = _options(url, name)
     direct = redis.Redis(connection_pool=ConnectionPool(**options))
-    breaker = Breaker(direct, probe=lambda: _write_probe(direct))
+
+    def probe() -> None:
+        # Idle sockets may lead to a server that is no longer the primary, and they count for the server's
+        # limit of connections. Nobody gets one while the breaker is open.
+        pool.disconnect(inuse_connections=False)
+        direct.set(
+            key("probe"), "1", ex=ttl("probe")
+        )  # a replica or a full server would answer PING
+
+    breaker = Breaker(direct, probe)
     options["connection_class"] = _BREAKER_CLASSES[options["connection_class"]]
     pool = BreakerPool(
         max_connections=max_connections, timeout=POOL_WAIT_S, breaker=breaker, **options
     )
     pool.breaker = breaker
-    # Idle sockets may lead to a server that is no longer the primary, so they are reopened.
+    # Those that were in use at the probe.
     breaker.on_recovery.append(lambda _direct: pool.disconnect(inuse_connections=False))
     _pools.update((pool, direct.connection_pool, *sentinel_pools(options)))
     return pool
-
-
-def _write_probe(direct: redis.Redis) -> None:
-    """Write a key: a replica, or a server that is full or misconfigured, would answer PING."""
-    try:
-        direct.set(key("probe"), "1", ex=ttl("probe"))
-    finally:
-        direct.connection_pool.disconnect()
 
 
 def create_blocking_client(
