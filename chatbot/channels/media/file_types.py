@@ -34,10 +34,10 @@ def _document(*extensions: str) -> SendableType:
 
 
 SENDABLE_TYPES: dict[str, SendableType] = {
-    "image/jpeg": SendableType(MediaKind.IMAGE, 5 * MB, ("jpg", "jpeg")),
+    "image/jpeg": SendableType(MediaKind.IMAGE, 5 * MB, ("jpg", "jpeg", "jpe", "jfif", "jif")),
     "image/png": SendableType(MediaKind.IMAGE, 5 * MB, ("png",)),
-    "video/mp4": SendableType(MediaKind.VIDEO, 16 * MB, ("mp4",)),
-    "video/3gpp": SendableType(MediaKind.VIDEO, 16 * MB, ("3gp",)),
+    "video/mp4": SendableType(MediaKind.VIDEO, 16 * MB, ("mp4", "m4v")),
+    "video/3gpp": SendableType(MediaKind.VIDEO, 16 * MB, ("3gp", "3gpp")),
     "audio/ogg": SendableType(MediaKind.AUDIO, 16 * MB, ("ogg", "opus", "oga")),
     "audio/mpeg": SendableType(MediaKind.AUDIO, 16 * MB, ("mp3",)),
     "audio/mp4": SendableType(MediaKind.AUDIO, 16 * MB, ("m4a",)),
@@ -64,6 +64,23 @@ MIME_ALIASES = {
     "audio/opus": "audio/ogg",
     "video/3gp": "video/3gpp",
     "text/csv": "text/plain",
+    "image/pjpeg": "image/jpeg",
+}
+# Codecs in Ogg that a contact may send and browsers play, but that WhatsApp does not take from us.
+OGG_AUDIO = frozenset({"audio/vorbis", "audio/flac", "audio/speex"})
+NOT_PLAYED = N_(
+    "Of OGG files WhatsApp plays only those with Opus: save this one as MP3 or M4A and choose it again."
+)
+NOT_SHOWN = N_(
+    "WhatsApp does not show photos of this format (HEIC, AVIF): save it as JPEG and choose it again."
+)
+# Types that people take for sendable ones, with what to do.
+UNSENDABLE_TYPES: dict[str, str] = {
+    **dict.fromkeys((*OGG_AUDIO, "video/ogg"), NOT_PLAYED),
+    **dict.fromkeys(("image/heic", "image/heif", "image/avif"), NOT_SHOWN),
+    "video/quicktime": N_(
+        "WhatsApp does not play QuickTime videos (MOV): save it as MP4 and choose it again."
+    ),
 }
 # Types that a page may show inline; all others are only offered for download.
 INLINE_TYPES = frozenset(
@@ -90,6 +107,8 @@ def check_outbound_type(file: BinaryIO, file_name: str, size: int) -> str:
     if size == 0:
         raise InvalidInput("The file is empty.", field="file")
     found = sniff_mime_types(file)
+    if found and found[0] in UNSENDABLE_TYPES:
+        raise InvalidInput(UNSENDABLE_TYPES[found[0]], field="file")
     extension = PurePath(file_name).suffix.lstrip(".").lower()
     mime_type = _check_extension(extension, found) if extension else next(iter(found), "")
     if mime_type not in SENDABLE_TYPES:
@@ -140,6 +159,8 @@ def resolve_inbound_type(file: BinaryIO, kind: str, declared: str) -> str | None
     found = sniff_mime_types(file)
     plain = declared.partition(";")[0].strip().lower()
     mime_type = MIME_ALIASES.get(plain, plain)
+    if mime_type == "audio/ogg" and OGG_AUDIO.intersection(found):
+        return mime_type
     if mime_type in found:
         return mime_type
     is_unrecognizable = kind == MediaKind.DOCUMENT and mime_type not in RECOGNIZED_TYPES
