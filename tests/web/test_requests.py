@@ -56,8 +56,8 @@ def test_nul_and_invisible_characters_of_a_form_are_removed(any_app: Flask) -> N
 @pytest.mark.parametrize(
     "body", [{"email": NUL}, {"email": HALF, "password": ""}, {"email": 1}, {"email": None}]
 )
-def test_json_is_read_as_a_form(any_app: Flask, email: Any) -> None:
-    assert any_app.test_client().post("/login", json={"email": email}).status_code == 422
+def test_json_is_read_as_a_form(any_app: Flask, body: Any) -> None:
+    assert any_app.test_client().post("/login", json=body).status_code == 422
 
 
 @pytest.mark.parametrize(
