@@ -10,6 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chatbot.core.errors import InvalidInput
+from chatbot.message_templates.components import (
+    Components,
+    list_optional_parameters,
+    list_parameters,
+)
 from chatbot.message_templates.values import check_value
 
 CONTACT_COLUMNS = ("name", "phone", "document", "email")
@@ -40,12 +45,11 @@ def parse_parameters(items: Iterable[str]) -> dict[str, str]:
     return parsed
 
 
-def check_parameters(
-    wanted: Iterable[str], given: Mapping[str, str], optional: Iterable[str] = ()
-) -> None:
+def check_parameters(components: Components, given: Mapping[str, str]) -> None:
     """Raise InvalidInput for a parameter that is missing, unknown or has an invalid text."""
-    wanted = list(wanted)
-    known = {*wanted, *optional}
+    components = list(components)
+    wanted = list_parameters(components)
+    known = {*wanted, *list_optional_parameters(components)}
     for name in wanted:
         if name not in given:
             raise InvalidInput(
@@ -59,7 +63,7 @@ def check_parameters(
                 "The template has no parameter {{%(name)s}}.", field="param", name=name
             )
         if source.startswith("text:"):
-            check_value(name, source.removeprefix("text:"))
+            check_value(name, source.removeprefix("text:"), components)
 
 
 def fill_parameters(sources: Mapping[str, str], contact: Any) -> dict[str, str]:

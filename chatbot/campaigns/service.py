@@ -19,9 +19,8 @@ from chatbot.core.i18n import N_
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
 from chatbot.delivery.models import MessageState
-from chatbot.message_templates.components import list_optional_parameters, list_parameters
 from chatbot.message_templates.models import MessageTemplate
-from chatbot.message_templates.service import check_usable, get_template
+from chatbot.message_templates.service import check_fillable, check_usable, get_template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +43,8 @@ def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
     if draft.on_doubt not in set(OnDoubt):
         raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
     template = get_template(channel, draft.template, draft.language)
-    components = template.components
-    check_parameters(
-        list_parameters(components), draft.parameters, list_optional_parameters(components)
-    )
+    check_fillable(template)
+    check_parameters(template.components, draft.parameters)
     campaign = Campaign(
         name=draft.name.strip()[:200],
         channel_id=channel.id,
@@ -85,10 +82,7 @@ def check_campaign(campaign: Campaign) -> None:
 def _check_template(campaign: Campaign) -> None:
     template = db.session.get_one(MessageTemplate, campaign.template_id)
     check_usable(template)
-    components = template.components
-    check_parameters(
-        list_parameters(components), campaign.parameters, list_optional_parameters(components)
-    )
+    check_parameters(template.components, campaign.parameters)
 
 
 def _check_audience(campaign: Campaign) -> None:

@@ -74,6 +74,14 @@ def _needs_value(button: Mapping[str, Any]) -> bool:
     return kind in ("COPY_CODE", "OTP") or (kind == "URL" and has_blank)
 
 
+def get_button_kind(components: Components, key: str) -> str:
+    """Return Meta's type of the button with this key, or an empty string."""
+    place = key.removeprefix(BUTTON)
+    buttons = list_buttons(components)
+    is_known = place.isdecimal() and int(place) < len(buttons)
+    return _button_kind(buttons[int(place)]) if is_known else ""
+
+
 def _button_kind(button: Mapping[str, Any]) -> str:
     return str(button.get("type", "")).upper()
 

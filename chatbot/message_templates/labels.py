@@ -37,6 +37,8 @@ BUTTON_ICONS = {
     "PHONE_NUMBER": "telephone",
     "COPY_CODE": "clipboard",
     "OTP": "clipboard",
+    "VOICE_CALL": "telephone",
+    "FLOW": "list-check",
 }
 MEDIA_ICONS = {"image": "image", "video": "play-fill", "document": "file-earmark-text",
                "location": "geo-alt"}  # fmt: skip
@@ -46,6 +48,29 @@ MEDIA: dict[str, LazyString] = {
     "document": _l("Document"),
     "location": _l("Location"),
 }
+
+
+# Parts of templates that we can't fill, by Meta's name.
+PARTS: dict[str, LazyString] = {
+    "CAROUSEL": _l("carousel of cards"),
+    "LIMITED_TIME_OFFER": _l("limited-time offer"),
+    "TAP_TARGET_CONFIGURATION": _l("tap target"),
+    "GIF": _l("GIF header"),
+    "PRODUCT": _l("product header"),
+    "FLOW": _l("form button"),
+    "CATALOG": _l("catalog button"),
+    "MPM": _l("button of several products"),
+    "SPM": _l("button of one product"),
+    "APP": _l("app button"),
+    "ORDER_DETAILS": _l("payment button"),
+    "BOOKING_CONFIRMATION": _l("booking button"),
+    "REMINDER": _l("reminder button"),
+}
+
+
+def get_part_label(part: str) -> str:
+    """Return a part's name in words with Meta's, by which it is found in WhatsApp Manager."""
+    return f"{PARTS[part]} ({part})" if part in PARTS else part
 
 
 def get_status_badge(status: str) -> tuple[str, str]:

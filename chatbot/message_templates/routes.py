@@ -51,14 +51,15 @@ def show(template_id: int) -> ResponseReturnValue:
         values=values,
         shown=render_preview(template.components, values),
         price=find_price(template.category, HOME_COUNTRY, today),
-        problem=_rejection_notice(template),
+        problem=_find_problem(template),
     )
 
 
-def _rejection_notice(template: MessageTemplate) -> str | None:
+def _find_problem(template: MessageTemplate) -> str | None:
     if template.rejected_reason:
         return str(_("Meta rejected it: %(reason)s", reason=template.rejected_reason))
-    return None
+    problem = service.find_unfillable_problem(template)
+    return str(_(problem.message, **problem.values)) if problem else None
 
 
 def read_values(template: MessageTemplate, form: Mapping[str, str]) -> dict[str, str]:

@@ -7,10 +7,13 @@ from flask import current_app
 
 from chatbot.channels.models import Channel
 from chatbot.channels.whatsapp.client import call_graph
+from chatbot.channels.whatsapp.payloads.template import UNFILLABLE
+from chatbot.channels.whatsapp.payloads.template_parts import list_unfillable_parts
 from chatbot.core import clock
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput, NotFound
 from chatbot.extensions import get_settings
+from chatbot.message_templates.labels import get_part_label
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
 from chatbot.message_templates.payloads import TemplatePayload, parse_page
 
@@ -131,8 +134,22 @@ def get_template(channel: Channel, name: str, language: str) -> MessageTemplate:
     )
 
 
+def check_fillable(template: MessageTemplate) -> None:
+    """Raise InvalidInput, naming the parts, if the template has some that we can't fill."""
+    if problem := find_unfillable_problem(template):
+        raise problem
+
+
+def find_unfillable_problem(template: MessageTemplate) -> InvalidInput | None:
+    if parts := list_unfillable_parts(template.components):
+        names = ", ".join(map(get_part_label, parts))
+        return InvalidInput(UNFILLABLE, field="template", name=template.name, parts=names)
+    return None
+
+
 def check_usable(template: MessageTemplate) -> None:
-    """Raise InvalidInput unless the template is approved."""
+    """Raise InvalidInput unless the template is approved and we can fill all its parts."""
+    check_fillable(template)
     if template.status != TemplateStatus.APPROVED:
         raise InvalidInput(
             "The template %(name)s is %(status)s at Meta; only an approved one can be sent.",

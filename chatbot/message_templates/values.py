@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from flask_babel import LazyString
 from flask_babel import gettext as _
@@ -16,7 +16,14 @@ from chatbot.channels.whatsapp.payloads.template import (
     LOCATION,
     check_location,
 )
+from chatbot.channels.whatsapp.payloads.template_parts import check_button_value
 from chatbot.core.errors import InvalidInput
+from chatbot.message_templates.components import (
+    Components,
+    get_button_kind,
+    list_optional_parameters,
+    list_parameters,
+)
 
 HEADER_LABELS: dict[str, LazyString] = {
     "header:image": _l("Image of the header (https:// link or the id of an upload)"),
@@ -37,23 +44,29 @@ def get_parameter_label(key: str) -> str:
     return str(_("Placeholder"))
 
 
-def check_values(wanted: Iterable[str], optional: Iterable[str], given: Mapping[str, str]) -> None:
+def check_values(components: Components, given: Mapping[str, str]) -> None:
     """Raise InvalidInput for a placeholder without a value, or with an invalid one.
 
     The `field` of the error is the placeholder's key.
     """
-    wanted, optional = list(wanted), list(optional)
+    components = list(components)
+    wanted, optional = list_parameters(components), list_optional_parameters(components)
     for key in wanted:
         if not given.get(key, "").strip():
             raise InvalidInput("Fill in every placeholder of the template.", field=key)
     for key, value in given.items():
         if key not in (*wanted, *optional):
             raise InvalidInput("The template has no parameter {{%(name)s}}.", field=key, name=key)
-        check_value(key, value)
+        check_value(key, value, components)
 
 
-def check_value(key: str, value: str) -> None:
-    """Raise InvalidInput for an invalid file or location; any other text is valid."""
+def check_value(key: str, value: str, components: Components) -> None:
+    """Raise InvalidInput for an invalid file, location, code or end of a link.
+
+    Any other text is valid.
+    """
+    if key.startswith(BUTTON):
+        check_button_value(get_button_kind(components, key), value)
     kind = key.removeprefix(HEADER) if key.startswith(HEADER) else ""
     if kind in HEADER_MEDIA:
         _check_file(value)

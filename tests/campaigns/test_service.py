@@ -22,7 +22,7 @@ from tests.support.campaigns import (
     run_campaign_sender,
     start_campaign,
 )
-from tests.support.factories import ago, make_contact, make_template
+from tests.support.factories import ago, make_campaign, make_contact, make_template
 
 
 def test_life_cycle_from_draft_to_finished(any_app: Flask) -> None:
@@ -110,6 +110,17 @@ def test_unapproved_template_is_refused(any_app: Flask, status: str) -> None:
     assert (error.field, template.name in str(error), status in str(error)) == (
         "template", True, True,
     )  # fmt: skip
+
+
+def test_a_template_that_we_cannot_fill_is_refused_at_creation_and_at_start(any_app: Flask) -> None:
+    make_contact()
+    flow = {"type": "BUTTONS", "buttons": [{"type": "FLOW", "text": "Agendar"}]}
+    template = make_template(components=[{"type": "BODY", "text": "Oi"}, flow])
+    with pytest.raises(InvalidInput, match="FLOW"):
+        make_draft(template=template.name, params=())
+    draft = make_campaign("draft", template=template)
+    error = get_start_refusal(draft.id)
+    assert (error.field, "FLOW" in str(error)) == ("template", True)
 
 
 @pytest.mark.parametrize(

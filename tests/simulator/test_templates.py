@@ -70,6 +70,47 @@ def test_a_template_with_a_url_placeholder_needs_a_button_parameter(simulator: C
     assert code_of(send(simulator, "novo")) == 131008
 
 
+def put_template(simulator: Client, name: str, *parts: dict[str, Any]) -> None:
+    components = [{"type": "BODY", "text": "Oi"}, *parts]
+    assert simulator.control("/templates", {"name": name, "components": components}).status == 200
+
+
+@pytest.mark.parametrize("kind", ["FLOW", "CATALOG", "MPM", "COPY_CODE", "OTP"])
+def test_a_button_that_needs_a_parameter_is_refused_without_one(
+    simulator: Client, kind: str
+) -> None:
+    put_template(simulator, "com_botao", {"type": "BUTTONS", "buttons": [{"type": kind}]})
+    assert code_of(send(simulator, "com_botao")) == 131008
+
+
+@pytest.mark.parametrize("kind", ["CAROUSEL", "LIMITED_TIME_OFFER"])
+def test_cards_and_offers_are_refused_when_they_are_not_filled(
+    simulator: Client, kind: str
+) -> None:
+    put_template(simulator, "especial", {"type": kind})
+    assert code_of(send(simulator, "especial")) == 131008
+
+
+@pytest.mark.parametrize(
+    ("button", "sub_type", "parameter"),
+    [
+        ({"type": "COPY_CODE"}, "copy_code", {"type": "coupon_code", "coupon_code": "A" * 21}),
+        (
+            {"type": "URL", "url": "https://a.b/{{1}}"},
+            "url",
+            {"type": "text", "text": "https://a.b/c"},
+        ),
+    ],
+)
+def test_a_long_coupon_and_a_whole_url_are_refused(
+    simulator: Client, button: dict[str, Any], sub_type: str, parameter: dict[str, Any]
+) -> None:
+    put_template(simulator, "com_valor", {"type": "BUTTONS", "buttons": [button]})
+    component = {"type": "button", "sub_type": sub_type, "index": "0", "parameters": [parameter]}
+    template = {"name": "com_valor", "language": {"code": "pt_BR"}, "components": [component]}
+    assert code_of(simulator.send(type="template", template=template)) == 131009
+
+
 def test_paging_returns_every_template(simulator: Client) -> None:
     path, names = f"/{ACCOUNT}/message_templates?limit=2", []
     while path:

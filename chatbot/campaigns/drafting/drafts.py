@@ -16,6 +16,7 @@ from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput, NotFound
 from chatbot.message_templates.components import list_optional_parameters, list_parameters
 from chatbot.message_templates.models import MessageTemplate, TemplateStatus
+from chatbot.message_templates.service import check_fillable
 
 
 def list_usable_templates(channel: Channel) -> list[MessageTemplate]:
@@ -70,6 +71,7 @@ def _apply_description(campaign: Campaign, name: str, template_id: int, on_doubt
     template = db.session.get(MessageTemplate, template_id)
     if template is None or template.channel_id != campaign.channel_id:
         raise NotFound("This template no longer exists.", field="template_id")
+    check_fillable(template)
     campaign.name = " ".join(name.split())[:200]
     campaign.template_id = template.id
     campaign.on_doubt = on_doubt
@@ -78,8 +80,7 @@ def _apply_description(campaign: Campaign, name: str, template_id: int, on_doubt
 def set_parameters(campaign_id: int, sources: Mapping[str, str]) -> Campaign:
     """Set the sources, e.g. `{"1": "field:name"}`. Raises InvalidInput or Conflict."""
     campaign = lock_draft(campaign_id)
-    components = get_campaign_template(campaign).components
-    check_parameters(list_parameters(components), sources, list_optional_parameters(components))
+    check_parameters(get_campaign_template(campaign).components, sources)
     campaign.parameters = dict(sources)
     return campaign
 

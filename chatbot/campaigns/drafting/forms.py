@@ -15,6 +15,7 @@ from wtforms.validators import InputRequired, Length
 from chatbot.campaigns.labels import FIELD_LABELS
 from chatbot.campaigns.models import OnDoubt
 from chatbot.core.errors import InvalidInput
+from chatbot.message_templates.components import list_parameters
 from chatbot.message_templates.values import check_value
 
 MAX_PARAMETER_TEXT = 500
@@ -50,9 +51,10 @@ class DescriptionForm(FlaskForm):
 class ParametersForm(FlaskForm):
     """Second step: a pair of fields (source, text) for each parameter of the template."""
 
-    def __init__(self, names: Sequence[str], attributes: Sequence[str]) -> None:
+    def __init__(self, components: Sequence[Mapping[str, Any]], attributes: Sequence[str]) -> None:
         super().__init__()
-        self.names = names
+        self.components = components
+        self.names = list_parameters(components)
         self.choices = [(f"field:{name}", str(label)) for name, label in FIELD_LABELS.items()]
         self.choices += [(f"field:{name}", name) for name in attributes if name not in FIELD_LABELS]
         self.values: dict[str, str] = {}
@@ -79,7 +81,7 @@ class ParametersForm(FlaskForm):
 
     def _check_value(self, name: str, text: str) -> None:
         try:
-            check_value(name, text)
+            check_value(name, text, self.components)
         except InvalidInput as error:
             self.problems[name] = _(error.message, **error.values)
 

@@ -88,7 +88,8 @@ def _get_description(form: DescriptionForm) -> dict[str, Any]:
 
 def _add_field_error(form: DescriptionForm, error: AppError) -> None:
     db.session.rollback()
-    form[error.field or "name"].errors = [_(error.message, **error.values)]
+    field = "template_id" if error.field == "template" else error.field or "name"
+    form[field].errors = [_(error.message, **error.values)]
 
 
 def _render_description_page(
@@ -112,10 +113,9 @@ def _render_description_page(
 def parameters(campaign_id: int) -> ResponseReturnValue:
     campaign = _get_draft(campaign_id)
     template = drafts.get_campaign_template(campaign)
-    names = list_parameters(template.components)
-    if not names:
+    if not list_parameters(template.components):
         return _redirect_to_step("audience", campaign)
-    form = ParametersForm(names, preflight.list_attribute_names())
+    form = ParametersForm(template.components, preflight.list_attribute_names())
     if request.method == "POST":
         form.validate()
         form.load_saved(campaign.parameters)

@@ -31,12 +31,7 @@ from chatbot.conversations.outbound import queue_message
 from chatbot.conversations.service import find_by_client_token
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput, NotFound
-from chatbot.message_templates.components import (
-    list_optional_parameters,
-    list_parameters,
-    render_preview,
-    render_text,
-)
+from chatbot.message_templates.components import render_preview, render_text
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_usable
 from chatbot.message_templates.values import check_values
@@ -88,10 +83,7 @@ def queue_preview_send(
 
 def _check_template(campaign: Campaign, template: MessageTemplate) -> None:
     check_usable(template)
-    components = template.components
-    check_parameters(
-        list_parameters(components), campaign.parameters, list_optional_parameters(components)
-    )
+    check_parameters(template.components, campaign.parameters)
 
 
 def _parse_phone(typed: str) -> Phone:
@@ -165,7 +157,7 @@ def _fill_values(campaign: Campaign, template: MessageTemplate, example: Contact
             name=missing.name,
         ) from None
     components = template.components
-    check_values(list_parameters(components), list_optional_parameters(components), values)
+    check_values(components, values)
     check_length("text", render_preview(components, values).body, FILLED_TEMPLATE)
     return values
 

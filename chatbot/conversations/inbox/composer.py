@@ -25,12 +25,7 @@ from chatbot.conversations.outbound import queue_message
 from chatbot.conversations.service import assign, find_by_client_token, is_window_open
 from chatbot.core.db import db
 from chatbot.core.errors import Conflict, InvalidInput
-from chatbot.message_templates.components import (
-    list_optional_parameters,
-    list_parameters,
-    render_preview,
-    render_text,
-)
+from chatbot.message_templates.components import render_preview, render_text
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_usable
 from chatbot.message_templates.values import check_values
@@ -130,7 +125,7 @@ def queue_template_message(
         return existing
     check_usable(template)
     components = template.components
-    check_values(list_parameters(components), list_optional_parameters(components), values)
+    check_values(components, values)
     _check_consent(conversation, template)
     body = template_body(
         template.name,

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from chatbot.simulator.errors import GraphError, missing
+from chatbot.simulator.errors import GraphError, invalid, missing
 from chatbot.simulator.message_templates.store import (
     PLACEHOLDER,
     MessageTemplate,
@@ -15,6 +15,17 @@ from chatbot.simulator.messages.schema import Parameter, TemplateComponent, Temp
 
 MAX_BODY_LENGTH = 1024  # of the body with its parameters
 _FORBIDDEN = re.compile(r"[\n\t]| {5,}")  # reported by providers; Meta does not document it
+# Field of the parameter that a button requires, by its type; a URL requires one if it has a placeholder.
+_BUTTON_PARAMETERS = {
+    "COPY_CODE": "coupon_code",
+    "OTP": "text",
+    "FLOW": "action",
+    "CATALOG": "action",
+    "MPM": "action",
+    "ORDER_DETAILS": "action",
+}
+_MAX_BUTTON_VALUES = {"COPY_CODE": 20, "OTP": 15, "URL": 2000}
+_SPECIAL_COMPONENTS = frozenset({"CAROUSEL", "LIMITED_TIME_OFFER"})
 _MEDIA_HEADERS = frozenset({"IMAGE", "VIDEO", "DOCUMENT"})
 
 
@@ -35,6 +46,7 @@ def check_parameters(template: MessageTemplate, template_send: TemplateSend) -> 
         raise GraphError(132005, "body: the filled text is longer than 1024 characters.")
     _check_header(template, template_send)
     _check_buttons(template, template_send)
+    _check_special_components(template, template_send)
 
 
 def render_template(template: MessageTemplate, template_send: TemplateSend) -> RenderedTemplate:
@@ -129,13 +141,34 @@ def _check_header(template: MessageTemplate, template_send: TemplateSend) -> Non
 def _check_buttons(template: MessageTemplate, template_send: TemplateSend) -> None:
     buttons = template.component("BUTTONS")
     for index, button in enumerate(buttons.buttons if buttons else []):
-        if not find_placeholders(button.url):
+        needed = "text" if find_placeholders(button.url) else _BUTTON_PARAMETERS.get(button.type)
+        if needed is None:
             continue
         parameter = _button_parameter(template_send, index)
-        if parameter is None or not parameter.text:
+        value = getattr(parameter, needed) if parameter else None
+        if not value:
+            kind = button.type.title()
             raise GraphError(
-                131008, f"buttons: Button at index {index} of type Url requires a parameter"
+                131008, f"buttons: Button at index {index} of type {kind} requires a parameter"
             )
+        _check_button_value(index, button.type, value)
+
+
+def _check_button_value(index: int, kind: str, value: object) -> None:
+    field = f"template.components.buttons[{index}]"
+    most = _MAX_BUTTON_VALUES.get(kind)
+    if most is not None and len(str(value)) > most:
+        raise invalid(field, f"has more than {most} characters.")
+    if kind == "URL" and "://" in str(value):
+        raise invalid(field, "must be the end of the button's URL, not a URL of its own.")
+
+
+def _check_special_components(template: MessageTemplate, template_send: TemplateSend) -> None:
+    """Refuse a template whose cards or offer are not filled in."""
+    given = {part.type.upper() for part in template_send.components}
+    for part in template.components:
+        if part.type in _SPECIAL_COMPONENTS and part.type not in given:
+            raise missing(f"template.components.{part.type.lower()}")
 
 
 def _button_parameter(template_send: TemplateSend, index: int) -> Parameter | None:

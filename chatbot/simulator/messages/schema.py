@@ -222,6 +222,7 @@ class Parameter(msgspec.Struct):
     parameter_name: str | None = None
     payload: str | None = None
     coupon_code: str | None = None
+    action: dict[str, object] | None = None
     location: Location | None = None
     currency: dict[str, object] | None = None  # typed parameters of older templates
     date_time: dict[str, object] | None = None

@@ -71,6 +71,17 @@ class TestWriting:
             form = {"name": "n", "template_id": template_id, "on_doubt": "show"}
             assert marta.post("/campaigns/new", data=form).status_code == 422
 
+    def test_a_template_that_we_cannot_fill_is_refused_by_name(self, marta: FlaskClient) -> None:
+        template = make_template()
+        flow = {"type": "BUTTONS", "buttons": [{"type": "FLOW", "text": "Agendar"}]}
+        template.components = [*template.components, flow]
+        db.session.commit()
+        form = {"name": "n", "template_id": str(template.id), "on_doubt": "show"}
+        answer = marta.post("/campaigns/new", data=form)
+        assert answer.status_code == 422
+        assert "botão de formulário (FLOW)" in answer.text
+        assert "botão de formulário (FLOW)" in marta.get(f"/templates/{template.id}").text
+
     def test_each_parameter_needs_a_source_and_input_is_kept(self, marta: FlaskClient) -> None:
         form = {"name": "n", "template_id": str(make_template().id), "on_doubt": "show"}
         address = marta.post("/campaigns/new", data=form).location

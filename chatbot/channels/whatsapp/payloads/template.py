@@ -12,8 +12,13 @@ from functools import partial
 from typing import Any
 
 from chatbot.channels.whatsapp.payloads.media import MediaKind, media_body
+from chatbot.channels.whatsapp.payloads.template_parts import (
+    check_button_value,
+    list_unfillable_parts,
+)
 from chatbot.channels.whatsapp.payloads.text import location_body
 from chatbot.core.errors import InvalidInput
+from chatbot.core.i18n import N_
 
 # Renders one component of the message from a person's values.
 ComponentRenderer = Callable[[Mapping[str, str]], dict[str, Any]]
@@ -23,6 +28,11 @@ LOCATION = "location"
 HEADER_MEDIA = frozenset({MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.DOCUMENT})
 # Meta refuses a parameter with line breaks, tabs or more than four spaces in a row.
 _BREAKS = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
+
+UNFILLABLE = N_(
+    "The template %(name)s has parts that Prosa cannot fill in (%(parts)s), so Meta would refuse "
+    "every message: choose another template."
+)
 
 # By Meta's type of button: the `sub_type` of its component, the parameter's type and its key.
 BUTTON_PARAMETERS: dict[str, tuple[str, str, str]] = {
@@ -44,7 +54,8 @@ def template_body(
     """Build the body of a filled template. `components` are the template's own, as Meta lists them.
 
     Raises:
-        InvalidInput: a key has no place in the template, or a value is no valid location, link or id.
+        InvalidInput: the template has a part that we can't fill, a key has no place in it, or a value is no
+            valid location, link or id.
     """
     return compile_template(name, language, values, named=named, components=components)(values)
 
@@ -61,6 +72,9 @@ def compile_template(
 
     The places of the keys are resolved once for all persons. Raises as `template_body` does.
     """
+    components = list(components)
+    if unfillable := list_unfillable_parts(components):
+        raise InvalidInput(UNFILLABLE, field="template", name=name, parts=", ".join(unfillable))
     header = [key for key in keys if key.startswith(HEADER)]
     buttons = [key for key in keys if key.startswith(BUTTON)]
     body = [key for key in keys if not key.startswith((HEADER, BUTTON))]
@@ -149,12 +163,18 @@ def _button(key: str, place: int, kinds: list[str]) -> ComponentRenderer:
             "The template has no button %(place)s that takes a value.", field="param", place=place
         )
     sub_type, parameter, name = BUTTON_PARAMETERS[kind]
-    return lambda values: {
-        "type": "button",
-        "sub_type": sub_type,
-        "index": str(place),
-        "parameters": [{"type": parameter, name: _one_line(values[key])}],
-    }
+
+    def render(values: Mapping[str, str]) -> dict[str, Any]:
+        value = _one_line(values[key])
+        check_button_value(kind, value)
+        return {
+            "type": "button",
+            "sub_type": sub_type,
+            "index": str(place),
+            "parameters": [{"type": parameter, name: value}],
+        }
+
+    return render
 
 
 def list_buttons(components: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
