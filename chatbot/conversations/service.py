@@ -133,18 +133,17 @@ def release_conversations(user_id: int) -> None:
 
 
 def hand_back(conversation: Conversation) -> None:
-    """Return the conversation to the bot, which answers from the contact's next message."""
+    """Return the conversation to the bot, which answers from the contact's latest message on."""
     conversation.state = ConversationState.BOT
     conversation.assigned_user_id = None
     conversation.handoff_reason = None
-    conversation.turn_due_at = None
     _record_state_change(conversation)
 
 
 def close(conversation: Conversation) -> None:
+    """Close the conversation. A turn that is due still obeys an opt-out, and answers nothing else."""
     conversation.state = ConversationState.CLOSED
     conversation.assigned_user_id = None
-    conversation.turn_due_at = None
     conversation.unread_count = 0
     _record_state_change(conversation)
 

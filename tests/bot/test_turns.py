@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from chatbot.bot.turn_claims import claim_due_turns
 from chatbot.bot.turns import MAX_ATTEMPTS, run_turn
 from chatbot.contacts.models import Contact
 from chatbot.conversations.models import Conversation, Message
+from chatbot.conversations.service import close, hand_back
 from chatbot.core import redis as prosa_redis
 from chatbot.core.db import db
 from tests.support.call_counts import RedisProxy, count_sql
@@ -155,6 +156,19 @@ def test_an_opt_out_is_obeyed_while_an_agent_has_the_conversation(
     db.session.rollback()
 
 
+@pytest.mark.parametrize("act", [close, hand_back])
+def test_an_opt_out_is_obeyed_if_the_agent_leaves_before_its_turn(
+    any_app: Flask, act: Callable[[Conversation], None]
+) -> None:
+    conversation = make_asking_conversation("SAIR", state="assigned")
+    act(db.session.get_one(Conversation, conversation.id))
+    db.session.commit()
+    run_turns()
+    assert len(list_answers()) == 1
+    assert db.session.scalars(sa.select(Contact)).one().opted_out_at is not None
+    db.session.rollback()
+
+
 def test_an_opt_out_beside_a_question_is_obeyed_and_the_question_answered(any_app: Flask) -> None:
     conversation = make_asking_conversation("falar com atendente", "SAIR")
     run_turns()
@@ -253,13 +267,17 @@ def test_the_cost_of_a_turn_is_bounded(
     app = create_app(make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_proxy.url))
     with app.app_context():
         prosa_redis.client().ping()
-        make_asking_conversation("aquecimento")
+        conversation = make_asking_conversation("oi")
         run_turns()
-        make_asking_conversation("oi")
+        make_inbound(conversation, "tudo bem?")
+        run_turns()
+        # From the third turn on the bot also looks whether it talks to another program.
+        make_inbound(conversation, "bom dia")
+        before = len(list_answers())
         token, (conversation_id,) = claim_due_turns(5)
         with redis_proxy.count_round_trips() as trips, count_sql(db.engine) as sql:
             run_turn(conversation_id, token)
-        assert len(list_answers()) == 2
+        assert len(list_answers()) == before + 1
         db.engine.dispose()
     assert trips.number <= 2, "one to load the context, one to store it and enqueue"
     assert sql.number <= 8, sql.statements
