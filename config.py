@@ -36,12 +36,7 @@ from config_readers import (
     time_zone,
     weekly_hours,
 )
-from private_files import (
-    make_new_files_private,
-    make_private_folder,
-    tighten,
-    write_private_file,
-)
+from private_files import make_new_files_private, make_private_folder, tighten, write_private_file
 from sending_week import Week
 
 # RQ reads its key prefix at import, so it is set before anything can import rq.
@@ -68,6 +63,10 @@ class Settings:
     # Key of the hashes of opted-out phones, which outlive their contact. Changing it loses them.
     suppression_key: str = setting(read.read_suppression_key, secret=True)
     database_url: str = setting(read.read_database_url, secret=True)
+    # Most connections to PostgreSQL per process, and how many stay open; the default formation fits into 20.
+    database_connections: int = integer("DATABASE_CONNECTIONS", 3, 2, 1000)
+    database_idle_connections: int = integer("DATABASE_IDLE_CONNECTIONS", 2, 1, 1000)
+    database_statement_timeout_s: int = integer("DATABASE_STATEMENT_TIMEOUT_S", 60, 1, 86_400)
     redis_url: str | None = setting(read.read_redis_url, secret=True)
     redis_enabled: bool = boolean("REDIS_ENABLED", True)
     # Most connections per process; the Procfile's default formation stays within 20 in total.

@@ -20,6 +20,7 @@ from chatbot.core import after_commit, live_events, metrics
 from chatbot.core.cache import invalidation, store
 from chatbot.core.cache.extension import TaggedCache
 from chatbot.core.db import Base, configure_engine, db
+from chatbot.core.db.pool import postgresql_options
 from chatbot.core.db.sqlite import SQLiteConnection
 from chatbot.core.limits import (
     ResilientStorage,
@@ -157,7 +158,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
-        "SQLALCHEMY_ENGINES": {"default": _engine_options(settings.database_url)},
+        "SQLALCHEMY_ENGINES": {"default": _engine_options(settings)},
         "ALEMBIC": {"script_location": str(ROOT / "migrations")},
         "ALEMBIC_CONTEXT": {"render_as_batch": True, "compare_server_default": False},
         "CACHE_TYPE": "chatbot.core.cache.backend.SafeRedisCache",
@@ -180,7 +181,8 @@ def flask_config(settings: Settings) -> dict[str, object]:
     }
 
 
-def _engine_options(url: str) -> dict[str, object]:
+def _engine_options(settings: Settings) -> dict[str, object]:
+    url = settings.database_url
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,13 +193,12 @@ def _engine_options(url: str) -> dict[str, object]:
             "hide_parameters": True,
             "connect_args": {"factory": SQLiteConnection},
         }
-    # Once a statement has run often, PostgreSQL would use a generic plan, which is slow where a value
-    # selects few rows of a large table.
-    session = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
     return {
         "url": url,
         "hide_parameters": True,  # errors are logged, and rows hold secrets and personal data
-        "pool_size": 5,
-        "max_overflow": 15,
-        "connect_args": {"options": session, "connect_timeout": 5},
+        **postgresql_options(
+            connections=settings.database_connections,
+            idle=settings.database_idle_connections,
+            statement_timeout_s=settings.database_statement_timeout_s,
+        ),
     }

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chatbot.core import clock
 from chatbot.core.counters import BufferedCounts
 from chatbot.core.db import Base, Json, UtcDateTime, read_only, upsert
+from chatbot.core.db.pool import use_reserve
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class Metrics:
         """Add the counts to the sums and save this process's report, or delete it with `is_last`."""
 
         def write(counts: dict[Sample, float]) -> None:
-            with self._engine.begin() as connection:
+            # The report must not wait for a long transaction of this process.
+            with use_reserve(), self._engine.begin() as connection:
                 _add_to_sums(connection, counts)
                 if is_last:
                     _delete_report(connection)
