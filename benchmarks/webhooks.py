@@ -133,7 +133,7 @@ def is_open(port: int) -> bool:
 # --- the statuses ---
 
 
-def status_of(row_id: int, step: str, installation: str = "") -> dict[str, Any]:
+def status_of(row_id: int, step: str, installation: str = "0") -> dict[str, Any]:
     return make_status_value(
         f"wamid.bench{row_id}",
         step,
@@ -144,7 +144,7 @@ def status_of(row_id: int, step: str, installation: str = "") -> dict[str, Any]:
     )
 
 
-def bodies_of(row_ids: Sequence[int], size: int, installation: str = "") -> list[bytes]:
+def bodies_of(row_ids: Sequence[int], size: int, installation: str = "0") -> list[bytes]:
     """Return bodies of `size` statuses, three for each row, in the order of a campaign.
 
     The first rows are delivered while later ones are still being sent.
