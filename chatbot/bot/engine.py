@@ -13,6 +13,7 @@ from typing import Any
 
 from chatbot.bot.sentences import Sentence
 from chatbot.bot.understanding.classifier import Intent, classify
+from chatbot.bot.understanding.consent import ConsentWish, find_consent_wish
 
 BUTTON_PREFIX = "intent:"
 
@@ -87,11 +88,11 @@ Handler = Callable[[Turn], Effects]
 
 
 def separate_opt_outs(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the messages that ask to stop, and the others.
+    """Return the messages that ask to stop without doubt, and the others.
 
     A contact who writes SAIR beside a question wants both.
     """
-    opt_outs = [text for text in texts if classify(text).intent is Intent.OPT_OUT]
+    opt_outs = [text for text in texts if find_consent_wish(text) is ConsentWish.STOP]
     return opt_outs, [text for text in texts if text not in opt_outs]
 
 

@@ -18,6 +18,7 @@ class Intent(StrEnum):
     GOODBYE = "goodbye"
     GREETING = "greeting"
     INVOICE_COPY = "invoice_copy"
+    KEEP_CONSENT = "keep_consent"  # by a button alone: nothing changes
     OPT_IN = "opt_in"  # by rules alone: the classifier must not guess consent
     OPT_OUT = "opt_out"
     PAYMENT_DONE = "payment_done"

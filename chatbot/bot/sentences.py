@@ -66,6 +66,10 @@ BUTTON_INVOICE = _register("button_invoice", N_("My invoice"), BUTTON)
 BUTTON_PIX = _register("button_pix", N_("Pay by Pix"), BUTTON)
 BUTTON_PERSON = _register("button_person", N_("Talk to a person"), BUTTON)
 BUTTON_SEND_ALL = _register("button_send_all", N_("Yes, send them"), BUTTON)
+BUTTON_STOP = _register("button_stop", N_("Yes, stop"), BUTTON)
+BUTTON_KEEP = _register("button_keep", N_("No, go on"), BUTTON)
+BUTTON_START = _register("button_start", N_("Yes, I want them"), BUTTON)
+BUTTON_NOT_NOW = _register("button_not_now", N_("Not now"), BUTTON)
 BUTTON_SEND_ONE = _register("button_send_one", N_("Yes, send it"), BUTTON)
 
 # Small talk
@@ -160,6 +164,13 @@ TOPIC_FOR_PERSON = _register(
 )
 
 # Consent
+ASK_OPT_OUT = _register(
+    "ask_opt_out", N_("Do you want to stop receiving the messages of %(company)s?")
+)
+ASK_OPT_IN = _register(
+    "ask_opt_in", N_("Do you want to receive news and offers of %(company)s here?")
+)
+CONSENT_KEPT = _register("consent_kept", N_("All right, nothing changes. How can I help you?"))
 OPTED_OUT = _register(
     "opted_out",
     N_(

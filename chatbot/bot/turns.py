@@ -168,9 +168,10 @@ def _run_handlers(turn: Turn, contact_id: int, state: str) -> TurnResult:
     """Run the handlers of the turn and collect their effects."""
     result = TurnResult()
     if turn.opt_out_text:
-        stop = replace(turn, text=turn.opt_out_text, intent=Intent.OPT_OUT)
+        stop = replace(turn, text=turn.opt_out_text, intent=Intent.OPT_OUT, confidence=1.0)
         _run_effects(HANDLERS[Intent.OPT_OUT](stop), result, contact_id)
-    if state != ConversationState.BOT and turn.intent not in ALWAYS_HANDLED:
+    is_decided = turn.intent in ALWAYS_HANDLED and turn.confidence == 1.0
+    if state != ConversationState.BOT and not is_decided:
         return result
     handler = None if turn.intent in ALWAYS_HANDLED else choose_content_handler(turn)
     _run_effects((handler or HANDLERS[turn.intent])(turn), result, contact_id)

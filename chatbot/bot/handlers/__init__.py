@@ -17,6 +17,7 @@ HANDLERS: dict[Intent, Handler] = {
     Intent.DUE_DATE: invoices.send_due_dates,
     Intent.OPT_IN: consent.opt_in,
     Intent.OPT_OUT: consent.opt_out,
+    Intent.KEEP_CONSENT: consent.keep_consent,
     Intent.TALK_TO_HUMAN: handoff.hand_off_on_request,
     Intent.COMPLAINT: handoff.hand_off_complaint,
     Intent.CANCEL_SERVICE: handoff.hand_off_topic,

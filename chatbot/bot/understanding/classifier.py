@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import exp, log, log1p, sqrt
 from pathlib import Path
 
 from chatbot.bot.intents import Intent
+from chatbot.bot.understanding.consent import ConsentWish, find_consent_wish, may_mean_stop
 from chatbot.bot.understanding.features import Features, extract_features
-from chatbot.bot.understanding.rules import find_certain_intent, may_be_opt_out
+from chatbot.bot.understanding.rules import asks_for_person
 from chatbot.bot.understanding.spelling import SpellingCorrector
 from chatbot.bot.understanding.tokenization import tokenize
 
@@ -25,8 +26,15 @@ SMOOTHING = 0.1
 # A wrong answer costs more than asking again.
 FALLBACK_BIAS = 0.5
 MIN_CONFIDENCE = 0.35
-# A wrong opt-out silences a customer; five-fold cross-validation found none above this.
+# The phrases alone never decide about consent: from this probability on, the bot asks.
 MIN_OPT_OUT_CONFIDENCE = 0.5
+ASK_CONFIDENCE = 0.6
+CONSENT_PREDICTIONS = {
+    ConsentWish.STOP: (Intent.OPT_OUT, 1.0),
+    ConsentWish.MAYBE_STOP: (Intent.OPT_OUT, ASK_CONFIDENCE),
+    ConsentWish.START: (Intent.OPT_IN, 1.0),
+    ConsentWish.MAYBE_START: (Intent.OPT_IN, ASK_CONFIDENCE),
+}
 TOP_SCORES = 3
 # In a long message the request is a few words among many irrelevant ones, so a sliding window is
 # classified. Its result must be clear, since many windows are tried.
@@ -74,13 +82,28 @@ class Classifier:
         return cls(SpellingCorrector.train(counts), common_words, idf, log_weights, base_scores)
 
     def classify(self, text: str) -> Prediction:
-        """Return the intent of a rule with confidence 1, else the likeliest one, or fallback in doubt."""
+        """Return the intent of a rule with confidence 1, else the likeliest one, or fallback in doubt.
+
+        An opt-out or opt-in below 1 is one that the bot asks about.
+        """
         tokens = tokenize(text)
         if not tokens:
             return EMPTY_PREDICTION
-        certain = find_certain_intent(tokens)
-        if certain:
-            return Prediction(certain, 1.0, ((certain, 1.0),))
+        wish = find_consent_wish(text)
+        if wish in (ConsentWish.STOP, ConsentWish.START):
+            return _make_prediction(*CONSENT_PREDICTIONS[wish])
+        if asks_for_person(tokens):
+            return _make_prediction(Intent.TALK_TO_HUMAN, 1.0)
+        if wish in CONSENT_PREDICTIONS:
+            return _make_prediction(*CONSENT_PREDICTIONS[wish])
+        prediction = self._predict_message(tokens)
+        if prediction.intent is not Intent.OPT_OUT:
+            return prediction
+        if not may_mean_stop(text):
+            return _pick_intent({i: p for i, p in prediction.scores if i is not Intent.OPT_OUT})
+        return replace(prediction, confidence=min(prediction.confidence, ASK_CONFIDENCE))
+
+    def _predict_message(self, tokens: Sequence[str]) -> Prediction:
         corrected = [self.spelling.correct(word) for word in tokens]
         whole = self._predict(corrected)
         if len(corrected) < LONG_MESSAGE_WORDS or _is_clear(whole):
@@ -97,7 +120,7 @@ class Classifier:
 
     def _predict(self, tokens: Sequence[str]) -> Prediction:
         scores = self._predict_probabilities(tokens)
-        if scores.get(Intent.OPT_OUT, 0.0) < MIN_OPT_OUT_CONFIDENCE or not may_be_opt_out(tokens):
+        if scores.get(Intent.OPT_OUT, 0.0) < MIN_OPT_OUT_CONFIDENCE:
             scores.pop(Intent.OPT_OUT, None)
         return _pick_intent(scores)
 
@@ -124,6 +147,10 @@ def load_classifier() -> Classifier:
 def classify(text: str) -> Prediction:
     """Classify with the phrases that come with Prosa."""
     return load_classifier().classify(text)
+
+
+def _make_prediction(intent: Intent, confidence: float) -> Prediction:
+    return Prediction(intent, confidence, ((intent, confidence),))
 
 
 def _is_clear(prediction: Prediction) -> bool:

@@ -52,6 +52,15 @@ def _cut_middle(text: str) -> str:
     return f"{text[:HEAD_CHARACTERS]} {text[-TAIL_CHARACTERS:]}"
 
 
+# A clause ends where people write so, or where a contrast begins.
+_CLAUSE_END = re.compile(r"[.!?;,:\n]+|\b(?:mas|porem|entretanto|e sim)\b", re.IGNORECASE)
+
+
+def split_clauses(text: str) -> list[str]:
+    """Split a message, bounded as `tokenize` bounds it, into its clauses."""
+    return [part for part in _CLAUSE_END.split(_cut_middle(text)) if part and not part.isspace()]
+
+
 def strip_accents(text: str) -> str:
     """Remove accents and replace styled letters by plain ones."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())

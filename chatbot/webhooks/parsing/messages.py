@@ -10,9 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chatbot.bot.intents import Intent
-from chatbot.bot.understanding.rules import find_certain_intent
-from chatbot.bot.understanding.tokenization import tokenize
+from chatbot.bot.understanding.consent import ConsentWish, find_consent_wish
 from chatbot.contacts.service import SenderIdentity
 from chatbot.conversations.inbound import InboundMessage
 from chatbot.webhooks.events import IdentityChanged, MessageReceived
@@ -170,7 +168,7 @@ def _expects_answer(kind: str, text: str, message: Mapping[str, Any]) -> bool:
 
 def _is_opt_out(text: str) -> bool:
     """Detect an opt-out, which is handled at once instead of after the pause for further messages."""
-    return len(text) < 200 and find_certain_intent(tokenize(text)) is Intent.OPT_OUT
+    return len(text) < 200 and find_consent_wish(text) is ConsentWish.STOP
 
 
 def extract_text(kind: str, content: object) -> str:
