@@ -134,6 +134,8 @@ def make_environ(scope: Scope) -> dict[str, Any]:
     for raw_name, raw_value in scope["headers"]:
         if b"_" in raw_name:
             continue  # could override the header with a hyphen, which a proxy has checked
+        if raw_name.lower() == b"transfer-encoding":
+            continue  # the server has decoded the chunks; with it Werkzeug reads an empty body
         name = raw_name.decode("latin-1").upper().replace("-", "_")
         name = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
         value = raw_value.decode("latin-1")

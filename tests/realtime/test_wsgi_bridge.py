@@ -211,3 +211,13 @@ def test_a_websocket_handshake_has_a_wsgi_environment() -> None:
     assert environ["wsgi.url_scheme"] == "http"
     assert environ["REQUEST_METHOD"] == "GET"
     assert environ["HTTP_COOKIE"] == "prosa=1"
+
+
+def test_a_chunked_body_is_not_read_as_empty(plain: Flask) -> None:
+    """The server has decoded the chunks, so the application must not hear of them."""
+    answer = serve_request(plain, make_post_scope(transfer_encoding="chunked"), b"abc", b"xyz")
+    assert answer.json["size"] == answer.json["length"] == 6
+    refused = serve_request(
+        plain, make_post_scope(transfer_encoding="chunked"), *([b"x" * 100] * 100)
+    )
+    assert refused.status == 413
