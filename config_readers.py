@@ -168,13 +168,20 @@ def weekly_hours(name: str) -> Any:
     return setting(read)
 
 
+def _read_date(text: str) -> date:
+    """Read `2026-12-24`. Python also takes weeks (2026-W52-4), which nobody means here."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
 def dates(name: str) -> Any:
     """Declare dates such as `2026-12-24, 2026-12-31`."""
 
     def read(env: ConfigReader) -> frozenset[date]:
         parts = (part.strip() for part in env.values.get(name, "").split(","))
         try:
-            return frozenset(date.fromisoformat(part) for part in parts if part)
+            return frozenset(_read_date(part) for part in parts if part)
         except ValueError:
             raise ConfigError(f"{name} must be dates such as 2026-12-24, 2026-12-31.") from None
 

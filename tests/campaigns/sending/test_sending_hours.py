@@ -81,6 +81,8 @@ def test_hours_that_never_open_return_none() -> None:
         ("SENDING_HOURS", "segunda 09:00-18:00", "days mon to sun"),
         ("SENDING_HOLIDAYS", "BR-XX", "BR-SP"),
         ("SENDING_DAYS_OFF", "24/12/2026", "2026-12-24"),
+        ("SENDING_DAYS_OFF", "2026-W49-2", "2026-12-24"),
+        ("SENDING_DAYS_OFF", "20261224", "2026-12-24"),
     ],
 )
 def test_invalid_hours_are_refused_at_startup(
