@@ -13,10 +13,10 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from chatbot.bot.understanding.tokenization import strip_accents
 from chatbot.conversations.models import Author, Message
 from chatbot.core import clock
 from chatbot.core.db import db
+from chatbot.core.text import fold
 
 WINDOW = timedelta(minutes=10)
 MAX_REPEATS = 3  # turns with the same text
@@ -94,18 +94,18 @@ def _list_written_turns(messages: Sequence[RecentMessage]) -> list[_WrittenTurn]
         elif turns[-1]:
             turns.append([])
     return [
-        _WrittenTurn(tuple(_fold(message.text) for message in turn), turn[-1].age)
+        _WrittenTurn(tuple(_normalize(message.text) for message in turn), turn[-1].age)
         for turn in turns
         if turn and not any(message.kind in _TAPPED_KINDS for message in turn)
     ]
 
 
-def _fold(text: str) -> str:
+def _normalize(text: str) -> str:
     """Return the text without case, accents and extra space; a long one without its digits too.
 
     Automatic replies name times and numbers of requests, which change each time.
     """
-    folded = " ".join(strip_accents(text).split())
+    folded = fold(text)
     return _DIGITS.sub("0", folded) if len(folded) >= MIN_LONG_TEXT else folded
 
 

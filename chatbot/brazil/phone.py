@@ -130,16 +130,6 @@ def format_phone(digits: str) -> str:
     return f"+{plain}" if plain else digits
 
 
-def mask_phone(digits: str) -> str:
-    """Mask as "+55 (11) •••••-4321"; only a Brazilian DDD and the last four digits are shown."""
-    plain = _only_digits(digits)
-    found = _PRINTABLE.fullmatch(plain)
-    if found and found[1] in DDDS:
-        return f"+55 ({found[1]}) {'•' * len(found[2])}-{found[3]}"
-    shown = plain[-4:] if len(plain) > 6 else ""
-    return "+" + "•" * (len(plain) - len(shown)) + shown
-
-
 def _only_digits(text: str) -> str:
     return re.sub(r"[^0-9]", "", unicodedata.normalize("NFKC", text))
 

@@ -6,12 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from chatbot.campaigns import queries, service
 from chatbot.campaigns.models import CampaignState
-from chatbot.campaigns.sending.sending_hours import SendingHours
-from chatbot.core import clock
 from chatbot.core.db import db
 
 WINDOW_S = 15.0
@@ -36,13 +34,6 @@ class Throughput:
             return 0.0
         (first_at, first), (last_at, last) = self.samples[0], self.samples[-1]
         return max(0.0, (last - first) / max(last_at - first_at, 1e-6))
-
-
-def estimate_finish(left: int, per_second: float, hours: SendingHours) -> datetime | None:
-    """Return when the rest will have been sent at this rate, within the sending hours; None if unknown."""
-    if per_second <= 0:
-        return None
-    return hours.finishes_at(clock.now(), timedelta(seconds=left / per_second))
 
 
 def watch_progress(campaign_id: int, every_s: float) -> Iterator[str]:

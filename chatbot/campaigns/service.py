@@ -18,9 +18,12 @@ from chatbot.core.errors import Conflict, InvalidInput, NotFound
 from chatbot.core.i18n import N_
 from chatbot.core.live_events import LiveEventKind, publish
 from chatbot.core.tasks import enqueue
+from chatbot.core.text import clean_text
 from chatbot.delivery.models import MessageState
 from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_fillable, check_usable, get_template
+
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +41,12 @@ class CampaignDraft:
 
 def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
     """Create a draft. Raises InvalidInput or NotFound, naming the field."""
-    if not draft.name.strip():
-        raise InvalidInput("The campaign needs a name.", field="name")
-    if draft.on_doubt not in set(OnDoubt):
-        raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
+    name = check_description(draft.name, draft.on_doubt)
     template = get_template(channel, draft.template, draft.language)
     check_fillable(template)
     check_parameters(template.components, draft.parameters)
     campaign = Campaign(
-        name=draft.name.strip()[:200],
+        name=name,
         channel_id=channel.id,
         template_id=template.id,
         parameters=dict(draft.parameters),
@@ -57,6 +57,20 @@ def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
     db.session.add(campaign)
     db.session.flush()
     return campaign
+
+
+def check_description(name: str, on_doubt: str) -> str:
+    """Return the name of a campaign as it is stored. Raises InvalidInput, naming the field."""
+    name = clean_text(name)
+    if not name:
+        raise InvalidInput("The campaign needs a name.", field="name")
+    if len(name) > MAX_NAME:
+        raise InvalidInput(
+            "The name of a campaign has at most %(most)s characters.", field="name", most=MAX_NAME
+        )
+    if on_doubt not in set(OnDoubt):
+        raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
+    return name
 
 
 def get_campaign(campaign_id: int, *, lock: bool = False) -> Campaign:

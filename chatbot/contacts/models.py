@@ -19,6 +19,9 @@ from chatbot.core.text import fold
 CONTACTS_CACHE_TAG = "contacts"  # lists that show names or addresses of contacts
 
 
+MAX_SEARCH_NAME = 400
+
+
 def contact_cache_tag(contact_id: int) -> str:
     """Return the cache tag of one contact."""
     return f"contact:{contact_id}"
@@ -26,7 +29,7 @@ def contact_cache_tag(contact_id: int) -> str:
 
 def _default_search_name(context: Any) -> str:
     """Compute `search_name` for rows inserted without a `Contact` object."""
-    return fold(context.get_current_parameters().get("name") or "")
+    return fold(context.get_current_parameters().get("name") or "", MAX_SEARCH_NAME)
 
 
 class Contact(Base):
@@ -38,7 +41,7 @@ class Contact(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     # Name without accents in lower case, for searching and sorting.
     search_name: Mapped[str] = mapped_column(
-        sa.String(400), default=_default_search_name, server_default=""
+        sa.String(MAX_SEARCH_NAME), default=_default_search_name, server_default=""
     )
     wa_id: Mapped[str | None] = mapped_column(sa.String(80))
     # Meta's business-scoped user id: the only address of a person who hides the phone.
@@ -72,7 +75,7 @@ class Contact(Base):
 
     @validates("name")
     def _fold_name(self, _key: str, name: str) -> str:
-        self.search_name = fold(name or "")
+        self.search_name = fold(name or "", MAX_SEARCH_NAME)
         return name
 
     def cache_tags(self) -> Iterable[str]:

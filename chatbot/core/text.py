@@ -6,12 +6,14 @@ import re
 import unicodedata
 
 
-def fold(text: str) -> str:
-    """Remove accents, capitals and extra spaces: "  JOSÉ  Conceição " → "jose conceicao"."""
+def fold(text: str, max_length: int | None = None) -> str:
+    """Remove accents, capitals, styles and extra spaces: "  JOSÉ  𝐂onceição " → "jose conceicao".
+
+    One letter may become several, so a column for folded text is longer than that of the text.
+    """
     plain = unicodedata.normalize("NFKD", text)
-    return " ".join("".join(c for c in plain if not unicodedata.combining(c)).casefold().split())[
-        :400
-    ]
+    folded = "".join(c for c in plain if not unicodedata.combining(c)).casefold()
+    return " ".join(folded.split())[:max_length]
 
 
 def slugify(label: str) -> str:

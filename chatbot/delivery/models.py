@@ -59,11 +59,6 @@ STATE_BY_META_STATUS = {
 }
 
 
-def may_advance(present: MessageState, to: MessageState) -> bool:
-    """Return whether a proof of `to` raises a row that is `present`."""
-    return RANK[to] > RANK[present]
-
-
 def rank_expression(column: Any) -> sa.Case[int]:
     """Return the rank of a state column, in SQL."""
     return sa.case({state.value: rank for state, rank in RANK.items()}, value=column, else_=-1)

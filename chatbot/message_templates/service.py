@@ -93,7 +93,7 @@ def list_templates(channel: Channel) -> list[MessageTemplate]:
 
 
 def list_usable_templates(channel_id: int) -> list[MessageTemplate]:
-    """Return the approved templates."""
+    """Return the approved templates, the only ones Meta sends."""
     query = sa.select(MessageTemplate).where(
         MessageTemplate.channel_id == channel_id,
         MessageTemplate.status == TemplateStatus.APPROVED,

@@ -10,6 +10,7 @@ from chatbot.campaigns import service
 from chatbot.campaigns.models import Recipient
 from chatbot.campaigns.parameters import parse_parameters
 from chatbot.campaigns.tasks import list_due_channels, reconcile_campaigns
+from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, Conflict, InvalidInput, NotFound
@@ -173,3 +174,19 @@ def test_audience_by_tag(any_app: Flask) -> None:
     number = make_draft(audience={"kind": "tag", "name": "vip"})
     start_campaign(number)
     assert db.session.scalars(sa.select(Recipient.contact_id)).all() == [tagged.id]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("  ", "needs"), ("\u200b", "needs"), ("x" * 201, "200")]
+)
+def test_a_bad_name_is_refused_by_the_command_as_in_the_form(
+    app: Flask, name: str, reason: str
+) -> None:
+    template = make_template()
+    channel = db.session.get_one(Channel, template.channel_id)
+    draft = service.CampaignDraft(
+        name=name, template=template.name, language="pt_BR", audience={"kind": "all"}, parameters={}
+    )
+    with pytest.raises(InvalidInput, match=reason) as refusal:
+        service.create_campaign(channel, draft)
+    assert refusal.value.field == "name"

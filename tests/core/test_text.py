@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from chatbot.core.text import clean_lines, clean_text
+from chatbot.core.text import clean_lines, clean_text, fold
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,19 @@ def test_no_character_that_nobody_sees_is_left() -> None:
 def test_lines_keep_their_form(given: str, kept: str) -> None:
     assert clean_lines(given) == kept
     assert clean_lines(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "folded"),
+    [
+        ("  JOSÉ \t Conceição\n", "jose conceicao"),
+        ("\U0001d401\U0001d428\U0001d425\U0001d41e\U0001d42d\U0001d428", "boleto"),  # bold letters
+        ("Straße", "strasse"),
+        ("İstanbul", "istanbul"),
+        ("", ""),
+    ],
+)
+def test_folded_text_has_no_accents_capitals_or_styles(given: str, folded: str) -> None:
+    assert fold(given) == folded
+    assert fold(fold(given)) == folded
+    assert fold(given, 4) == folded[:4]

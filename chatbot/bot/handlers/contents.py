@@ -8,8 +8,8 @@ from decimal import Decimal
 from chatbot.bot import sentences
 from chatbot.bot.engine import Effects, Handler, HandOff, Say, Turn
 from chatbot.bot.handlers.smalltalk import MENU, greet
-from chatbot.bot.understanding.tokenization import strip_accents
 from chatbot.conversations.contents import compute_total, get_ad_headline, list_order_items
+from chatbot.core.text import fold
 
 # Text that WhatsApp puts into the field for people who come from an ad or a link.
 _PREPARED_TEXT = re.compile(
@@ -21,7 +21,7 @@ def comes_from_ad(turn: Turn) -> bool:
     """Return whether the message came through an ad, or has the text that ads prepare."""
     if get_ad_headline(turn.content) is not None:
         return True
-    return _PREPARED_TEXT.search(strip_accents(turn.text[:300])) is not None
+    return _PREPARED_TEXT.search(fold(turn.text[:300])) is not None
 
 
 def choose_content_handler(turn: Turn) -> Handler | None:

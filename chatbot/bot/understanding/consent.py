@@ -12,7 +12,8 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from chatbot.bot.understanding.tokenization import split_clauses, strip_accents, tokenize
+from chatbot.bot.understanding.tokenization import split_clauses, tokenize
+from chatbot.core.text import fold
 
 PATTERNS = Path(__file__).with_name("consent_patterns.txt")
 
@@ -105,7 +106,7 @@ def _find_wish_of_clause(clause: str) -> ConsentWish:
         return ConsentWish.NONE
     if _load_patterns()["whole_stop"].fullmatch(_without_courtesy(words)):  # beside other words
         return ConsentWish.MAYBE_STOP
-    written, is_question = strip_accents(clause), _matches("question", words)
+    written, is_question = fold(clause), _matches("question", words)
     if not _is_about_account(words) and (
         _matches("stop", words) or _matches("stop_english", written)
     ):

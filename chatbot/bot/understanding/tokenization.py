@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 
 from chatbot.bot.understanding.abbreviations import FULL_WORDS
+from chatbot.core.text import fold
 
 # In a long message the request is near one of the ends. Cutting the middle bounds the work per
 # message: WhatsApp allows 4096 characters.
@@ -37,7 +37,7 @@ _DOUBLE = re.compile(r"([a-qt-z])\1|([rs])\2$")
 
 def tokenize(text: str) -> list[str]:
     """Split into lower-case words without accents or emphasis, abbreviations expanded."""
-    folded = strip_accents(_cut_middle(text))
+    folded = fold(_cut_middle(text))
     for pattern, plain in _REWRITES:
         folded = pattern.sub(plain, folded)
     found = _WORD.findall(folded)
@@ -59,12 +59,6 @@ _CLAUSE_END = re.compile(r"[.!?;,:\n]+|\b(?:mas|porem|entretanto|e sim)\b", re.I
 def split_clauses(text: str) -> list[str]:
     """Split a message, bounded as `tokenize` bounds it, into its clauses."""
     return [part for part in _CLAUSE_END.split(_cut_middle(text)) if part and not part.isspace()]
-
-
-def strip_accents(text: str) -> str:
-    """Remove accents and replace styled letters by plain ones."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 # Bounded: customers invent words, and a worker lives long.

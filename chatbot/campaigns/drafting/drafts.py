@@ -8,24 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.campaigns.audience import build_segment_audience
-from chatbot.campaigns.models import Campaign, CampaignState, OnDoubt, PreviewSend
+from chatbot.campaigns.models import Campaign, CampaignState, PreviewSend
 from chatbot.campaigns.parameters import check_parameters
-from chatbot.campaigns.service import get_campaign, raise_conflict
+from chatbot.campaigns.service import check_description, get_campaign, raise_conflict
 from chatbot.channels.models import Channel
 from chatbot.core.db import db
-from chatbot.core.errors import InvalidInput, NotFound
+from chatbot.core.errors import NotFound
 from chatbot.message_templates.components import list_optional_parameters, list_parameters
-from chatbot.message_templates.models import MessageTemplate, TemplateStatus
+from chatbot.message_templates.models import MessageTemplate
 from chatbot.message_templates.service import check_fillable
-
-
-def list_usable_templates(channel: Channel) -> list[MessageTemplate]:
-    """Return the approved templates, the only ones Meta sends."""
-    query = sa.select(MessageTemplate).where(
-        MessageTemplate.channel_id == channel.id,
-        MessageTemplate.status == TemplateStatus.APPROVED,
-    )
-    return list(db.session.scalars(query.order_by(MessageTemplate.name, MessageTemplate.language)))
 
 
 def get_campaign_template(campaign: Campaign) -> MessageTemplate:
@@ -64,15 +55,12 @@ def update_description(campaign_id: int, *, name: str, template_id: int, on_doub
 
 
 def _apply_description(campaign: Campaign, name: str, template_id: int, on_doubt: str) -> None:
-    if not name.strip():
-        raise InvalidInput("The campaign needs a name.", field="name")
-    if on_doubt not in set(OnDoubt):
-        raise InvalidInput("When in doubt, choose show or resend.", field="on_doubt")
+    name = check_description(name, on_doubt)
     template = db.session.get(MessageTemplate, template_id)
     if template is None or template.channel_id != campaign.channel_id:
         raise NotFound("This template no longer exists.", field="template_id")
     check_fillable(template)
-    campaign.name = " ".join(name.split())[:200]
+    campaign.name = name
     campaign.template_id = template.id
     campaign.on_doubt = on_doubt
 

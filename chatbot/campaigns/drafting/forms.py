@@ -14,6 +14,7 @@ from wtforms.validators import InputRequired, Length
 
 from chatbot.campaigns.labels import FIELD_LABELS
 from chatbot.campaigns.models import OnDoubt
+from chatbot.campaigns.service import MAX_NAME
 from chatbot.core.errors import InvalidInput
 from chatbot.message_templates.components import list_parameters
 from chatbot.message_templates.values import check_value
@@ -28,10 +29,10 @@ class DescriptionForm(FlaskForm):
         _l("Name of the campaign"),
         [
             InputRequired(_l("Enter a name for it.")),
-            Length(max=200, message=_l("At most %(max)d characters.")),
+            Length(max=MAX_NAME, message=_l("At most %(max)d characters.")),
         ],
         description=_l("Contacts never see it."),
-        render_kw={"autocomplete": "off", "maxlength": 200},
+        render_kw={"autocomplete": "off", "maxlength": MAX_NAME},
     )
     template_id = RadioField(
         _l("Message template"), [InputRequired(_l("Choose a template."))], coerce=int

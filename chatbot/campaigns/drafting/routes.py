@@ -33,6 +33,7 @@ from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput, NotFound
 from chatbot.extensions import get_settings
 from chatbot.message_templates.components import list_parameters, render_text
+from chatbot.message_templates.service import list_usable_templates
 from chatbot.message_templates.values import get_parameter_label
 
 bp = Blueprint("campaign_drafts", __name__, url_prefix="/campaigns")
@@ -76,7 +77,7 @@ def _build_description_form(
     channel: Channel | None, campaign: Campaign | None = None
 ) -> DescriptionForm:
     form = DescriptionForm(obj=campaign)
-    templates = drafts.list_usable_templates(channel) if channel else []
+    templates = list_usable_templates(channel.id) if channel else []
     form.template_id.choices = [SelectChoice(template.id, template.name) for template in templates]
     form.templates = {template.id: template for template in templates}
     return form

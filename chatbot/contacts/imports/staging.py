@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from chatbot.contacts.imports.csv_reader import ContactRow
 from chatbot.contacts.models import (
+    MAX_SEARCH_NAME,
     ConsentEvent,
     Contact,
     ContactIdentity,
@@ -33,7 +34,7 @@ STAGING_TABLE = sa.Table(
     sa.Column("digest", sa.String(64)),
     sa.Column("phone", sa.String(20), unique=True),
     sa.Column("name", sa.String(200)),
-    sa.Column("search_name", sa.String(400)),
+    sa.Column("search_name", sa.String(MAX_SEARCH_NAME)),
     sa.Column("document", sa.String(14)),
     sa.Column("email", sa.String(254)),
     sa.Column("attributes", Json),
@@ -67,7 +68,7 @@ def drop_staging_table(connection: sa.Connection) -> None:
 
 def _build_values(row: ContactRow) -> tuple[Any, ...]:
     key = row.phone.match_key
-    person = (row.phone.e164, row.name, fold(row.name), row.document, row.email)
+    person = (row.phone.e164, row.name, fold(row.name, MAX_SEARCH_NAME), row.document, row.email)
     return (
         row.line,
         key,
