@@ -38,8 +38,9 @@ format: $(STAMP) ## format and fix with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-chaos: $(STAMP) ## send a campaign to 10,000 through kills, freezes and restarts, with both policies
+chaos: $(STAMP) ## send a campaign to 10,000 through kills, freezes and restarts, with both policies; 20,000 odd requests
 	$(BIN)/python -m tests.chaos.chaos
+	PROSA_FUZZ=20000 $(BIN)/python -m pytest tests/web/test_fuzz.py tests/webhooks/test_fuzz.py
 
 migrate: $(STAMP) ## upgrade the schema of this machine's database
 	$(BIN)/flask db upgrade

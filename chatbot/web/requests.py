@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask, Request
-from werkzeug.datastructures import FileStorage, ImmutableMultiDict
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import IntegerConverter, ValidationError
 
 from chatbot.core.pagination import MAX_ROW_ID
 from chatbot.core.text import clean_lines
+
+FILE_FIELDS = frozenset({"file", "logo"})  # of all forms
 
 
 class CleanParameters(ImmutableMultiDict[str, Any]):
@@ -34,6 +36,18 @@ def _clean_value(value: Any) -> Any:
 
 class CleanRequest(Request):
     parameter_storage_class = CleanParameters
+
+    def _load_form_data(self) -> None:
+        """Parse the body; a file in place of a text would reach fields that expect a text."""
+        super()._load_form_data()
+        posted: MultiDict[str, FileStorage] = self.__dict__["files"]
+        kept = []
+        for name, file in posted.items(multi=True):
+            if name in FILE_FIELDS:
+                kept.append((name, file))
+            else:
+                file.close()
+        self.__dict__["files"] = CleanParameters(kept)
 
     def get_json(self, *args: Any, **options: Any) -> Any:
         """Return the fields of a form that was sent as one JSON object, all as cleaned text.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -94,3 +95,9 @@ def test_a_moment_at_the_edge_of_the_calendar_is_refused(any_app: Flask, moment:
     client, _ = make_signed_in_client(any_app, Role.ADMIN)
     cursor = {"after": f"{moment}~1", "before": f"{moment}~1", "since": f"{moment}~1"}
     assert client.get("/conversations/", query_string=cursor).status_code == 422
+
+
+def test_a_file_in_place_of_a_text_is_a_missing_text(app: Flask) -> None:
+    file = (io.BytesIO(b"x"), "a.txt")
+    answer = app.test_client().post("/login", data={"email": file, "password": "x"})
+    assert answer.status_code == 422

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -20,6 +22,7 @@ from tests.support.factories import (
 from tests.support.fuzz import mutated_bodies
 from tests.support.scale import scaled
 
+ON_EACH_DATABASE = int(os.environ.get("PROSA_FUZZ", scaled(150, 400)))
 COUNT = scaled(400, 10_000)
 pytestmark = pytest.mark.timeout(900)
 MOST_ROUNDS = 2_000
@@ -65,7 +68,7 @@ def test_mutated_bodies_stop_nothing_and_are_all_kept(app: Flask) -> None:
 def test_mutations_are_handled_on_every_database(any_app: Flask) -> None:
     """Mutations include values that only one database rejects: NUL, lone surrogates, large numbers."""
     make_channel()
-    post(any_app, list(mutated_bodies(scaled(150, 400), seed=7)))
+    post(any_app, list(mutated_bodies(ON_EACH_DATABASE, seed=7)))
     drain_all()
     with db.engine.connect() as connection:
         reasons = connection.scalars(sa.select(WebhookUpdate.reason)).all()
