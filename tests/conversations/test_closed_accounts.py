@@ -14,6 +14,7 @@ from chatbot.accounts.models import Role, User
 from chatbot.conversations import service
 from chatbot.conversations.models import Conversation, ConversationState
 from chatbot.core.db import db, is_postgresql
+from chatbot.core.db.pool import use_reserve
 from chatbot.core.errors import Conflict
 from tests.support.panel import (
     find_user,
@@ -112,7 +113,7 @@ def test_an_account_that_is_closed_while_it_takes_a_conversation_does_not_keep_i
 def is_waiting_for_a_lock() -> bool:
     if not is_postgresql(db.engine):
         return True  # the closing waits for the write lock of the whole database
-    with db.engine.connect() as connection:
+    with use_reserve(), db.engine.connect() as connection:
         return bool(
             connection.scalar(sa.text("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"))
         )

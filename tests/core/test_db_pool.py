@@ -48,7 +48,7 @@ def test_the_reserved_connection_is_free_while_all_others_are_in_use() -> None:
         held.pop().close()
 
 
-def test_connections_to_postgresql_have_time_limits(any_app: Flask) -> None:
+def test_connections_to_postgresql_have_time_limits(richest_app: Flask) -> None:
     with db.engine.connect() as connection:
         if not is_postgresql(connection):
             pytest.skip("no PostgreSQL here")

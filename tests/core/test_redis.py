@@ -33,6 +33,14 @@ def client(pool: BreakerPool) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.kill()
+
+
 def assert_fails(client: redis.Redis) -> float:
     """Assert that a command fails, and return the seconds that it took."""
     began = time.monotonic()
@@ -66,17 +74,19 @@ def test_it_closes_by_itself_when_redis_is_back(
     assert client.set("x", "1", ex=5)
 
 
-def test_recovery_leaves_no_connection_open(
-    pool: BreakerPool, client: redis.Redis, redis_server: RedisServer
-) -> None:
+def test_recovery_leaves_no_connection_open(own_redis: RedisServer) -> None:
+    """On a server of its own: other applications of this process are connected to the shared one."""
+    pool = create_pool(own_redis.url, max_connections=4)
+    client = redis.Redis(connection_pool=pool)
     pool.breaker.on_recovery.append(lambda direct: direct.ping())
     client.ping()
-    redis_server.freeze()
+    own_redis.freeze()
     assert_fails(client)
-    redis_server.thaw()
+    own_redis.thaw()
     wait_for(lambda: not pool.breaker.is_open, 5)
-    wait_for(lambda: "prosa-web" not in [c["name"] for c in redis_server.admin.client_list()], 5)
+    wait_for(lambda: "prosa-web" not in [c["name"] for c in own_redis.admin.client_list()], 5)
     assert client.ping()
+    pool.disconnect()
 
 
 def test_a_hang_costs_one_timeout_and_then_nothing(
