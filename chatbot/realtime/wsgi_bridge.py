@@ -21,32 +21,47 @@ Send = Callable[[Message], Awaitable[None]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 MAX_BYTES_IN_MEMORY = 256 * 1024  # bytes of a body; a larger one goes to a temporary file
+LIVENESS_PATH = "/health/live"
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SEND_TIMEOUT_S = 60.0  # for a client to take one chunk of a streamed response
 
 
 class WsgiBridge:
     """ASGI application for HTTP that calls a WSGI application.
 
-    Bodies over `max_body` bytes are not read; the application sees their length and refuses them.
+    Liveness is answered here, and a part of the threads is left to requests that only read: writers may all
+    wait for a lock. Bodies over `max_body` bytes are not read; the application sees their length and
+    refuses them.
     """
 
     def __init__(self, wsgi: Wsgi, *, threads: int, max_body: int) -> None:
         self._wsgi = wsgi
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="page")
         self._max_body = max_body
+        self._writers = asyncio.Semaphore(max(1, threads - max(1, threads // 4)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == LIVENESS_PATH and scope["method"] in ("GET", "HEAD"):
+            await _answer_liveness(send)
+            return
         environ = make_environ(scope)
         with tempfile.SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) as body:
             if not await self._read(environ, receive, body):
                 return
             body.seek(0)
             environ["wsgi.input"] = body
-            run = contextvars.copy_context().run
-            loop = asyncio.get_running_loop()
-            response = _WsgiResponse(loop, send)
-            await loop.run_in_executor(self._threads, run, response.call_app, self._wsgi, environ)
+            response = _WsgiResponse(asyncio.get_running_loop(), send)
+            if scope["method"] in READING_METHODS:
+                await self._run(response, environ)
+            else:
+                async with self._writers:
+                    await self._run(response, environ)
             await response.finish()
+
+    async def _run(self, response: _WsgiResponse, environ: dict[str, Any]) -> None:
+        run = contextvars.copy_context().run
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, run, response.call_app, self._wsgi, environ)
 
     async def _read(self, environ: dict[str, Any], receive: Receive, body: IO[bytes]) -> bool:
         """Read the body and set its length; return False if the client disconnected."""
@@ -61,6 +76,20 @@ class WsgiBridge:
             more = message.get("more_body", False)
         environ["CONTENT_LENGTH"] = str(body.tell())
         return True
+
+
+async def _answer_liveness(send: Send) -> None:
+    """Report that the process answers, as `/health/live` of the pages does under other workers."""
+    body = b'{"status":"healthy"}\n'
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class _WsgiResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask, Response, current_app, jsonify, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
@@ -12,7 +13,8 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from chatbot.company.logo import get_logo_version
-from chatbot.core.errors import AppError
+from chatbot.core.db import is_busy, stop_waiting_to_write
+from chatbot.core.errors import AppError, Unavailable
 from chatbot.core.i18n import N_
 from chatbot.core.log import get_route
 from chatbot.extensions import get_settings
@@ -51,6 +53,8 @@ def init_pages(app: Flask) -> None:
     app.register_error_handler(HTTPException, _handle_http_error)
     app.register_error_handler(CSRFError, _handle_csrf_error)
     app.register_error_handler(AppError, _handle_app_error)
+    app.register_error_handler(sa.exc.OperationalError, _handle_database_error)
+    app.register_error_handler(sa.exc.TimeoutError, _handle_database_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
     app.log_exception = _log_exception  # type: ignore[method-assign]
     init_fragments(app)
@@ -62,6 +66,10 @@ def init_pages(app: Flask) -> None:
 def _handle_http_error(error: HTTPException) -> Response:
     if error.code is not None and error.code < 400:
         return error.get_response()  # type: ignore[return-value]
+    # The session is read and written outside of views, where Flask wraps errors.
+    original = getattr(error, "original_exception", None)
+    if isinstance(original, Exception) and is_busy(original):
+        return _handle_database_error(original)
     status = error.code or 500
     response = _error_response(
         status, _(ERROR_MESSAGES.get(status) or ERROR_MESSAGES[400 if status < 500 else 500])
@@ -84,6 +92,22 @@ def _handle_app_error(error: AppError) -> Response:
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response
+
+
+class DatabaseBusy(Unavailable):
+    retry_after_s = 5
+
+
+def _handle_database_error(error: Exception) -> Response:
+    if not is_busy(error):
+        return _handle_unexpected_error(error)
+    stop_waiting_to_write()  # the session is saved after this
+    current_app.logger.warning(
+        "the database is busy: %s %s: %s", request.method, get_route(), type(error).__name__
+    )
+    return _handle_app_error(
+        DatabaseBusy(N_("The database is busy. Please try again in a few seconds."))
+    )
 
 
 def _handle_unexpected_error(_error: Exception) -> Response:

@@ -54,7 +54,9 @@ def receive() -> Response:
     except sa.exc.SQLAlchemyError:  # also a pool without a free connection
         log.exception("webhook not stored; Meta will send it again")
         count("webhooks", outcome="failed")
-        return _plain_text("try again", 503)
+        response = _plain_text("try again", 503)
+        response.headers["Retry-After"] = "5"
+        return response
     count("webhooks", outcome="stored")
     return _plain_text("", 200)
 

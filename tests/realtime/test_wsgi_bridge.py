@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -221,3 +222,50 @@ def test_a_chunked_body_is_not_read_as_empty(plain: Flask) -> None:
         plain, make_post_scope(transfer_encoding="chunked"), *([b"x" * 100] * 100)
     )
     assert refused.status == 413
+
+
+def test_writers_that_wait_stop_neither_readers_nor_liveness() -> None:
+    release = threading.Event()
+    waiting = threading.Semaphore(0)
+
+    def wsgi(environ: dict[str, Any], start: Any) -> list[bytes]:
+        if environ["REQUEST_METHOD"] == "POST":
+            waiting.release()
+            release.wait(30)
+        start("200 OK", [])
+        return [environ["REQUEST_METHOD"].encode()]
+
+    async def story() -> list[bytes]:
+        bridge = WsgiBridge(wsgi, threads=4, max_body=MOST)
+
+        async def fetch(method: str, path: str) -> bytes:
+            messages: list[Any] = []
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": b""}
+
+            async def send(message: Any) -> None:
+                messages.append(message)
+
+            await bridge(make_scope("http", path) | {"method": method}, receive, send)
+            return bytes(messages[-1]["body"])
+
+        writers = [asyncio.create_task(fetch("POST", "/")) for _ in range(8)]
+        try:
+            for _ in range(3):
+                await asyncio.to_thread(waiting.acquire, timeout=10)
+            async with asyncio.timeout(10):
+                found = [await fetch("GET", "/"), await fetch("GET", "/health/live")]
+        finally:
+            release.set()
+        return found + await asyncio.gather(*writers)
+
+    assert asyncio.run(story()) == [b"GET", b'{"status":"healthy"}\n', *[b"POST"] * 8]
+
+
+def test_liveness_needs_no_thread_at_all() -> None:
+    def never(*_arguments: Any) -> Any:
+        raise AssertionError("called for liveness")
+
+    answer = serve_request(never, make_scope("http", "/health/live"))
+    assert (answer.status, answer.json) == (200, {"status": "healthy"})

@@ -13,6 +13,7 @@ from chatbot.core.db.dialects import (
     claimable_rows,
     db_now,
     index_where,
+    is_busy,
     is_postgresql,
     skip_locked,
     upsert,
@@ -23,6 +24,7 @@ from chatbot.core.db.transactions import (
     mark_request_read_only,
     mark_request_writable,
     read_only,
+    stop_waiting_to_write,
 )
 from chatbot.core.db.types import (
     BigId,
@@ -46,12 +48,14 @@ __all__ = [
     "db",
     "db_now",
     "index_where",
+    "is_busy",
     "is_postgresql",
     "mark_request_read_only",
     "mark_request_writable",
     "read_only",
     "sanitize_text",
     "skip_locked",
+    "stop_waiting_to_write",
     "timestamp_text",
     "upsert",
 ]

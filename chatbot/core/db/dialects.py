@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 from typing import Any
 
@@ -82,3 +83,18 @@ def index_where(condition: str) -> dict[str, Any]:
     """Return the keyword arguments that make an `sa.Index` partial, with one condition for both databases."""
     clause = sa.text(condition)
     return {"sqlite_where": clause, "postgresql_where": clause}
+
+
+# lock_not_available, query_canceled (a time-out), too_many_connections, deadlock_detected
+_BUSY_STATES = {"55P03", "57014", "53300", "40P01"}
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Return whether the database refused only for now: a lock, a time-out or no free connection."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    is_locked = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return is_locked or getattr(error.orig, "sqlstate", None) in _BUSY_STATES

@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from chatbot.core.db import sqlite
 from chatbot.core.db.error_text import hide_values_in_error
-from chatbot.core.db.transactions import is_read_only
+from chatbot.core.db.transactions import get_write_wait_s, is_read_only
 
 PING_AFTER_IDLE_S = 1.0  # after which a connection to PostgreSQL may have died unnoticed
 _USED_AT = "prosa_used_at"
@@ -63,14 +63,12 @@ def _ping_idle_connections(engine: sa.Engine) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    if is_read_only():
-        connection.exec_driver_sql("BEGIN")
-        return
+    driver: Any = connection.connection.driver_connection
+    begin = driver.begin_reading if is_read_only() else driver.begin_immediate
     try:
-        connection.connection.driver_connection.begin_immediate()  # type: ignore[union-attr]
+        begin(get_write_wait_s())
     except sqlite3.Error as error:  # SQLAlchemy does not wrap it in its own error here
-        statement = "BEGIN IMMEDIATE"
-        raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+        raise sa.exc.DBAPIError.instance("BEGIN", None, error, sqlite3.Error) from error
 
 
 def dispose_engines_after_fork() -> None:

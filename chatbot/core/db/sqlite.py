@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 
 MIN_VERSION = (3, 38, 0)  # UPDATE ... FROM, RETURNING and the ->> operator
 BUSY_TIMEOUT_S = 15.0
@@ -20,21 +21,37 @@ class SQLiteConnection(sqlite3.Connection):
     """Connection that holds the process's write lock from `begin_immediate` to the end of the transaction."""
 
     _held_lock: threading.Lock | None = None
+    _wait_s: float | None = None
 
-    def begin_immediate(self) -> None:
-        """Begin a writing transaction.
+    def begin_immediate(self, wait_s: float | None = None) -> None:
+        """Begin a writing transaction, after waiting for `wait_s` in all if it is given.
 
         Raises:
-            sqlite3.OperationalError: others have held the lock for BUSY_TIMEOUT_S.
+            sqlite3.OperationalError: others have held the lock for so long, or for BUSY_TIMEOUT_S.
         """
+        until = None if wait_s is None else time.monotonic() + wait_s
         # Go on without the process's lock too, so that SQLite reports its usual error.
         write_lock = _write_lock
-        self._held_lock = write_lock if write_lock.acquire(timeout=BUSY_TIMEOUT_S) else None
+        timeout_s = BUSY_TIMEOUT_S if wait_s is None else min(wait_s, BUSY_TIMEOUT_S)
+        self._held_lock = write_lock if write_lock.acquire(timeout=timeout_s) else None
         try:
+            self._set_busy_timeout(None if until is None else max(0.0, until - time.monotonic()))
             self.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._release_write_lock()
             raise
+
+    def begin_reading(self, wait_s: float | None = None) -> None:
+        """Begin a transaction that waits if it writes after all, and then for `wait_s` if given."""
+        self._set_busy_timeout(wait_s)
+        self.execute("BEGIN")
+
+    def _set_busy_timeout(self, wait_s: float | None) -> None:
+        """Set how long SQLite waits for others; None: the default. Every transaction sets its own."""
+        if wait_s != self._wait_s:
+            seconds = BUSY_TIMEOUT_S if wait_s is None else min(wait_s, BUSY_TIMEOUT_S)
+            self.execute(f"PRAGMA busy_timeout = {1000 * seconds:.0f}")
+            self._wait_s = wait_s
 
     def commit(self) -> None:
         try:

@@ -14,6 +14,11 @@ import sqlalchemy as sa
 
 from chatbot.core.db.dialects import is_postgresql
 
+# How long a request waits for SQLite's write lock. One that shows a page writes at most its session.
+WRITE_WAIT_S = 4.0
+WRITE_WAIT_OF_READERS_S = 1.0
+
+_write_wait_s: ContextVar[float | None] = ContextVar("write_wait_s", default=None)
 _read_only: ContextVar[bool] = ContextVar("read_only", default=False)
 
 
@@ -34,10 +39,22 @@ def read_only() -> Iterator[None]:
 def mark_request_read_only() -> None:
     """Begin this request's transactions as reading ones; its context ends with the request."""
     _read_only.set(True)
+    _write_wait_s.set(WRITE_WAIT_OF_READERS_S)
 
 
 def mark_request_writable() -> None:
     _read_only.set(False)
+    _write_wait_s.set(WRITE_WAIT_S)
+
+
+def stop_waiting_to_write() -> None:
+    """Let later writes of this request fail at once: it has waited in vain, and its answer is an error."""
+    _write_wait_s.set(0.0)
+
+
+def get_write_wait_s() -> float | None:
+    """Return how long this request waits for SQLite's write lock; None outside requests."""
+    return _write_wait_s.get()
 
 
 @contextmanager
