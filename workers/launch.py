@@ -268,6 +268,8 @@ def _announce_when_ready(
         lines.append(f"  chat:     http://127.0.0.1:{simulator}/  (a customer's phone)")
     if health["status"] == "degraded":
         lines.append("  Redis:    away; Prosa runs without it, only slower")
+    elif server := environment.get("PROSA_REDIS_SERVER"):
+        lines.append(f"  Redis:    {embedded_redis.describe_server(server)}")
     lines.append("  stop:     Ctrl-C")
     print("\n".join([*lines, ""]), flush=True)
 

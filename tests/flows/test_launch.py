@@ -92,6 +92,7 @@ def test_it_prints_its_addresses_restarts_a_worker_and_stops_every_process(
     text = run.wait_until_ready()
     assert f"Prosa is ready: http://127.0.0.1:{run.port}" in text
     assert f"chat:     http://127.0.0.1:{run.simulator_port}/" in text
+    assert re.search(r"Redis:    (Redis|Valkey) \d+\.\d+\.\d+ \(/", text)
     assert re.search(r"sign in:  admin@prosa\.local  \S{10,}", text)
     assert run.health()["status"] == "healthy"
     assert list_open_paths(tmp_path / "home") == []  # though it was started with a umask of 0
