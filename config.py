@@ -98,6 +98,8 @@ class Settings:
     campaign_workers: int = integer("CAMPAIGN_WORKERS", 1, 1, 64)
     web_workers: int = integer("WEB_CONCURRENCY", 2, 1, 64)
     web_threads: int = integer("WEB_THREADS", 8, 1, 64)
+    max_waiting_connections: int = integer("MAX_WAITING_CONNECTIONS", 1000, 10, 100_000)
+    header_timeout_s: float = number("HEADER_TIMEOUT_S", 10, 1, 120)
     # Hours in which campaigns may send, in the company's time zone; None: at any hour.
     sending_hours: Week | None = weekly_hours("SENDING_HOURS")
     holiday_calendar: str = choice(

@@ -42,10 +42,13 @@ def on_starting(_server):
 
 
 def post_worker_init(worker):
-    """Let WebSockets, which stay open for hours, close when their worker is to end."""
+    """Bound idle connections, and let WebSockets, which stay open for hours, close with their worker."""
+    from chatbot.realtime.connections import bound_connections
+
     live = getattr(worker, "asgi", None)
     if live is not None:
         live.is_shutting_down = lambda: not worker.alive
+        bound_connections(worker, _settings)
 
 
 def when_ready(server):

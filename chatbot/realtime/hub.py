@@ -18,7 +18,7 @@ from chatbot.realtime.clients import ConnectedClient
 
 QUEUE_SIZE = 64
 COALESCE_S = 0.1  # a campaign publishes hundreds of events a second about the same object
-MAX_SOCKETS = 4000
+MAX_SOCKETS = 8000  # per process, if its limit of open files allows; 36 KB each
 
 Topic = tuple[LiveEventKind, int | None]
 _encode = msgspec.json.Encoder().encode

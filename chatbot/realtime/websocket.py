@@ -19,6 +19,7 @@ from chatbot.core.live_events import LiveEventKind
 from chatbot.core.metrics import Metrics
 from chatbot.extensions import get_settings
 from chatbot.realtime.clients import ConnectedClient, find_signed_out, identify_client
+from chatbot.realtime.file_limits import count_possible_sockets
 from chatbot.realtime.hub import MAX_SOCKETS, ClientSocket, Hub, Topic
 from chatbot.realtime.listener import Listener
 from chatbot.realtime.wsgi_bridge import Receive, Scope, Send, WsgiBridge, make_environ
@@ -75,6 +76,7 @@ class LiveApp:
         )
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="live")
         self.hub = Hub()
+        self._max_sockets = count_possible_sockets(settings, MAX_SOCKETS)
         # gunicorn sends lifespan.shutdown only after connections are closed; gunicorn.conf.py sets this.
         self.is_shutting_down: Callable[[], bool] = lambda: False
         self._metrics: Metrics = app.extensions["prosa_metrics"]
@@ -175,7 +177,7 @@ class LiveApp:
             return
         client = (
             CLOSE_TRY_AGAIN_LATER
-            if len(self.hub.sockets) >= MAX_SOCKETS
+            if len(self.hub.sockets) >= self._max_sockets
             else await self._authenticate(scope)
         )
         await send({"type": "websocket.accept"})
