@@ -123,7 +123,7 @@ def _measure_opt_out(pairs: Pairs) -> dict[str, float]:
         "acted_precision": _share(
             sum(Intent.OPT_OUT in line.intents for line in acted), len(acted)
         ),
-        "acted_recall": _share(len(met), len(wanted)),
+        "recall": _share(len(met), len(wanted)),
         "asked_wrongly": sum(Intent.OPT_OUT not in line.intents for line in asked) / (others or 1),
     }
 

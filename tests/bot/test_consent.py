@@ -127,7 +127,7 @@ def test_evaluation_measures_what_was_acted_on_and_asked() -> None:
     assert found["styles"] == {"curta": {"accuracy": 1.0}}
     assert found["opt_out"] == {
         "acted_precision": 1.0,
-        "acted_recall": pytest.approx(2 / 3),
+        "recall": pytest.approx(2 / 3),
         "asked_wrongly": pytest.approx(1 / 2),
     }
     assert found["intents"]["opt_out"]["recall"] == pytest.approx(2 / 3)
