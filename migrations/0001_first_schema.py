@@ -609,6 +609,8 @@ def upgrade() -> None:
         sa.Column("parameters", Json, nullable=False),
         sa.Column("audience", Json, nullable=False),
         sa.Column("on_doubt", sa.String(length=10), nullable=False),
+        sa.Column("consent_basis", sa.String(length=10), nullable=False),
+        sa.Column("consent_basis_by", sa.String(length=254), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("paused_reason", sa.String(length=300), nullable=True),
         sa.Column("created_by", sa.String(length=254), nullable=False),

@@ -7,14 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatbot.campaigns.consent import is_marketing
 from chatbot.campaigns.models import Campaign, Recipient
-from chatbot.campaigns.sending.side_effects import MARKETING
-from chatbot.campaigns.suppression import not_suppressed, suppression_reason
+from chatbot.campaigns.suppression import NO_CONSENT, may_receive, suppression_reason
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db_now
 from chatbot.core.errors import InvalidInput, NotFound
 from chatbot.delivery.models import MessageState
-from chatbot.message_templates.models import MessageTemplate
 from chatbot.segments.service import get_segment, select_segment_contacts
 
 
@@ -58,29 +57,33 @@ def count_audience(connection: sa.Connection, spec: Mapping[str, Any]) -> int:
     return connection.scalar(query) or 0
 
 
-def count_suppressed(connection: sa.Connection, spec: Mapping[str, Any]) -> dict[str, int]:
-    """Count the contacts of an audience that campaigns may not write to, by (first) reason."""
-    reason = suppression_reason().label("suppressed_by")
+def count_suppressed(connection: sa.Connection, campaign: Campaign) -> dict[str, int]:
+    """Count the contacts of the audience that the campaign may not write to, by (first) reason."""
+    reason = suppression_reason(campaign)
     rows = connection.execute(
-        sa.select(reason, sa.func.count())
-        .where(Contact.id.in_(select_audience(spec)), suppression_reason().is_not(None))
+        sa.select(reason.label("suppressed_by"), sa.func.count())
+        .where(Contact.id.in_(select_audience(campaign.audience)), reason.is_not(None))
         .group_by(sa.text("suppressed_by"))
     )
     return {str(name): count for name, count in rows}
 
 
-def find_missing_value(
-    connection: sa.Connection, spec: Mapping[str, Any], parameters: Mapping[str, str]
-) -> tuple[str, int] | None:
+def count_without_consent(connection: sa.Connection, campaign: Campaign) -> int:
+    return count_suppressed(connection, campaign).get(NO_CONSENT, 0)
+
+
+def find_missing_value(connection: sa.Connection, campaign: Campaign) -> tuple[str, int] | None:
     """Return the first column or attribute that contacts lack but a parameter needs, and how many lack it.
 
     The database counts, so that a million contacts are checked without loading them.
     """
-    for source in parameters.values():
+    for source in campaign.parameters.values():
         kind, _, name = source.partition(":")
         if kind == "field":
             query = sa.select(sa.func.count()).where(
-                Contact.id.in_(select_audience(spec)), not_suppressed(), _is_value_missing(name)
+                Contact.id.in_(select_audience(campaign.audience)),
+                may_receive(campaign),
+                _is_value_missing(name),
             )
             missing = connection.scalar(query) or 0
             if missing:
@@ -108,7 +111,7 @@ def freeze_audience(connection: sa.Connection, campaign: Campaign) -> int:
     present = sa.exists().where(
         Recipient.campaign_id == campaign.id, Recipient.contact_id == people.c.id
     )
-    reason = suppression_reason()
+    reason = suppression_reason(campaign)
     rows = (
         sa.select(
             sa.literal(campaign.id),
@@ -133,8 +136,5 @@ def freeze_audience(connection: sa.Connection, campaign: Campaign) -> int:
 
 def _due_at(campaign: Campaign) -> sa.ColumnElement[Any]:
     """Return when a recipient is due: now, or after the contact's marketing pause (Meta's limit per user)."""
-    is_marketing = sa.exists().where(
-        MessageTemplate.id == campaign.template_id, MessageTemplate.category == MARKETING
-    )
-    must_wait = sa.and_(Contact.marketing_paused_until > db_now(), is_marketing)
+    must_wait = sa.and_(Contact.marketing_paused_until > db_now(), is_marketing(campaign))
     return sa.case((must_wait, Contact.marketing_paused_until), else_=db_now())

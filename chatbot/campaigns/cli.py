@@ -10,8 +10,8 @@ import msgspec
 from flask.cli import AppGroup
 
 from chatbot.campaigns import service
-from chatbot.campaigns.audience import build_segment_audience
-from chatbot.campaigns.models import Campaign, OnDoubt
+from chatbot.campaigns.audience import build_segment_audience, count_without_consent
+from chatbot.campaigns.models import Campaign, ConsentBasis, OnDoubt
 from chatbot.campaigns.parameters import parse_parameters
 from chatbot.campaigns.previews.preview_sends import Requester, queue_preview_send
 from chatbot.campaigns.progress import watch_progress
@@ -48,6 +48,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSO
     show_default=True,
     help="What to do with a message that may or may not have been sent.",
 )
+@click.option(
+    "--customers-by",
+    default="",
+    metavar="NAME",
+    help="Marketing also to contacts without an opt-in who have written to us; NAME decided it.",
+)
 @click.option("--start", is_flag=True, help="Start it at once.")
 @json_option
 def create(
@@ -59,6 +65,7 @@ def create(
     segment: int | None,
     params: tuple[str, ...],
     on_doubt: str,
+    customers_by: str,
     start: bool,
     as_json: bool,
 ) -> None:
@@ -75,12 +82,17 @@ def create(
             parameters=parse_parameters(params),
             on_doubt=on_doubt,
             created_by=ACTOR,
+            consent_basis=ConsentBasis.CUSTOMERS if customers_by else ConsentBasis.OPT_IN,
+            consent_basis_by=customers_by,
         ),
     )
+    without_consent = count_without_consent(db.session.connection(), campaign)
     if start:
         service.start_campaign(campaign.id, ACTOR)
     db.session.commit()
     _print(campaign, as_json, plain=str(campaign.id))
+    if without_consent:  # beside the output: a script reads the id or the JSON
+        click.echo(f"{without_consent} without recorded consent: they are skipped.", err=True)
 
 
 def _build_audience(everybody: bool, tag: str | None, segment: int | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SKIP_REASON_LABELS: dict[str, LazyString] = {
     "merged": _l("is a duplicate of another contact"),
     "no_address": _l("has no phone and no WhatsApp id"),
     "unreachable": _l("several deliveries failed"),
+    "no_consent": _l("without recorded consent"),
     "served_already": _l("already received it under another contact"),
     "cancelled": _l("the campaign was cancelled first"),
     "erased": _l("the contact was erased"),

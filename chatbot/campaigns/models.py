@@ -57,6 +57,13 @@ class OnDoubt(StrEnum):
     RESEND = "resend"
 
 
+class ConsentBasis(StrEnum):
+    """Contacts that a marketing campaign may reach. Whoever refused is never among them."""
+
+    OPT_IN = "opt_in"  # an opt-in is on file
+    CUSTOMERS = "customers"  # these, and who has written to us
+
+
 class Campaign(Base):
     __tablename__ = "campaigns"
 
@@ -69,6 +76,10 @@ class Campaign(Base):
     # {"kind": "all"}, {"kind": "tag", "name": "..."} or {"kind": "segment", "id": 1, "name": "..."}
     audience: Mapped[dict[str, Any]] = mapped_column(Json)
     on_doubt: Mapped[str] = mapped_column(sa.String(10), default=OnDoubt.SHOW)
+    # Counts for templates of the category MARKETING only.
+    consent_basis: Mapped[str] = mapped_column(sa.String(10), default=ConsentBasis.OPT_IN)
+    # The user who chose to reach customers without an opt-in.
+    consent_basis_by: Mapped[str | None] = mapped_column(sa.String(254))
     state: Mapped[str] = mapped_column(EnumString(10), default=CampaignState.DRAFT, index=True)
     # Why a campaign paused by itself; empty when a person paused it.
     paused_reason: Mapped[str | None] = mapped_column(sa.String(300))

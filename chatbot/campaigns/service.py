@@ -8,9 +8,23 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.audience import count_audience, find_missing_value, freeze_audience
-from chatbot.campaigns.models import TRANSITIONS, Campaign, CampaignState, OnDoubt, Recipient
+from chatbot.campaigns.audience import (
+    count_audience,
+    count_suppressed,
+    find_missing_value,
+    freeze_audience,
+)
+from chatbot.campaigns.consent import set_consent_basis
+from chatbot.campaigns.models import (
+    TRANSITIONS,
+    Campaign,
+    CampaignState,
+    ConsentBasis,
+    OnDoubt,
+    Recipient,
+)
 from chatbot.campaigns.parameters import CONTACT_COLUMNS, check_parameters
+from chatbot.campaigns.suppression import NO_CONSENT
 from chatbot.channels.models import Channel
 from chatbot.core import clock
 from chatbot.core.db import db
@@ -37,6 +51,8 @@ class CampaignDraft:
     parameters: Mapping[str, str]
     on_doubt: str = OnDoubt.SHOW
     created_by: str = ""
+    consent_basis: str = ConsentBasis.OPT_IN
+    consent_basis_by: str = ""
 
 
 def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
@@ -53,7 +69,9 @@ def create_campaign(channel: Channel, draft: CampaignDraft) -> Campaign:
         audience=dict(draft.audience),
         on_doubt=draft.on_doubt,
         created_by=draft.created_by,
+        consent_basis=ConsentBasis.OPT_IN,
     )
+    set_consent_basis(campaign, draft.consent_basis, draft.consent_basis_by)
     db.session.add(campaign)
     db.session.flush()
     return campaign
@@ -105,7 +123,8 @@ def _check_audience(campaign: Campaign) -> None:
         raise InvalidInput(
             "The audience is empty: import contacts, or choose another tag.", field="audience"
         )
-    missing = find_missing_value(connection, campaign.audience, campaign.parameters)
+    _check_consent(connection, campaign)
+    missing = find_missing_value(connection, campaign)
     if missing is not None:
         name, count = missing
         raise InvalidInput(
@@ -114,6 +133,20 @@ def _check_audience(campaign: Campaign) -> None:
             field="param",
             count=count,
             name=name if name in CONTACT_COLUMNS else f"attribute {name}",
+        )
+
+
+def _check_consent(connection: sa.Connection, campaign: Campaign) -> None:
+    suppressed = count_suppressed(connection, campaign)
+    without = suppressed.get(NO_CONSENT, 0)
+    reached = count_audience(connection, campaign.audience) - sum(suppressed.values())
+    if without and not reached:
+        raise InvalidInput(
+            "Nobody in the audience may receive this marketing message: %(count)s without "
+            "recorded consent. Record opt-ins (a column opt_in of an import, or the contact's "
+            "page), or choose to write to existing customers too.",
+            field="audience",
+            count=without,
         )
 
 

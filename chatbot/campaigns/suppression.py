@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from chatbot.campaigns.consent import lacks_consent
 from chatbot.campaigns.models import Campaign, CampaignState, Recipient
 from chatbot.contacts.models import Contact
 from chatbot.delivery.models import MessageState
 
+NO_CONSENT = "no_consent"
 # Counts, skips at the start and the condition of a claim all use these, so they cannot disagree.
 SUPPRESSION_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
     "opted_out": Contact.opted_out_at.is_not(None),
@@ -16,6 +18,7 @@ SUPPRESSION_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
     "no_address": Contact.address.is_(None),
     "unreachable": Contact.unreachable_at.is_not(None),
 }
+SUPPRESSION_REASONS = (*SUPPRESSION_CONDITIONS, NO_CONSENT)
 
 
 def not_suppressed() -> sa.ColumnElement[bool]:
@@ -23,9 +26,20 @@ def not_suppressed() -> sa.ColumnElement[bool]:
     return sa.and_(*(~condition for condition in SUPPRESSION_CONDITIONS.values()))
 
 
-def suppression_reason() -> sa.ColumnElement[str | None]:
-    """Return the first reason that holds for a contact, as SQL; NULL if campaigns may write to it."""
-    reasons = ((condition, sa.literal(name)) for name, condition in SUPPRESSION_CONDITIONS.items())
+def list_suppression_conditions(campaign: Campaign) -> dict[str, sa.ColumnElement[bool]]:
+    """Return the conditions under which a contact is skipped when the audience is frozen, by reason."""
+    return SUPPRESSION_CONDITIONS | {NO_CONSENT: lacks_consent(campaign)}
+
+
+def may_receive(campaign: Campaign) -> sa.ColumnElement[bool]:
+    """Return the condition that a campaign may write to a contact, consent included."""
+    return sa.and_(not_suppressed(), ~lacks_consent(campaign))
+
+
+def suppression_reason(campaign: Campaign) -> sa.ColumnElement[str | None]:
+    """Return the first reason that holds for a contact, as SQL; NULL if the campaign may write to it."""
+    conditions = list_suppression_conditions(campaign)
+    reasons = ((condition, sa.literal(name)) for name, condition in conditions.items())
     return sa.case(*reasons, else_=None)
 
 

@@ -101,6 +101,7 @@ def test_marketing_pauses_a_day_after_meta_chose_not_to_deliver(
     for category, must_wait in (("MARKETING", True), ("UTILITY", False)):
         template = make_template("Olá!", category=category)
         campaign = make_campaign(CampaignState.DRAFT, template=template)
+        opt_in(db.session.get_one(Contact, list_all(Contact)[0].id), "agent")
         start_campaign(campaign.id, "Ana")
         db.session.commit()
         row = list_all(Recipient)[-1]
@@ -110,7 +111,7 @@ def test_marketing_pauses_a_day_after_meta_chose_not_to_deliver(
 def test_marketing_that_is_queued_already_is_postponed_too(any_app: Flask) -> None:
     campaign = make_campaign()
     first = make_accepted(1, campaign)
-    other = make_campaign()
+    other = make_campaign(template=make_template("Olá!", category="MARKETING"))
     db.session.add(
         Recipient(campaign_id=other.id, contact_id=list_all(Contact)[0].id, state="queued")
     )

@@ -62,7 +62,7 @@ def make_template(body: str = "Olá {{1}}!", **columns: Any) -> MessageTemplate:
         **{
             "name": f"aviso_{next(_sequence)}",
             "language": "pt_BR",
-            "category": "MARKETING",
+            "category": "UTILITY",
             "status": "APPROVED",
             "components": [{"type": "BODY", "text": body}],
             "synced_at": clock.now(),

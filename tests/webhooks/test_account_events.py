@@ -119,6 +119,8 @@ def test_a_quality_update_with_a_wrong_name_is_detected_by_its_keys(app: Flask) 
 
 def test_a_category_changes_with_the_event_and_not_with_its_notice(any_app: Flask) -> None:
     make_running_campaign()
+    db.session.execute(sa.update(MessageTemplate).values(category="MARKETING"))
+    db.session.commit()
     notice = {"correct_category": "UTILITY", "new_category": "MARKETING"}
     receive_field("template_category_update", at=NOW, **notice)
     assert list_all(MessageTemplate)[0].category == "MARKETING"

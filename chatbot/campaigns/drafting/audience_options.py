@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.campaigns.suppression import SUPPRESSION_CONDITIONS, suppression_reason
+from chatbot.campaigns.models import Campaign
+from chatbot.campaigns.suppression import SUPPRESSION_REASONS, list_suppression_conditions
 from chatbot.contacts.models import Contact, ContactTag
 from chatbot.core.db import db
 from chatbot.core.errors import AppError
@@ -36,14 +37,11 @@ class AudienceOption:
         return self.people - sum(self.suppressed.values())
 
 
-def list_audience_options() -> list[AudienceOption]:
+def list_audience_options(campaign: Campaign) -> list[AudienceOption]:
     """Return all contacts, each segment, and each tag. One statement counts all tags."""
-    counts = (
-        sa.func.count(),
-        *(_count_if(suppression_reason() == name) for name in SUPPRESSION_CONDITIONS),
-    )
+    counts = (sa.func.count().label("people"), *_count_by_reason(campaign))
     is_person = Contact.merged_into_id.is_(None)
-    everybody = db.session.execute(sa.select(*counts).select_from(Contact).where(is_person)).one()
+    everybody = sa.select(*counts).select_from(Contact).where(is_person)
     by_tag = db.session.execute(
         sa.select(ContactTag.name, *counts)
         .join(Contact, Contact.id == ContactTag.contact_id)
@@ -52,8 +50,11 @@ def list_audience_options() -> list[AudienceOption]:
         .order_by(ContactTag.name)
         .limit(MAX_TAGS)
     )
-    tags = [_build_option(f"tag:{name}", name, numbers) for name, *numbers in by_tag]
-    return [_build_option("all", "", everybody), *_iter_segment_options(counts), *tags]
+    return [
+        _build_option("all", "", db.session.execute(everybody).mappings().one()),
+        *_iter_segment_options(counts),
+        *(_build_option(f"tag:{row['name']}", row["name"], row) for row in by_tag.mappings()),
+    ]
 
 
 def _iter_segment_options(counts: Sequence[Any]) -> Iterator[AudienceOption]:
@@ -62,18 +63,23 @@ def _iter_segment_options(counts: Sequence[Any]) -> Iterator[AudienceOption]:
         value = f"segment:{segment.id}"
         try:
             query = sa.select(*counts).where(Contact.id.in_(select_segment_contacts(segment.id)))
-            yield _build_option(value, segment.name, db.session.execute(query).one())
+            yield _build_option(value, segment.name, db.session.execute(query).mappings().one())
         except AppError as error:
             yield AudienceOption(value, segment.name, 0, {}, error)
+
+
+def _count_by_reason(campaign: Campaign) -> Iterator[sa.ColumnElement[int]]:
+    """Yield a count per reason. Each contact counts for the first that holds, as in `suppression_reason`."""
+    earlier: list[sa.ColumnElement[bool]] = []
+    for name, condition in list_suppression_conditions(campaign).items():
+        yield _count_if(sa.and_(*earlier, condition)).label(name)
+        earlier.append(~condition)
 
 
 def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
 
-def _build_option(value: str, label: str, counts: Sequence[Any]) -> AudienceOption:
-    people, *numbers = counts
-    named = zip(SUPPRESSION_CONDITIONS, numbers, strict=True)
-    return AudienceOption(
-        value, label, people, {reason: number for reason, number in named if number}
-    )
+def _build_option(value: str, label: str, counts: Mapping[Any, Any]) -> AudienceOption:
+    suppressed = {reason: counts[reason] for reason in SUPPRESSION_REASONS if counts[reason]}
+    return AudienceOption(value, label, counts["people"], suppressed)

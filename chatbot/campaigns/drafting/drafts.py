@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.campaigns.audience import build_segment_audience
-from chatbot.campaigns.models import Campaign, CampaignState, PreviewSend
+from chatbot.campaigns.consent import set_consent_basis
+from chatbot.campaigns.models import Campaign, CampaignState, ConsentBasis, PreviewSend
 from chatbot.campaigns.parameters import check_parameters
 from chatbot.campaigns.service import check_description, get_campaign, raise_conflict
 from chatbot.channels.models import Channel
@@ -73,8 +74,14 @@ def set_parameters(campaign_id: int, sources: Mapping[str, str]) -> Campaign:
     return campaign
 
 
-def set_audience(campaign_id: int, audience: Mapping[str, Any]) -> Campaign:
+def set_audience(
+    campaign_id: int,
+    audience: Mapping[str, Any],
+    consent_basis: str = ConsentBasis.OPT_IN,
+    by: str = "",
+) -> Campaign:
     campaign = lock_draft(campaign_id)
+    set_consent_basis(campaign, consent_basis, by)
     is_segment = audience.get("kind") == "segment"
     campaign.audience = build_segment_audience(audience["id"]) if is_segment else dict(audience)
     return campaign

@@ -13,7 +13,7 @@ from chatbot.campaigns.audience import select_audience
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.sending.daily_limit import iter_recently_reached
 from chatbot.campaigns.sending.sending_hours import get_sending_hours
-from chatbot.campaigns.suppression import not_suppressed
+from chatbot.campaigns.suppression import may_receive
 from chatbot.channels.models import Channel
 from chatbot.contacts.models import Contact
 from chatbot.core import clock
@@ -61,7 +61,7 @@ def _count_brazilian(campaign: Campaign) -> int:
     """Count the contacts to be written to with a Brazilian number: Meta's prices depend on the country."""
     query = sa.select(sa.func.count()).where(
         Contact.id.in_(select_audience(campaign.audience)),
-        not_suppressed(),
+        may_receive(campaign),
         sa.or_(Contact.phone.startswith("+55"), Contact.wa_id.startswith("55")),
     )
     return db.session.scalar(query) or 0

@@ -13,7 +13,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from chatbot.campaigns.labels import FIELD_LABELS
-from chatbot.campaigns.models import OnDoubt
+from chatbot.campaigns.models import ConsentBasis, OnDoubt
 from chatbot.campaigns.service import MAX_NAME
 from chatbot.core.errors import InvalidInput
 from chatbot.message_templates.components import list_parameters
@@ -99,6 +99,19 @@ class AudienceForm(FlaskForm):
     """Third step. Values are `all`, `tag:NAME` and `segment:ID`."""
 
     audience = RadioField(_l("Audience"), [InputRequired(_l("Choose the audience."))])
+    # Shown for marketing templates only.
+    consent_basis = RadioField(
+        _l("Who of them may receive this marketing message"),
+        choices=[
+            SelectChoice(ConsentBasis.OPT_IN.value, _l("only who agreed to campaigns")),
+            SelectChoice(
+                ConsentBasis.CUSTOMERS.value,
+                _l("also customers who have written to us, which is recorded with my name"),
+            ),
+        ],
+        default=ConsentBasis.OPT_IN.value,
+        description=_l("Who refused campaigns never receives it."),
+    )
 
     @property
     def spec(self) -> dict[str, Any]:

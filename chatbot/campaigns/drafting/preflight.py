@@ -13,7 +13,7 @@ from chatbot.campaigns.drafting.forecast import Forecast, compute_forecast
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.parameters import MissingValue, fill_parameters
 from chatbot.campaigns.service import check_campaign
-from chatbot.campaigns.suppression import not_suppressed
+from chatbot.campaigns.suppression import NO_CONSENT, may_receive
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
 from chatbot.core.errors import AppError
@@ -38,6 +38,10 @@ class PreflightReport:
     def planned(self) -> int:
         return self.audience - sum(self.suppressed.values())
 
+    @property
+    def without_consent(self) -> int:
+        return self.suppressed.get(NO_CONSENT, 0)
+
 
 def run_preflight(campaign: Campaign) -> PreflightReport:
     problem = _find_problem(campaign)
@@ -49,7 +53,7 @@ def run_preflight(campaign: Campaign) -> PreflightReport:
     sample = _find_sample_contact(campaign)
     report = PreflightReport(
         audience=count_audience(connection, campaign.audience),
-        suppressed=count_suppressed(connection, campaign.audience),
+        suppressed=count_suppressed(connection, campaign),
         sample=sample,
         sample_text=render_sample(get_campaign_template(campaign), campaign.parameters, sample),
         problem=problem,
@@ -67,7 +71,7 @@ def _find_problem(campaign: Campaign) -> AppError | None:
 
 def _find_sample_contact(campaign: Campaign) -> Contact | None:
     query = sa.select(Contact).where(
-        Contact.id.in_(select_audience(campaign.audience)), not_suppressed()
+        Contact.id.in_(select_audience(campaign.audience)), may_receive(campaign)
     )
     return db.session.scalar(query.order_by(Contact.id).limit(1))
 

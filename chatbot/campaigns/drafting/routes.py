@@ -27,6 +27,7 @@ from chatbot.campaigns.labels import (
 )
 from chatbot.campaigns.models import Campaign, CampaignState
 from chatbot.campaigns.scheduling import parse_local_time, schedule_campaign
+from chatbot.campaigns.sending.side_effects import MARKETING
 from chatbot.channels.models import Channel
 from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
@@ -140,11 +141,17 @@ def parameters(campaign_id: int) -> ResponseReturnValue:
 @bp.route("/<int:campaign_id>/audience", methods=["GET", "POST"])
 def audience(campaign_id: int) -> ResponseReturnValue:
     campaign = _get_draft(campaign_id)
-    form = AudienceForm(data={"audience": get_audience_value(campaign.audience)})
-    by_value = {choice.value: choice for choice in list_audience_options()}
+    form = AudienceForm(
+        data={
+            "audience": get_audience_value(campaign.audience),
+            "consent_basis": campaign.consent_basis,
+        }
+    )
+    by_value = {choice.value: choice for choice in list_audience_options(campaign)}
     form.audience.choices = [SelectChoice(value, value) for value in by_value]
     if form.validate_on_submit():
-        drafts.set_audience(campaign_id, form.spec)
+        basis = str(form.consent_basis.data)
+        drafts.set_audience(campaign_id, form.spec, basis, _get_user_name())
         db.session.commit()
         return _redirect_to_step("check", campaign)
     page = render_template(
@@ -152,6 +159,7 @@ def audience(campaign_id: int) -> ResponseReturnValue:
         form=form,
         campaign=campaign,
         choices=by_value,
+        is_marketing=drafts.get_campaign_template(campaign).category == MARKETING,
         skip_reason_label=skip_reason_label,
     )
     return page, 422 if form.errors else 200

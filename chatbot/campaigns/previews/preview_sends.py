@@ -18,7 +18,7 @@ from chatbot.campaigns.drafting.drafts import get_campaign_template
 from chatbot.campaigns.models import Campaign, CampaignState, PreviewSend, Recipient
 from chatbot.campaigns.parameters import MissingValue, check_parameters, fill_parameters
 from chatbot.campaigns.service import get_campaign, raise_conflict
-from chatbot.campaigns.suppression import not_suppressed
+from chatbot.campaigns.suppression import may_receive
 from chatbot.channels.models import Channel
 from chatbot.channels.whatsapp.payloads import template_body
 from chatbot.channels.whatsapp.payloads.limits import FILLED_TEMPLATE, check_length
@@ -119,7 +119,7 @@ def find_example_contact(campaign: Campaign, like: str = "") -> Contact | None:
         return None
     if like.strip():
         return _get_chosen_contact(people, like.strip())
-    query = sa.select(Contact).where(Contact.id.in_(people), not_suppressed())
+    query = sa.select(Contact).where(Contact.id.in_(people), may_receive(campaign))
     return db.session.scalar(query.order_by(Contact.id).limit(1))
 
 
