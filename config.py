@@ -127,6 +127,10 @@ class Settings:
     alert_connections: int = integer("ALERT_CONNECTIONS", 1000, 1, 1_000_000)
     alert_queue_age_s: float = number("ALERT_QUEUE_AGE_S", 300, 1)
     alert_webhook_backlog: int = integer("ALERT_WEBHOOK_BACKLOG", 5000, 1, 1_000_000_000)
+    # WebSockets per web process.
+    live_sockets_per_session: int = integer("LIVE_SOCKETS_PER_SESSION", 50, 1, 100_000)
+    live_sockets_per_address: int = integer("LIVE_SOCKETS_PER_ADDRESS", 2000, 1, 100_000)
+    live_handshakes_per_minute: int = integer("LIVE_HANDSHAKES_PER_MINUTE", 1000, 1, 1_000_000)
     trusted_proxies: int = integer("TRUSTED_PROXIES", 0, 0, 8, in_production=1)
 
     @property
@@ -160,7 +164,7 @@ def load(
 
 
 def _merge_sources(environ: dict[str, str], root: Path, use_run_env: bool) -> dict[str, str]:
-    values = {**_read_env_file(root / ".env"), **_without_blank(environ)}
+    values = {**_read_env_file(root / ".env"), **read.without_blank(environ)}
     # Heroku sets DYNO, so a host that is not somebody's own machine is never "development".
     values.setdefault("PROSA_ENV", "production" if "DYNO" in values else "development")
     if values["PROSA_ENV"] not in ("production", "development"):
@@ -186,12 +190,7 @@ def _make_home(home: Path, *, is_default: bool) -> None:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    return _without_blank(dotenv_values(path)) if path.is_file() else {}
-
-
-def _without_blank(values: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the values without white space around them: a pasted token often ends in a line break."""
-    return {name: value.strip() for name, value in values.items() if value and value.strip()}
+    return read.without_blank(dotenv_values(path)) if path.is_file() else {}
 
 
 def _load_machine_secrets(home: Path) -> dict[str, str]:

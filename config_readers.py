@@ -293,3 +293,8 @@ def is_valid_url(url: str) -> bool:
         return urlsplit(url).port != 0
     except ValueError:
         return False
+
+
+def without_blank(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the values without white space around them: a pasted token often ends in a line break."""
+    return {name: value.strip() for name, value in values.items() if value and value.strip()}

@@ -38,7 +38,14 @@ class WebProcess:
         self.redis = RedisServer()
         self.redis.start()
         self.home = Path(tempfile.mkdtemp(prefix="prosa-bench-"))
-        self.stack = Stack(self.home, f"sqlite:///{self.home / 'prosa.db'}", self.redis.url)
+        self.stack = Stack(
+            self.home,
+            f"sqlite:///{self.home / 'prosa.db'}",
+            self.redis.url,
+            LIVE_SOCKETS_PER_SESSION=100_000,  # all sockets have one session and address
+            LIVE_SOCKETS_PER_ADDRESS=100_000,
+            LIVE_HANDSHAKES_PER_MINUTE=1_000_000,
+        )
         self.stack.flask("db", "upgrade")
         self.stack.flask("demo", "load")
         create_users(self.stack)

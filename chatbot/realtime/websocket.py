@@ -22,6 +22,7 @@ from chatbot.realtime.clients import ConnectedClient, find_signed_out, identify_
 from chatbot.realtime.file_limits import count_possible_sockets
 from chatbot.realtime.hub import MAX_SOCKETS, ClientSocket, Hub, Topic
 from chatbot.realtime.listener import Listener
+from chatbot.realtime.socket_limits import SocketLimits
 from chatbot.realtime.wsgi_bridge import Receive, Scope, Send, WsgiBridge, make_environ
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ SEND_TIMEOUT_S = 10.0
 SHUTDOWN_POLL_S = 0.3
 MAX_TOPICS = 20
 MAX_UNKNOWN_MESSAGES = 1000
+MIN_HEARTBEAT_GAP_S = 1.0
 
 # Close codes of RFC 6455; 4400 and 4401 are in its private range, after HTTP's 400 and 401.
 CLOSE_GOING_AWAY = 1001
@@ -76,6 +78,7 @@ class LiveApp:
         )
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="live")
         self.hub = Hub()
+        self._limits = SocketLimits(settings, app.config["SESSION_COOKIE_NAME"])
         self._max_sockets = count_possible_sockets(settings, MAX_SOCKETS)
         # gunicorn sends lifespan.shutdown only after connections are closed; gunicorn.conf.py sets this.
         self.is_shutting_down: Callable[[], bool] = lambda: False
@@ -87,7 +90,7 @@ class LiveApp:
         if scope["type"] == "http":
             await self._wsgi_bridge(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._serve_socket(scope, receive, send)
+            await self._serve_within_limits(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
 
@@ -169,6 +172,17 @@ class LiveApp:
 
     # --- one socket ---
 
+    async def _serve_within_limits(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a socket, or refuse it before its session is looked up."""
+        with self._limits.admit(make_environ(scope), time.monotonic()) as is_admitted:
+            if is_admitted:
+                await self._serve_socket(scope, receive, send)
+                return
+        self.hub.counts["limited"] += 1
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": CLOSE_TRY_AGAIN_LATER})
+
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         if scope["path"] != WEBSOCKET_PATH or not is_same_origin(scope):
@@ -229,11 +243,16 @@ class LiveApp:
                 return
 
     async def _read(self, socket: ClientSocket, receive: Receive) -> None:
-        """Record heartbeats of the page; count other messages, and close the socket after too many."""
+        """Record heartbeats of the page; count other messages, and close the socket after too many.
+
+        Heartbeats beyond what a page sends count as unknown messages.
+        """
         unknown_count = 0
+        allowed_at = 0.0
         while (message := await receive())["type"] != "websocket.disconnect":
-            if message.get("text") == "beat":
-                socket.last_heard_at = time.monotonic()
+            now = time.monotonic()
+            if message.get("text") == "beat" and now >= allowed_at:
+                socket.last_heard_at, allowed_at = now, now + MIN_HEARTBEAT_GAP_S
                 continue
             self.hub.counts["strange"] += 1
             unknown_count += 1
