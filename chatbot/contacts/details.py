@@ -6,7 +6,8 @@ import re
 
 import sqlalchemy as sa
 
-from chatbot.contacts.imports.csv_reader import EMAIL, MAX_TAG
+from chatbot.contacts.imports.csv_cells import EMAIL
+from chatbot.contacts.imports.csv_reader import MAX_TAG
 from chatbot.contacts.models import Contact, ContactTag, contact_cache_tag
 from chatbot.core.db import db
 from chatbot.core.errors import InvalidInput

@@ -45,7 +45,8 @@ def import_contacts(
 ) -> ImportReport:
     """Import the file, committing after each batch.
 
-    `on_batch` is called before the commit, with the report so far and the bad lines of the batch.
+    `on_batch` is called before the commit, with the report so far, the bad lines of the batch, and the
+    cells that were left out of imported ones.
     `file` names the file in evidence of consent. `report` is the state of an interrupted run, whose
     lines are skipped.
 
@@ -57,11 +58,13 @@ def import_contacts(
     lines = (line for line in read_rows(stream) if line.line > done)
     while batch := list(islice(lines, BATCH_SIZE)):
         bad = [line for line in batch if isinstance(line, BadLine)]
+        rows = [line for line in batch if isinstance(line, ContactRow)]
+        dropped = [cell for row in rows for cell in row.dropped]
         report.bad += len(bad)
         report.line = batch[-1].line
-        _import_batch([line for line in batch if isinstance(line, ContactRow)], file, report)
+        _import_batch(rows, file, report)
         if on_batch is not None:
-            on_batch(report, bad)
+            on_batch(report, sorted((*bad, *dropped), key=lambda line: line.line))
         db.session.commit()
     return report
 

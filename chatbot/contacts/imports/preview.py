@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
+from chatbot.contacts.imports.csv_header import list_shown_columns
 from chatbot.contacts.imports.csv_lines import read_lines
 from chatbot.contacts.imports.csv_reader import BadLine, ContactRow, read_table
 
@@ -38,10 +39,11 @@ def build_preview(stream: BinaryIO) -> ImportPreview:
     checked = list(islice(lines, MAX_CHECKED_LINES))
     rows = [line for line in checked if isinstance(line, ContactRow)]
     bad = [line for line in checked if isinstance(line, BadLine)]
+    dropped = [cell for row in rows for cell in row.dropped]
     return ImportPreview(
-        columns=columns,
+        columns=list_shown_columns(columns),
         rows=rows[:MAX_SHOWN_ROWS],
-        bad_lines=bad[:MAX_SHOWN_BAD_LINES],
+        bad_lines=sorted((*bad, *dropped), key=lambda line: line.line)[:MAX_SHOWN_BAD_LINES],
         good=len(rows),
         bad=len(bad),
         is_whole=next(lines, None) is None and next(source, None) is None,
