@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -50,6 +51,7 @@ class WsgiBridge:
                 return
             body.seek(0)
             environ["wsgi.input"] = body
+            environ["prosa.arrived_at"] = time.monotonic()
             response = _WsgiResponse(asyncio.get_running_loop(), send)
             if scope["method"] in READING_METHODS:
                 await self._run(response, environ)

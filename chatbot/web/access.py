@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,8 @@ def _set_transaction_mode() -> None:
     if request.method in SAFE_METHODS:
         mark_request_read_only()
     else:
-        mark_request_writable()
+        arrived_at = request.environ.get("prosa.arrived_at")  # set by the asgi worker's bridge
+        mark_request_writable(time.monotonic() - arrived_at if arrived_at else 0.0)
 
 
 def _add_security_headers(response: Response) -> Response:

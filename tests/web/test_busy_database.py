@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from contextvars import Context
 
 import pytest
 import sqlalchemy as sa
@@ -57,3 +58,14 @@ def test_only_refusals_for_now_count_as_busy() -> None:
     assert is_busy(sa.exc.TimeoutError())
     assert not is_busy(make_error("08006"))
     assert not is_busy(ValueError())
+
+
+def test_time_spent_waiting_for_a_thread_counts_too() -> None:
+    def get_wait_s(waited_s: float) -> float | None:
+        transactions.mark_request_writable(waited_s)
+        return transactions.get_write_wait_s()
+
+    context = Context()
+    assert context.run(get_wait_s, 0.0) == transactions.WRITE_WAIT_S
+    assert context.run(get_wait_s, 3.0) == transactions.WRITE_WAIT_S - 3.0
+    assert context.run(get_wait_s, 60.0) == transactions.MIN_WRITE_WAIT_S

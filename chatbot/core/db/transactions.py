@@ -17,6 +17,7 @@ from chatbot.core.db.dialects import is_postgresql
 # How long a request waits for SQLite's write lock. One that shows a page writes at most its session.
 WRITE_WAIT_S = 4.0
 WRITE_WAIT_OF_READERS_S = 1.0
+MIN_WRITE_WAIT_S = 0.5  # of a request that has waited for a thread already
 
 _write_wait_s: ContextVar[float | None] = ContextVar("write_wait_s", default=None)
 _read_only: ContextVar[bool] = ContextVar("read_only", default=False)
@@ -42,9 +43,10 @@ def mark_request_read_only() -> None:
     _write_wait_s.set(WRITE_WAIT_OF_READERS_S)
 
 
-def mark_request_writable() -> None:
+def mark_request_writable(waited_s: float = 0.0) -> None:
+    """Begin this request's transactions as writing ones; it has waited for a thread for `waited_s`."""
     _read_only.set(False)
-    _write_wait_s.set(WRITE_WAIT_S)
+    _write_wait_s.set(max(min(MIN_WRITE_WAIT_S, WRITE_WAIT_S), WRITE_WAIT_S - waited_s))
 
 
 def stop_waiting_to_write() -> None:
