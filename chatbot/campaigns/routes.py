@@ -38,7 +38,7 @@ from chatbot.core.db import db
 from chatbot.delivery.labels import STATE_LABELS
 from chatbot.delivery.models import MessageState
 from chatbot.extensions import cache, get_settings
-from chatbot.message_templates.components import render_text
+from chatbot.message_templates.components import render_preview
 from chatbot.web.downloads import csv_response
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
@@ -70,7 +70,7 @@ def show(campaign_id: int) -> ResponseReturnValue:
         "campaigns/show.html",
         campaign=campaign,
         template=template,
-        text=render_text(template.components, {}),
+        shown=render_preview(template.components, {}),
         progress=summary.progress,
         unknown=summary.progress.figures["unknown"],
         resumes_at=_get_resumes_at(campaign),

@@ -17,7 +17,7 @@ from chatbot.campaigns.suppression import NO_CONSENT, may_receive
 from chatbot.contacts.models import Contact
 from chatbot.core.db import db
 from chatbot.core.errors import AppError
-from chatbot.message_templates.components import render_text
+from chatbot.message_templates.components import TemplatePreview, render_preview, render_text
 from chatbot.message_templates.models import MessageTemplate
 
 ATTRIBUTE_SAMPLE_SIZE = 500  # contacts
@@ -30,7 +30,7 @@ class PreflightReport:
     audience: int = 0
     suppressed: Mapping[str, int] = field(default_factory=dict)
     sample: Contact | None = None
-    sample_text: str = ""
+    shown: TemplatePreview | None = None
     problem: AppError | None = None
     forecast: Forecast | None = None
 
@@ -55,7 +55,7 @@ def run_preflight(campaign: Campaign) -> PreflightReport:
         audience=count_audience(connection, campaign.audience),
         suppressed=count_suppressed(connection, campaign),
         sample=sample,
-        sample_text=render_sample(get_campaign_template(campaign), campaign.parameters, sample),
+        shown=preview_sample(get_campaign_template(campaign), campaign.parameters, sample),
         problem=problem,
     )
     return replace(report, forecast=compute_forecast(campaign, report.planned))
@@ -80,6 +80,17 @@ def render_sample(
     template: MessageTemplate, parameters: Mapping[str, str], contact: Contact | None
 ) -> str:
     """Return the text this contact would get. Parameters without a value stay as placeholders."""
+    return render_text(template.components, _fill_known(parameters, contact))
+
+
+def preview_sample(
+    template: MessageTemplate, parameters: Mapping[str, str], contact: Contact | None
+) -> TemplatePreview:
+    """Return the whole message as this contact would see it, with its header and buttons."""
+    return render_preview(template.components, _fill_known(parameters, contact))
+
+
+def _fill_known(parameters: Mapping[str, str], contact: Contact | None) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, source in parameters.items():
         if contact is not None:
@@ -87,7 +98,7 @@ def render_sample(
                 values |= fill_parameters({name: source}, contact)
             except MissingValue:
                 continue
-    return render_text(template.components, values)
+    return values
 
 
 def list_attribute_names() -> list[str]:

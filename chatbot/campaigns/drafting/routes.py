@@ -33,7 +33,7 @@ from chatbot.channels.service import get_default_channel
 from chatbot.core.db import db
 from chatbot.core.errors import AppError, InvalidInput, NotFound
 from chatbot.extensions import get_settings
-from chatbot.message_templates.components import list_parameters, render_text
+from chatbot.message_templates.components import list_parameters, render_preview
 from chatbot.message_templates.service import list_usable_templates
 from chatbot.message_templates.values import get_parameter_label
 
@@ -97,15 +97,15 @@ def _add_field_error(form: DescriptionForm, error: AppError) -> None:
 def _render_description_page(
     form: DescriptionForm, campaign: Campaign | None
 ) -> ResponseReturnValue:
-    texts = {
-        template_id: render_text(template.components, {})
+    previews = {
+        template_id: render_preview(template.components, {})
         for template_id, template in form.templates.items()
     }
     page = render_template(
         "campaigns/describe.html",
         form=form,
         campaign=campaign,
-        texts=texts,
+        previews=previews,
         categories=CATEGORY_LABELS,
     )
     return page, 422 if form.errors else 200
@@ -127,12 +127,11 @@ def parameters(campaign_id: int) -> ResponseReturnValue:
             return _redirect_to_step("audience", campaign)
     else:
         form.load_saved(campaign.parameters)
-    text = render_text(template.components, {})
     page = render_template(
         "campaigns/parameters.html",
         form=form,
         campaign=campaign,
-        text=text,
+        shown=render_preview(template.components, {}),
         label_of=get_parameter_label,
     )
     return page, 422 if form.problems else 200

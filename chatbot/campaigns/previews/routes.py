@@ -10,7 +10,7 @@ from flask_login import current_user
 from chatbot.brazil.phone import format_phone
 from chatbot.campaigns import service
 from chatbot.campaigns.drafting.drafts import get_campaign_template
-from chatbot.campaigns.drafting.preflight import render_sample
+from chatbot.campaigns.drafting.preflight import preview_sample
 from chatbot.campaigns.models import Campaign
 from chatbot.campaigns.previews import preview_sends
 from chatbot.campaigns.previews.forms import PreviewSendForm
@@ -56,7 +56,7 @@ def _render_page(
         form=form,
         problem=None if form.errors else problem,
         example=example,
-        text=render_sample(get_campaign_template(campaign), campaign.parameters, example),
+        shown=preview_sample(get_campaign_template(campaign), campaign.parameters, example),
         sent=preview_sends.list_preview_sends(campaign.id),
     )
     return page, 422 if form.errors or problem else 200
