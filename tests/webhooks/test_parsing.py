@@ -132,3 +132,22 @@ def test_names_in_the_content_are_not_the_words_of_the_person(content: dict[str,
     message = read_only_message(make_webhook_body(value)).message
     assert (message.text, message.is_urgent) == ("", False)
     assert message.payload
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("\u200b\u2060\u200e", None),
+        ("\u202eanA", "anA"),
+        ("  Ana\u200b  Lu\u00ad\x07 ", "Ana Lu"),
+        ("Jose\u0301", "José"),
+        ("👩\u200d👧 Bia", "👩\u200d👧 Bia"),
+    ],
+)
+def test_a_name_has_no_characters_that_nobody_sees(name: str, expected: str | None) -> None:
+    value = make_message_value("oi\u200b\nlinha 2\u202e")
+    value["contacts"][0]["profile"]["name"] = name
+    (event,) = parse_body(make_webhook_body(value), NOW).events
+    assert isinstance(event, MessageReceived)
+    assert event.sender.name == expected
+    assert event.message.text == "oi\nlinha 2"

@@ -27,7 +27,7 @@ from chatbot.contacts.imports.csv_header import (
 )
 from chatbot.contacts.imports.csv_lines import CsvError, CsvLine, read_lines
 from chatbot.core.csv_writer import unescape_cell
-from chatbot.core.text import parse_yes_no
+from chatbot.core.text import clean_lines, parse_yes_no
 
 __all__ = ["REASONS", "BadLine", "ContactRow", "CsvError", "read_rows", "read_table"]
 
@@ -193,7 +193,7 @@ def _read_body(
 
 
 def _clean_cell(cell: str) -> str:
-    found = _EXCEL_TEXT.fullmatch(text := cell.strip())
+    found = _EXCEL_TEXT.fullmatch(text := clean_lines(cell).strip())
     return found[1].strip() if found else unescape_cell(text)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from chatbot.bot.understanding.consent import ConsentWish, find_consent_wish
 from chatbot.contacts.service import SenderIdentity
 from chatbot.conversations.inbound import InboundMessage
+from chatbot.core.text import clean_text
 from chatbot.webhooks.events import IdentityChanged, MessageReceived
 from chatbot.webhooks.parsing.sender_identity import build_sender, parse_number
 from chatbot.webhooks.parsing.treatments import (
@@ -93,7 +94,7 @@ def _parse_sender(message: Mapping[str, Any], contact: Mapping[str, Any]) -> Sen
         parent=to_text(message.get("from_parent_user_id"))
         or to_text(contact.get("parent_user_id")),
         username=first_text(profile, "username") or to_text(contact.get("username")),
-        name=to_text(profile.get("name"), 200),
+        name=clean_text(to_text(profile.get("name")), 200),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from chatbot.core import clock
+from chatbot.core.text import clean_lines
 
 MAX_ID_LENGTH = 255  # characters of a wamid that our columns hold
 # Clocks differ a little; a timestamp further in the future is not believed.
@@ -35,9 +36,9 @@ def get_object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def to_text(value: object, max_length: int | None = None) -> str:
-    """Return a string or integer as text without NUL, which PostgreSQL rejects; else an empty text."""
+    """Return a string, without characters that nobody sees, or an integer as text; else an empty text."""
     if isinstance(value, str):
-        return value.replace("\x00", "")[:max_length]
+        return clean_lines(value)[:max_length]
     return str(value)[:max_length] if isinstance(value, int) and not isinstance(value, bool) else ""
 
 

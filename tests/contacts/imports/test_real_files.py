@@ -125,3 +125,11 @@ def test_an_export_of_google_is_read() -> None:
     assert isinstance(row, ContactRow)
     assert (row.name, row.email, row.tags) == ("Ana Maria Souza", "ana@x.com", ("Clientes",))
     assert row.phone.digits == "5511987650001"
+
+
+def test_cells_have_no_characters_that_nobody_sees() -> None:
+    row = _only(
+        "telefone;nome;plano;tags\n\u202a+5511987650021\u202c;\u200bAna\u200b Lu;\u2060;v\u00adip\n"
+    )
+    assert isinstance(row, ContactRow)
+    assert (row.name, row.attributes, row.tags) == ("Ana Lu", {}, ("vip",))
