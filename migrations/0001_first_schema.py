@@ -244,6 +244,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=300), nullable=True),
         sa.Column("replays", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("claimed_until", Timestamp, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_bodies")),
     )
     op.create_index(

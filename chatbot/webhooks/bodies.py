@@ -11,13 +11,15 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.core import clock
-from chatbot.core.db import autocommit, db, read_only, sanitize_text
+from chatbot.core.db import autocommit, db, db_now, read_only, sanitize_text
 from chatbot.core.db.bulk_sql import id_list
 from chatbot.core.metrics import count
 from chatbot.core.tasks import enqueue
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate, WorkState
 
 MAX_BATCH_BODIES = 1000
+# Of the batch that a worker splits, which takes a tenth of a second: after it the worker is believed dead.
+LEASE_S = 2.0
 MAX_BATCH_BYTES = 1_000_000  # of one batch, except for a single body, which may have 3 MB
 
 # A search is enough: `"messages":` is a key, while `"field":"messages"` is not followed by a colon.
@@ -71,19 +73,29 @@ def list_new_bodies(queue: WebhookQueue) -> Sequence[Any]:
         return connection.execute(sa.select(*columns).where(fits).order_by(oldest.c.id)).all()
 
 
-def record_attempt(body_id: int, number: int = 1) -> int:
-    """Add to the attempts of a batch's first body, and return how many there are by now.
+def claim_body(body_id: int) -> int | None:
+    """Lease a batch by its first body, and return the attempts at it including this one.
 
-    Committed before the batch is tried: a worker that is killed leaves no other trace.
+    Return None if another worker has split the body or holds it. Committed before the batch is tried: a
+    worker that is killed leaves no other trace.
     """
+    is_free = sa.or_(WebhookBody.claimed_until.is_(None), WebhookBody.claimed_until < db_now())
     statement = (
         sa.update(WebhookBody)
-        .where(WebhookBody.id == body_id)
-        .values(attempts=WebhookBody.attempts + number)
+        .where(WebhookBody.id == body_id, WebhookBody.state == WorkState.NEW, is_free)
+        .values(attempts=WebhookBody.attempts + 1, claimed_until=db_now(LEASE_S))
         .returning(WebhookBody.attempts)
     )
     with autocommit(db.engine) as connection:
-        return connection.scalar(statement) or 1
+        return connection.scalar(statement)
+
+
+def release_body(body_id: int, *, counts: bool) -> None:
+    """End the lease of a body that could not be split; `counts` says whether it was an attempt."""
+    attempts = WebhookBody.attempts if counts else WebhookBody.attempts - 1
+    statement = sa.update(WebhookBody).where(WebhookBody.id == body_id)
+    with autocommit(db.engine) as connection:
+        connection.execute(statement.values(attempts=attempts, claimed_until=None))
 
 
 def mark_split(connection: sa.Connection, ids: Sequence[int]) -> set[int]:
@@ -126,6 +138,7 @@ def replay_body(connection: sa.Connection, body_id: int) -> bool:
                 reason=None,
                 replays=WebhookBody.replays + 1,
                 attempts=0,
+                claimed_until=None,
             )
         ).rowcount
     )

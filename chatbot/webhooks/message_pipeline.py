@@ -24,7 +24,6 @@ from chatbot.conversations.inbound import record_inbound, record_inbound_from_co
 from chatbot.conversations.models import Message
 from chatbot.core.db import db, read_only
 from chatbot.extensions import get_settings
-from chatbot.webhooks.bodies import list_new_bodies
 from chatbot.webhooks.events import (
     ContactEvent,
     IdentityChanged,
@@ -34,18 +33,12 @@ from chatbot.webhooks.events import (
 from chatbot.webhooks.models import WebhookQueue
 from chatbot.webhooks.parsing.values import UnreadableUpdate
 from chatbot.webhooks.queues import ClaimedUpdate, delete_applied, quarantine_update
-from chatbot.webhooks.splitter import MAX_BATCHES, SplitResult, parse_bodies, store_updates
+from chatbot.webhooks.splitter import SplitResult, split_bodies, store_updates
 
 
 def split_message_bodies() -> SplitResult:
     """Store the updates of the new bodies of this queue."""
-    total = SplitResult()
-    for _ in range(MAX_BATCHES):
-        bodies = list_new_bodies(WebhookQueue.MESSAGES)
-        if not bodies:
-            break
-        total.add(store_updates(parse_bodies(bodies)))
-    return total
+    return split_bodies(WebhookQueue.MESSAGES, store_updates)
 
 
 def drop_recorded(updates: Sequence[ClaimedUpdate]) -> list[ClaimedUpdate]:

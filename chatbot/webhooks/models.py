@@ -28,7 +28,7 @@ class WebhookBody(Base):
     """Body as it was received.
 
     `queue` is the endpoint's guess from a text search; each update gets its queue when it is parsed.
-    `attempts` counts the batches that began with this body.
+    `attempts` counts the batches that began with this body, and `claimed_until` leases the last of them.
     """
 
     __tablename__ = "webhook_bodies"
@@ -41,6 +41,7 @@ class WebhookBody(Base):
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     replays: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
         sa.Index(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
@@ -114,7 +113,7 @@ def _decode_update(row: Any, has_more_queued: bool) -> ClaimedUpdate | None:
             return ClaimedUpdate(
                 row.id, row.contact_key, row.happened_at, row.attempts, event, has_more_queued
             )
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except Exception as error:  # stored by an older version, or a bug of ours
             reason = f"{type(error).__name__}: {error}"
     with db.engine.begin() as connection:
         quarantine_update(connection, row.id, reason)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,13 @@ import sqlalchemy as sa
 
 from chatbot.core.db import UtcDateTime, db, sanitize_text, timestamp_text
 from chatbot.core.db.bulk_sql import json_rows
-from chatbot.webhooks.bodies import mark_split, quarantine_body
+from chatbot.webhooks.bodies import (
+    claim_body,
+    list_new_bodies,
+    mark_split,
+    quarantine_body,
+    release_body,
+)
 from chatbot.webhooks.counts import add_counts
 from chatbot.webhooks.events import Event, StatusReceived, encode_event, get_event_kind
 from chatbot.webhooks.models import WebhookQueue, WebhookUpdate, WorkState
@@ -30,6 +37,7 @@ from chatbot.webhooks.parsing.payloads import (
     get_queue,
     parse_body,
 )
+from chatbot.webhooks.queues import MAX_ATTEMPTS
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +55,8 @@ _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "happened_at": UtcDateTime(),
 }
 
+# Errors of the database that are about the values.
+_REFUSALS = (sa.exc.DataError, sa.exc.IntegrityError)
 # A row of `list_new_bodies` and its parsed content.
 ParsedRow = tuple[Any, ParsedBody]
 UpdateRow = dict[str, object]
@@ -69,6 +79,61 @@ class SplitResult:
         self.applied += other.applied
 
 
+def split_bodies(
+    queue: WebhookQueue, split_batch: Callable[[Sequence[ParsedRow]], SplitResult]
+) -> SplitResult:
+    """Split the new bodies of a queue, batch by batch, each with `split_batch`.
+
+    One worker at a time splits a queue, so the attempts at a body are those that ended their worker.
+    After one that did, the bodies of its batch are tried one at a time until the culprit is found.
+    """
+    total = SplitResult()
+    for _ in range(MAX_BATCHES):
+        bodies = list_new_bodies(queue)
+        attempts = claim_body(bodies[0].id) if bodies else None
+        if attempts is None:
+            break
+        if attempts == 1:
+            total.add(_split_claimed(bodies, split_batch))
+        else:
+            total.add(_split_suspects(bodies, attempts))
+    return total
+
+
+def _split_suspects(bodies: Sequence[Any], attempts: int | None) -> SplitResult:
+    """Split bodies one at a time, of which the first is claimed, and store all their updates."""
+    total = SplitResult()
+    for number, body in enumerate(bodies):
+        if number:
+            attempts = claim_body(body.id)
+        if attempts is None:
+            break
+        if attempts > MAX_ATTEMPTS:
+            total.add(_quarantine_deadly(body.id))
+        else:
+            total.add(_split_claimed([body], store_updates))
+    return total
+
+
+def _split_claimed(
+    bodies: Sequence[Any], split_batch: Callable[[Sequence[ParsedRow]], SplitResult]
+) -> SplitResult:
+    try:
+        return split_batch(parse_bodies(bodies))
+    except Exception as error:
+        is_bodys_fault = not isinstance(error, sa.exc.DBAPIError)
+        with suppress(sa.exc.DBAPIError):
+            release_body(bodies[0].id, counts=is_bodys_fault)
+        raise
+
+
+def _quarantine_deadly(body_id: int) -> SplitResult:
+    with db.engine.begin() as connection:
+        if mark_split(connection, [body_id]):  # else another worker has split it meanwhile
+            quarantine_body(connection, body_id, "its worker ended each time it was tried")
+    return SplitResult(1)
+
+
 def parse_bodies(bodies: Sequence[Any]) -> list[ParsedRow]:
     """Parse bodies outside any transaction: a large one takes a while, and SQLite has one write lock."""
     return [(body, _parse(body)) for body in bodies]
@@ -78,7 +143,11 @@ def _parse(body: Any) -> ParsedBody:
     try:
         return parse_body(body.raw, body.received_at)
     except UnreadableBody as error:
-        return ParsedBody(counts=Counter({"unreadable body": 1}), problem=str(error))
+        problem = str(error)
+    except Exception as error:  # one body must not stop the queue
+        log.exception("the parser failed on body %d", body.id)
+        problem = f"{type(error).__name__}: {error}"
+    return ParsedBody(counts=Counter({"unreadable body": 1}), problem=problem)
 
 
 def store_updates(parsed_rows: Sequence[ParsedRow]) -> SplitResult:
@@ -108,11 +177,13 @@ def _store_alone(parsed_row: ParsedRow) -> SplitResult:
     """Store the updates of one body, or quarantine the body if the table refuses them."""
     with db.engine.begin() as connection:
         ours = take_bodies(connection, [parsed_row])
-        rows = build_rows(ours)
         try:
             with connection.begin_nested():
+                rows = build_rows(ours)
                 insert_rows(connection, rows)
-        except (sa.exc.DataError, sa.exc.IntegrityError):
+        except Exception as error:
+            if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, _REFUSALS):
+                raise  # the database's fault, and not the body's
             log.exception("the updates of a body can't be stored")
             for body, _ in ours:
                 quarantine_body(connection, body.id, "its updates can't be stored")

@@ -7,7 +7,6 @@ stored as updates only if that fails. Updates of messages found in these bodies 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,29 +26,25 @@ from chatbot.core.live_events import LiveEventKind, publish_now
 from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.receipts import Receipt, advance_watermark, apply_receipts
 from chatbot.webhooks.account_effects import apply_account_event
-from chatbot.webhooks.bodies import list_new_bodies, mark_split, quarantine_body, record_attempt
 from chatbot.webhooks.counts import add_counts
 from chatbot.webhooks.events import Event, StatusReceived
 from chatbot.webhooks.models import WaitingStatus, WebhookQueue
 from chatbot.webhooks.parsing.values import UnreadableUpdate
 from chatbot.webhooks.queues import (
-    MAX_ATTEMPTS,
     ClaimedUpdate,
     delete_applied,
     quarantine_update,
 )
 from chatbot.webhooks.splitter import (
-    MAX_BATCHES,
     ParsedRow,
     SplitResult,
     build_rows,
     count_updates,
     insert_rows,
     make_result,
-    parse_bodies,
     quarantine_unreadable,
+    split_bodies,
     store_one_by_one,
-    store_updates,
     take_bodies,
 )
 
@@ -62,43 +57,11 @@ LIVE_EVENT_SOURCES = (
 
 
 def split_status_bodies() -> SplitResult:
-    """Split the new bodies of this queue and apply their statuses."""
-    total = SplitResult()
-    for _ in range(MAX_BATCHES):
-        bodies = list_new_bodies(WebhookQueue.STATUSES)
-        if not bodies:
-            break
-        total.add(_split_batch(bodies))
-    return total
+    """Split the new bodies of this queue and apply their statuses.
 
-
-def _split_batch(bodies: Sequence[Any]) -> SplitResult:
-    """Split a batch, more cautiously with each attempt on its first body.
-
-    If applying the statuses ended the worker, they are stored as updates, which have attempts of their
-    own. If that ends a worker too, the cause is a body, and the bodies are split one at a time.
+    After an attempt that ended its worker they are stored as updates, which have attempts of their own.
     """
-    first_id = bodies[0].id
-    attempts = record_attempt(first_id)
-    if attempts > MAX_ATTEMPTS:
-        return _quarantine_body(first_id)
-    try:
-        if attempts == 1:
-            return _apply_bodies(parse_bodies(bodies))
-        if attempts == 2:
-            return store_updates(parse_bodies(bodies))
-        return store_updates(parse_bodies(bodies[:1]))
-    except sa.exc.DBAPIError:  # the database's fault, and not the body's
-        with suppress(sa.exc.DBAPIError):
-            record_attempt(first_id, -1)
-        raise
-
-
-def _quarantine_body(body_id: int) -> SplitResult:
-    with db.engine.begin() as connection:
-        if mark_split(connection, [body_id]):  # else another worker has split it meanwhile
-            quarantine_body(connection, body_id, "its worker ended each time it was tried")
-    return SplitResult(1)
+    return split_bodies(WebhookQueue.STATUSES, _apply_bodies)
 
 
 def _apply_bodies(parsed_rows: Sequence[ParsedRow]) -> SplitResult:

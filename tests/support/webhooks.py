@@ -11,7 +11,7 @@ from chatbot.core.db import db
 from chatbot.delivery.installation import get_installation_id
 from chatbot.delivery.outbound import CallbackId
 from chatbot.webhooks.bodies import store_body
-from chatbot.webhooks.models import WebhookUpdate
+from chatbot.webhooks.models import WebhookBody, WebhookUpdate
 from chatbot.webhooks.tasks import drain_messages, drain_statuses
 from tests.support.factories import make_webhook_body
 
@@ -38,8 +38,9 @@ def drain_queues(rounds: int = 3) -> None:
 
 
 def expire_update_leases() -> None:
-    """End the leases of all updates."""
-    db.session.execute(sa.update(WebhookUpdate).values(claimed_until=None))
+    """End the leases of all updates and bodies."""
+    for model in (WebhookUpdate, WebhookBody):
+        db.session.execute(sa.update(model).values(claimed_until=None))
     db.session.commit()
 
 

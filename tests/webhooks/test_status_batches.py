@@ -11,7 +11,7 @@ from flask import Flask
 
 from chatbot.campaigns.models import Recipient
 from chatbot.core.db import db
-from chatbot.webhooks import queues, status_pipeline, tasks
+from chatbot.webhooks import bodies, queues, status_pipeline, tasks
 from chatbot.webhooks.models import WaitingStatus, WebhookBody, WebhookQueue, WebhookUpdate
 from chatbot.webhooks.tasks import drain_statuses
 from tests.support.call_counts import count_sql
@@ -181,11 +181,12 @@ def test_a_body_that_kills_its_worker_before_it_is_split_is_quarantined_and_can_
                 drain_queues(1)
             except WorkerKilled:
                 db.session.rollback()
+            expire_update_leases()
     assert list_states() == ["accepted", "delivered"]
-    bodies = list_all(WebhookBody)
-    assert [body.state for body in bodies] == ["quarantined", "done"]
-    assert bodies[0].reason == "its worker ended each time it was tried"
-    any_app.test_cli_runner().invoke(args=["webhooks", "replay", str(bodies[0].id)])
+    found = list_all(WebhookBody)
+    assert [body.state for body in found] == ["quarantined", "done"]
+    assert found[0].reason == "its worker ended each time it was tried"
+    any_app.test_cli_runner().invoke(args=["webhooks", "replay", str(found[0].id)])
     drain_queues()
     assert list_states() == ["delivered", "delivered"]
 
@@ -211,19 +212,14 @@ def test_a_status_before_its_message_waits_even_if_received_twice(
     assert list_all(WebhookUpdate) == []
 
 
-def test_a_body_that_another_worker_has_split_meanwhile_is_not_quarantined(
-    any_app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Up to five workers may have begun with the same body."""
+def test_a_body_that_another_worker_holds_is_left_to_it(any_app: Flask) -> None:
     (row_id,) = make_accepted(1)
     store_webhook(make_status(row_id))
-
-    def others_first(*_: Any) -> int:
-        monkeypatch.undo()
+    assert bodies.claim_body(1) == 1
+    for _ in range(queues.MAX_ATTEMPTS + 2):
         drain_statuses()
-        return queues.MAX_ATTEMPTS + 1
-
-    monkeypatch.setattr("chatbot.webhooks.status_pipeline.record_attempt", others_first)
-    drain_statuses()
+    assert [(body.state, body.attempts) for body in list_all(WebhookBody)] == [("new", 1)]
+    expire_update_leases()
+    drain_queues()
     assert [(body.state, body.reason) for body in list_all(WebhookBody)] == [("done", None)]
     assert list_states() == ["delivered"]

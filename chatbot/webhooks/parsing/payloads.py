@@ -7,6 +7,7 @@ unknown fields and kinds are counted under their own name.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from chatbot.webhooks.parsing.messages import parse_message
 from chatbot.webhooks.parsing.sender_identity import parse_preference, parse_user_id_updates
 from chatbot.webhooks.parsing.statuses import parse_status
 from chatbot.webhooks.parsing.values import UnreadableUpdate, iter_objects, parse_timestamp, to_text
+
+log = logging.getLogger(__name__)
 
 MAX_KIND_LENGTH = 80
 
@@ -66,15 +69,23 @@ class ParsedBody:
         self.count(kind)
         try:
             event = read()
-        except UnreadableUpdate as error:
-            self.quarantined.append(QuarantinedUpdate(kind, str(error), raw))
+        except Exception as error:  # a bug of ours for one value must not cost the others
+            self.quarantine(kind, raw, error)
             return
         if event is not None:
             self.events.append(event)
 
+    def quarantine(self, kind: str, raw: Any, error: Exception) -> None:
+        """Set an update aside that the parser can't read, or fails on."""
+        reason = str(error)
+        if not isinstance(error, UnreadableUpdate):
+            log.exception("the parser failed on an update of kind %s", kind)
+            reason = f"{type(error).__name__}: {error}"
+        self.quarantined.append(QuarantinedUpdate(kind, reason, raw))
+
 
 def parse_body(raw: bytes, received_at: datetime) -> ParsedBody:
-    """Parse a body. Raises UnreadableBody if it has no webhook envelope."""
+    """Parse a body. Raises UnreadableBody, and nothing else, if it has no webhook envelope."""
     try:
         body = _decode_json(raw)
     except (ValueError, RecursionError) as error:
@@ -84,7 +95,10 @@ def parse_body(raw: bytes, received_at: datetime) -> ParsedBody:
     found = ParsedBody()
     for entry in iter_objects(body["entry"]):
         for change in iter_objects(entry.get("changes")):
-            _parse_change(found, entry, change, received_at)
+            try:
+                _parse_change(found, entry, change, received_at)
+            except Exception as error:  # what was read of the change before stays
+                found.quarantine(f"field:{to_text(change.get('field'))}", change, error)
     return found
 
 

@@ -16,6 +16,7 @@ MAX_ID_LENGTH = 255  # characters of a wamid that our columns hold
 # Clocks differ a little; a timestamp further in the future is not believed.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
+_INTEGER = re.compile(r"\s{0,9}-?[0-9]{1,19}\s{0,9}")
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -48,7 +49,7 @@ def first_text(value: Mapping[str, Any], *names: str, max_length: int | None = N
 
 def to_integer(value: object) -> int | None:
     """Return an integer of 32 bits, also if it is written as text; else None."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return value if is_whole and abs(value) < 2**31 else None  # type: ignore[return-value,arg-type]

@@ -1,0 +1,171 @@
+"""One body that cannot be read, or that ends its worker, does not stop a queue."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from chatbot.conversations.models import Message
+from chatbot.core.db import db
+from chatbot.extensions import get_settings
+from chatbot.webhooks import queues, splitter
+from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate
+from chatbot.webhooks.parsing import payloads
+from chatbot.webhooks.parsing.values import to_integer
+from tests.support.deadly_worker import POISON
+from tests.support.factories import make_message_value, make_status_value
+from tests.support.fork_server import get_fork_server
+from tests.support.settings import environment
+from tests.support.webhooks import drain_queues, expire_update_leases, list_all, store_webhook
+
+BEFORE, AFTER = 12, 8
+PATIENCE_S = 90
+
+
+def list_texts() -> list[str]:
+    return [message.text for message in list_all(Message)]
+
+
+@pytest.mark.parametrize(
+    "code", ["--5", "-", "5-", "\u0663", "", "9" * 400, None, [], {}, 1.5, True]
+)
+def test_any_error_code_is_read_without_an_error(app: Flask, code: Any) -> None:
+    errors = [{"code": code}]
+    store_webhook(make_message_value("", type="unsupported", errors=errors))
+    store_webhook(make_status_value("w", "failed", errors=errors) | {"errors": errors})
+    store_webhook(make_message_value("boa"))
+    drain_queues()
+    assert "boa" in list_texts()
+    assert {body.state for body in list_all(WebhookBody)} == {"done"}
+
+
+def test_integers_are_read_from_plain_digits_only() -> None:
+    assert [to_integer(text) for text in ("--5", "-5", " 7 ", "\u0663", "5-")] == [
+        None,
+        -5,
+        7,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("function", ["parse_message", "parse_status", "parse_number_errors"])
+def test_a_bug_of_the_parser_costs_its_own_update_only(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    parse = getattr(payloads, function)
+
+    def buggy(*arguments: Any) -> Any:
+        if POISON.decode() in str(arguments):
+            raise KeyError("a bug")
+        return parse(*arguments)
+
+    monkeypatch.setattr(payloads, function, buggy)
+    errors = {"errors": [{"code": 5, "title": POISON.decode()}]}
+    poison = {
+        "parse_message": make_message_value(POISON.decode()),
+        "parse_status": make_status_value(POISON.decode()),
+        "parse_number_errors": make_status_value("w") | errors,
+    }[function]
+    store_webhook(poison, make_message_value("boa"))
+    drain_queues()
+    assert list_texts() == ["boa"]
+    (update,) = list_all(WebhookUpdate)
+    assert (update.state, update.reason) == ("quarantined", "KeyError: 'a bug'")
+
+
+@pytest.mark.parametrize("function", ["parse_body", "build_rows"])
+def test_a_bug_for_a_whole_body_quarantines_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    original = getattr(splitter, function)
+
+    def buggy(argument: Any, *rest: Any) -> Any:
+        if POISON.decode() in str(argument):
+            raise ValueError("a bug")
+        return original(argument, *rest)
+
+    monkeypatch.setattr(splitter, function, buggy)
+    store_webhook(make_message_value(POISON.decode()))
+    store_webhook(make_message_value("boa"))
+    drain_queues()
+    assert list_texts() == ["boa"]
+    assert [body.state for body in list_all(WebhookBody)] == ["quarantined", "done"]
+
+
+class WorkerKilled(BaseException):
+    """Stands for the end of a worker: none of our code catches it."""
+
+
+def test_a_deadly_body_amid_others_ends_a_few_workers_only(
+    any_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse_body, ended = splitter.parse_body, 0
+
+    def deadly(raw: bytes, *rest: Any) -> Any:
+        if POISON in raw:
+            raise WorkerKilled
+        return parse_body(raw, *rest)
+
+    monkeypatch.setattr(splitter, "parse_body", deadly)
+    _store_around(make_message_value(POISON.decode()))
+    while queues.has_work(WebhookQueue.MESSAGES):
+        try:
+            drain_queues(1)
+        except WorkerKilled:
+            ended += 1
+        db.session.rollback()
+        expire_update_leases()
+    assert ended == queues.MAX_ATTEMPTS + 1, "once in the batch, then alone"
+    assert len(list_texts()) == BEFORE + AFTER
+    assert _list_quarantined() == ["its worker ended each time it was tried"]
+
+
+def _store_around(poison: dict[str, Any]) -> None:
+    """Store `poison` amid other bodies."""
+    for number in range(BEFORE):
+        store_webhook(make_message_value(f"antes {number}", sender=f"55119{80000000 + number}"))
+    store_webhook(poison)
+    for number in range(AFTER):
+        store_webhook(make_message_value(f"depois {number}", sender=f"55219{80000000 + number}"))
+
+
+def _list_quarantined() -> list[str | None]:
+    return [body.reason for body in list_all(WebhookBody) if body.state == "quarantined"]
+
+
+@pytest.mark.parametrize("queue", ["inbound", "statuses"])
+def test_workers_whose_parser_ends_the_process_quarantine_the_body(
+    app: Flask, tmp_path: Path, queue: str
+) -> None:
+    make = make_message_value if queue == "inbound" else make_status_value
+    store_webhook(make("antes"))
+    store_webhook(make(POISON.decode()))
+    store_webhook(make("depois"))
+    settings = get_settings(app)
+    url = db.engine.url.render_as_string(hide_password=False)
+    variables = environment(tmp_path, DATABASE_URL=url, REDIS_URL=settings.redis_url)
+    ended, until = 0, time.monotonic() + PATIENCE_S
+    with (tmp_path / "worker.log").open("wb") as log:
+        while not _list_quarantined():
+            worker = get_fork_server().spawn(
+                "tests.support.deadly_worker",
+                queue,
+                environment={"PATH": os.environ["PATH"], **variables},
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+            )
+            while worker.poll() is None and not _list_quarantined():
+                assert time.monotonic() < until, (tmp_path / "worker.log").read_text()[-2000:]
+                time.sleep(0.05)
+            ended += worker.poll() == 9
+            worker.send_signal(9)
+            worker.wait()
+    assert ended <= queues.MAX_ATTEMPTS + 1
+    drain_queues()
+    assert [body.state for body in list_all(WebhookBody)] == ["done", "quarantined", "done"]
