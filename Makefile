@@ -17,7 +17,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 run: $(STAMP) ## start everything on this machine
 	@exec $(BIN)/python -m workers.launch
 
-test: $(STAMP) ## the whole suite, in about ten minutes on two cores
+test: $(STAMP) ## the whole suite, in about eight minutes on two cores
 	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations 12 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
