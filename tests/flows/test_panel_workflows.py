@@ -72,9 +72,12 @@ def test_from_the_phone_to_the_thread_and_back(
 
 
 def test_from_a_csv_to_a_bar_at_its_end(peopled: Stack, panel: Page, tmp_path: Path) -> None:
-    people = "".join(f"(51) 9{8100_0000 + n};Cliente {n};vip\n" for n in range(60))
+    people = "".join(f"(51) 9{8100_0000 + n};Cliente {n};vip;sim\n" for n in range(60))
     file = tmp_path / "clientes.csv"
-    file.write_text("telefone;nome;etiquetas\n" + people + "123;Sem número;vip\n", "cp1252")
+    file.write_text(
+        "telefone;nome;etiquetas;aceitou campanhas\n" + people + "123;Sem número;vip;sim\n",
+        "cp1252",
+    )
 
     panel.goto(f"{peopled.address}/contacts/import")
     panel.locator("input[type=file]").set_input_files(file)
