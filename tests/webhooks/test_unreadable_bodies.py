@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +9,14 @@ from flask import Flask
 
 from chatbot.conversations.models import Message
 from chatbot.core.db import db
-from chatbot.extensions import get_settings
 from chatbot.webhooks import queues, splitter
 from chatbot.webhooks.models import WebhookBody, WebhookQueue, WebhookUpdate
 from chatbot.webhooks.parsing import payloads
 from chatbot.webhooks.parsing.values import to_integer
-from tests.support.deadly_worker import POISON
 from tests.support.factories import make_message_value, make_status_value
-from tests.support.fork_server import get_fork_server
-from tests.support.settings import environment
 from tests.support.webhooks import drain_queues, expire_update_leases, list_all, store_webhook
 
+POISON = b"veneno"
 BEFORE, AFTER = 12, 8
 PATIENCE_S = 90
 
@@ -137,35 +131,3 @@ def _store_around(poison: dict[str, Any]) -> None:
 
 def _list_quarantined() -> list[str | None]:
     return [body.reason for body in list_all(WebhookBody) if body.state == "quarantined"]
-
-
-@pytest.mark.parametrize("queue", ["inbound", "statuses"])
-def test_workers_whose_parser_ends_the_process_quarantine_the_body(
-    app: Flask, tmp_path: Path, queue: str
-) -> None:
-    make = make_message_value if queue == "inbound" else make_status_value
-    store_webhook(make("antes"))
-    store_webhook(make(POISON.decode()))
-    store_webhook(make("depois"))
-    settings = get_settings(app)
-    url = db.engine.url.render_as_string(hide_password=False)
-    variables = environment(tmp_path, DATABASE_URL=url, REDIS_URL=settings.redis_url)
-    ended, until = 0, time.monotonic() + PATIENCE_S
-    with (tmp_path / "worker.log").open("wb") as log:
-        while not _list_quarantined():
-            worker = get_fork_server().spawn(
-                "tests.support.deadly_worker",
-                queue,
-                environment={"PATH": os.environ["PATH"], **variables},
-                stdout=log.fileno(),
-                stderr=log.fileno(),
-            )
-            while worker.poll() is None and not _list_quarantined():
-                assert time.monotonic() < until, (tmp_path / "worker.log").read_text()[-2000:]
-                time.sleep(0.05)
-            ended += worker.poll() == 9
-            worker.send_signal(9)
-            worker.wait()
-    assert ended <= queues.MAX_ATTEMPTS + 1
-    drain_queues()
-    assert [body.state for body in list_all(WebhookBody)] == ["done", "quarantined", "done"]
